@@ -1,0 +1,103 @@
+import type { Readable } from 'node:stream';
+
+export interface ContainerSummary {
+  id: string;
+  /** Full names as the engine lists them, without the leading slash: through UCP `<node>/<name>`. */
+  names: string[];
+  image: string;
+  state: string;
+  status: string;
+  labels: Record<string, string>;
+}
+
+export interface ContainerDetails {
+  id: string;
+  name: string;
+  image: string;
+  running: boolean;
+  env: Record<string, string>;
+  labels: Record<string, string>;
+  mounts: { type: string; name?: string; source: string; destination: string; driver?: string }[];
+  /** UCP adds the node (`Node.Name`); absent on a plain engine. */
+  node?: string;
+  /** Published ports, container port -> host port. */
+  ports: Record<string, number>;
+}
+
+export interface VolumeDetails {
+  name: string;
+  driver: string;
+  mountpoint: string;
+  options: Record<string, string>;
+  labels: Record<string, string>;
+}
+
+export interface EngineInfo {
+  serverVersion: string;
+  /** True when the version contains `ucp/`. */
+  isUcp: boolean;
+  clusterId?: string;
+}
+
+export interface NodeDetails {
+  id: string;
+  hostname: string;
+  state: string;
+  availability: string;
+  role: string;
+  address: string;
+}
+
+export interface RunOptions {
+  image: string;
+  command: string[];
+  entrypoint?: string[];
+  /** Secrets go here and nowhere else; the container is removed with its end (AutoRemove). */
+  env?: Record<string, string>;
+  /** Swarm host name to run on (`constraint:node==`), through UCP. */
+  node?: string;
+  labels?: Record<string, string>;
+  /** Standard input; absent = closed. */
+  stdin?: Readable;
+  /** Every chunk of standard output; may be slow (back-pressure is honoured). Absent = collected in `stdout`, 1 MiB at most. */
+  onStdout?: (stream: Readable) => Promise<void>;
+  /** Called for each line of standard error as it comes. */
+  onStderrLine?: (line: string) => void;
+  securityOpt?: string[];
+  binds?: string[];
+  /** No byte on either stream for this long is `Stalled`. */
+  stallMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface RunResult {
+  exitCode: number;
+  stdout: Buffer;
+  /** Last 256 KiB of standard error. */
+  stderr: string;
+}
+
+/** The Docker API of one engine or of UCP: the calls that Drydock needs, no more. */
+export interface Engine {
+  info(): Promise<EngineInfo>;
+  /** All containers, stopped ones too; `name` filters by substring, `labels` by `key` or `key=value`. */
+  containers(filter?: { name?: string; labels?: string[] }): Promise<ContainerSummary[]>;
+  container(idOrName: string): Promise<ContainerDetails>;
+  /** Already in the wanted state counts as success. */
+  startContainer(idOrName: string): Promise<void>;
+  stopContainer(idOrName: string, timeoutSeconds?: number): Promise<void>;
+  removeContainer(idOrName: string, options?: { force?: boolean }): Promise<void>;
+  /** Foreground run: no tty, log driver `none`, AutoRemove; the container is killed when the signal fires or the call fails. */
+  run(options: RunOptions): Promise<RunResult>;
+  /** Background container (for holding a mount); returns its id. Log driver none, AutoRemove. */
+  start(options: Omit<RunOptions, 'stdin' | 'onStdout' | 'onStderrLine' | 'stallMs'>): Promise<string>;
+  /** Through UCP a volume is `<node>/<name>`. Null when it does not exist. */
+  volume(name: string): Promise<VolumeDetails | null>;
+  volumes(): Promise<{ name: string; driver: string }[]>;
+  removeVolume(name: string): Promise<void>;
+  nodes(): Promise<NodeDetails[]>;
+  /** `docker node rm --force`. Not there counts as success. */
+  removeNode(id: string): Promise<void>;
+  hasImage(reference: string): Promise<boolean>;
+  close(): void;
+}

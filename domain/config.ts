@@ -1,0 +1,116 @@
+import { z } from 'zod';
+
+/** `env:NAME` or `file:PATH`: where a secret stands. The secret itself never enters the configuration. */
+export const secretRef = z
+  .string()
+  .regex(/^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$/, 'expected env:NAME or file:PATH (a secret is named, never written here)');
+
+/** Names that become parts of paths and workflow ids. */
+export const safeName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected lower-case letters, digits, ".", "_" or "-"');
+
+export const hostSchema = z.strictObject({
+  /** DNS name or address for SSH. */
+  address: z.string().min(1),
+  port: z.int().min(1).max(65535).default(22),
+  user: z.string().min(1).default('root'),
+  /** Private key (OpenSSH or PEM). */
+  key: secretRef.optional(),
+  keyPassphrase: secretRef.optional(),
+  /** `true` uses SSH_AUTH_SOCK; a string is the path of an agent socket. */
+  agent: z.union([z.boolean(), z.string().min(1)]).optional(),
+  /** Password that sudo asks for; sent on standard input only. Without it, sudo must not ask. */
+  sudoPassword: secretRef.optional(),
+  /** Name of another host of this cluster to go through. */
+  jump: z.string().optional(),
+});
+
+export const clusterSchema = z.strictObject({
+  ucp: z.strictObject({
+    /** Managers' own addresses first; a load balancer may cut long streams. Tried in order. */
+    urls: z.array(z.url({ protocol: /^https$/ })).min(1),
+    /** PEM file of UCP's CA. Absent: the system's own authorities. */
+    caFile: z.string().optional(),
+    username: z.string().min(1),
+    password: secretRef,
+    /** Client bundle: a directory or a zip. Absent: fetched once by login and kept 0600 under stateDir. */
+    bundle: z.string().optional(),
+    insecureSkipTlsVerify: z.boolean().default(false),
+  }),
+  dtr: z.strictObject({
+    /** External URL of the registry. */
+    url: z.url({ protocol: /^https$/ }),
+    caFile: z.string().optional(),
+    insecureSkipTlsVerify: z.boolean().default(false),
+  }),
+  ssh: z.strictObject({ knownHosts: z.string() }),
+  /** By Swarm host name. */
+  hosts: z.record(z.string(), hostSchema),
+  vault: safeName,
+  encryption: z
+    .strictObject({
+      passphrase: secretRef.optional(),
+      /** Files of OpenPGP public keys (armoured or binary). */
+      recipients: z.array(z.string()).default([]),
+      /** Private keys for reading backups again; optional on a worker that only writes. */
+      privateKeys: z.array(secretRef).default([]),
+      privateKeyPassphrase: secretRef.optional(),
+    })
+    .refine((e) => e.passphrase !== undefined || e.recipients.length > 0, 'give a passphrase, recipients, or both: encryption is not optional'),
+  approvers: z.array(z.string().min(1)).min(1),
+  images: z
+    .union([z.literal('ssh'), z.strictObject({ external: z.string().min(1) })])
+    .default('ssh'),
+  bootstrapper: z
+    .strictObject({
+      /** Overrides the image found from the running replica, without the tag. */
+      image: z.string().optional(),
+      /** Adds `--security-opt label=disable` on hosts with SELinux. */
+      disableSelinuxLabel: z.boolean().default(false),
+      ignoreEventsTable: z.boolean().default(false),
+      ignoreScanData: z.boolean().default(false),
+    })
+    .prefault({}),
+  policy: z
+    .strictObject({
+      freeze: z.enum(['crons', 'readOnly']).default('crons'),
+      /** Garbage collection after a restore waits behind the `release` gate. */
+      releaseGate: z.boolean().default(true),
+      /** Largest plain size of one segment. */
+      segmentBytes: z.int().min(1 << 20).max(2 ** 31 - 2 ** 20).default(256 * 1024 * 1024),
+      /** A stream on which nothing moves for this long is an error. */
+      stallSeconds: z.int().min(5).default(120),
+      /** How long `restore` waits for the new replica to be healthy. */
+      healthSeconds: z.int().min(10).default(600),
+      /** The vendor's offline database file for sites without a way to the internet. */
+      vulnerabilityDatabaseFile: z.string().optional(),
+      /** Image for the helper container that holds a mount open; must contain `sleep`. Default: the bootstrapper's. */
+      helperImage: z.string().optional(),
+    })
+    .prefault({}),
+});
+
+export const vaultSchema = z.strictObject({
+  directory: z.string().min(1),
+});
+
+export const configSchema = z.strictObject({
+  temporal: z
+    .strictObject({
+      address: z.string().default('127.0.0.1:7233'),
+      namespace: z.string().default('default'),
+      taskQueue: z.string().default('drydock'),
+      /** For links that people click. */
+      uiUrl: z.string().default('http://127.0.0.1:8233'),
+    })
+    .prefault({}),
+  /** Working files, bundles, the development server's database. Relative paths are relative to this file. */
+  stateDir: z.string().default('.drydock'),
+  vaults: z.record(safeName, vaultSchema),
+  clusters: z.record(safeName, clusterSchema),
+});
+
+/** Configuration after parsing and with every relative path made absolute (see worker/config.ts). */
+export type Config = z.infer<typeof configSchema>;
+export type ClusterConfig = z.infer<typeof clusterSchema>;
+export type HostConfig = z.infer<typeof hostSchema>;
+export type VaultConfig = z.infer<typeof vaultSchema>;

@@ -1,0 +1,187 @@
+/**
+ * What the three doors (Temporal UI, `drydock`, `temporal`) and the workflows agree on: names, inputs, the state that a
+ * query answers and the memo that is readable without a worker. Names here are public: changing one breaks scripts.
+ */
+import { z } from 'zod';
+import { safeName } from './config';
+
+export const TASK_QUEUE = 'drydock';
+
+/** Workflow types as they stand in the Temporal UI. */
+export const WORKFLOW = { backup: 'backup', restore: 'restore', reconcile: 'reconcile', lock: 'lock' } as const;
+export type OperationType = 'backup' | 'restore' | 'reconcile';
+
+/** Message names: `decide` exists as an update and as a signal of the same shape; `state` is a query. */
+export const MESSAGE = { decide: 'decide', state: 'state' } as const;
+
+export const replicaId = z.string().regex(/^[0-9a-f]{12}$/, 'expected 12 hexadecimal digits');
+export const backupIdSchema = z.string().regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$/, 'expected an id like 20261123T020000Z-1a2b3c');
+
+export const backupInput = z.strictObject({
+  cluster: safeName,
+  /** Who asked; the command fills in the user name. */
+  startedBy: z.string().max(200).optional(),
+  reason: z.string().max(1000).optional(),
+});
+export type BackupInput = z.infer<typeof backupInput>;
+
+export const restoreTarget = z.strictObject({
+  /** The replica that comes to stand on `node`. */
+  replicaId,
+  /** Swarm host name of the node. */
+  node: z.string().min(1),
+  /** SSH address, where it differs from drydock.yaml (a rebuilt host). */
+  host: z.string().optional(),
+  port: z.int().min(1).max(65535).optional(),
+  /** The rebuilt host's public SSH host key, `ssh-ed25519 AAAA...`; replaces known_hosts for it. */
+  hostKey: z.string().optional(),
+});
+
+export const restoreInput = z.strictObject({
+  cluster: safeName,
+  backup: z.union([z.literal('latest'), backupIdSchema]).default('latest'),
+  targets: z.array(restoreTarget).optional(),
+  /** Restore although the cluster is healthy or only a minority is lost. */
+  force: z.boolean().optional(),
+  /** Go on although owners of repositories do not exist on the target UCP. */
+  acceptMissingOwners: z.boolean().optional(),
+  startedBy: z.string().max(200).optional(),
+  reason: z.string().max(1000).optional(),
+});
+export type RestoreInput = z.infer<typeof restoreInput>;
+export type RestoreTarget = z.infer<typeof restoreTarget>;
+
+export const reconcileInput = z.strictObject({ cluster: safeName, startedBy: z.string().max(200).optional() });
+export type ReconcileInput = z.infer<typeof reconcileInput>;
+
+export const decideInput = z.strictObject({
+  gate: z.string(),
+  decision: z.enum(['approve', 'reject']),
+  by: z.string(),
+  reason: z.string().max(2000).optional(),
+  planDigest: z.string(),
+});
+export type DecideInput = z.infer<typeof decideInput>;
+/** What the update answers. */
+export interface DecideResult {
+  accepted: true;
+  gate: string;
+  decision: 'approve' | 'reject';
+  by: string;
+  message: string;
+}
+
+/** A point where the run waits for people. `digest` binds a vote to what was shown. */
+export interface Gate {
+  name: string;
+  /** SHA-256 (hex) of the decisions shown; an approval counts for this digest only. */
+  planDigest: string;
+  /** One line of what an approval lets happen. */
+  question: string;
+  /** Markdown, the whole of what is approved. */
+  details: string;
+  openedAt: string;
+  approvers: string[];
+}
+
+/** Progress of the running step: bytes and counts, never a secret. */
+export interface StepView {
+  name: string;
+  title: string;
+  state: 'waiting' | 'running' | 'done' | 'skipped' | 'failed';
+  startedAt?: string;
+  endedAt?: string;
+  note?: string;
+}
+
+/** Answer of the query `state`. */
+export interface OperationView {
+  type: OperationType;
+  cluster: string;
+  backupId?: string;
+  stage: string;
+  steps: StepView[];
+  gate: Gate | null;
+  votes: { gate: string; decision: string; by: string; reason?: string; at: string; counted: boolean; note?: string }[];
+  warnings: string[];
+  startedBy?: string;
+}
+
+/**
+ * The memo of a run (key `drydock`), readable without a worker. `gate.details` is the plan in markdown, cut to a few KB.
+ */
+export interface OperationMemo {
+  type: OperationType;
+  cluster: string;
+  backupId?: string;
+  stage: string;
+  gate: Gate | null;
+}
+export const MEMO_KEY = 'drydock';
+
+/** Result of `backup`: also what `drydock backup --json` prints (plus workflowId). */
+export interface BackupResult {
+  backupId: string;
+  cluster: string;
+  status: 'complete' | 'incomplete';
+  vault: string;
+  manifestSha256: string;
+  startedAt: string;
+  sealedAt: string;
+  counts: { repositories: number; tags: number; manifests: number; blobs: number; newBlobs: number; rows: number; inFlight: number; gaps: number };
+  bytes: { images: number; moved: number; stored: number; metadata: number };
+  gaps: { image: string; digest: string; what: string }[];
+  warnings: string[];
+  stages: { name: string; title: string; seconds: number; bytes?: number }[];
+}
+
+export interface RestoreResult {
+  backupId: string;
+  cluster: string;
+  status: 'restored';
+  replicas: { id: string; node: string }[];
+  counts: { repositories: number; tags: number; pulled: number; blobsKept: number; blobsWritten: number };
+  bytes: { kept: number; written: number };
+  differences: string[];
+  warnings: string[];
+  stages: { name: string; title: string; seconds: number; waitedSeconds?: number; bytes?: number }[];
+}
+
+export interface ReconcileResult {
+  cluster: string;
+  putBack: string[];
+  left: string[];
+}
+
+/** Workflow ids: the cluster's name inside, so that the UI's list reads well. */
+export function lockId(cluster: string): string {
+  return `lock/${cluster}`;
+}
+
+/** Heartbeat details of long activities; the command reads them from the pending activity. */
+export interface Heartbeat {
+  phase: string;
+  bytesDone: number;
+  bytesTotal?: number;
+  itemsDone?: number;
+  itemsTotal?: number;
+  /** For resumption. */
+  cursor?: unknown;
+}
+
+/** Exit codes of `drydock`; documented in README. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  /** The backup is sealed, but incomplete. */
+  incomplete: 3,
+  /** The run was cancelled or rejected at a gate. */
+  rejected: 4,
+  /** No worker, no server, or another part cannot be reached. */
+  unreachable: 5,
+  notFound: 10,
+  /** Another operation holds the cluster. */
+  locked: 11,
+  interrupted: 130,
+} as const;

@@ -1,0 +1,62 @@
+/**
+ * The closed set of errors that Drydock shows to people. Adapters make them at their edge, activities turn them into
+ * Temporal failures of the same `kind`, and the command prints message and remedy, never a stack trace.
+ */
+export const ERROR_KINDS = {
+  // Not worth repeating: the same call would fail in the same way.
+  InvalidInput: { retryable: false },
+  AuthRejected: { retryable: false },
+  NotPermitted: { retryable: false },
+  NotFound: { retryable: false },
+  VersionMismatch: { retryable: false },
+  IntegrityMismatch: { retryable: false },
+  NoSpace: { retryable: false },
+  Conflict: { retryable: false },
+  Refused: { retryable: false },
+  HostKeyMismatch: { retryable: false },
+  TlsRejected: { retryable: false },
+  BootstrapperFailed: { retryable: false },
+  /** Files that an earlier step left on the worker are gone: the step that made them has to run again. */
+  WorkLost: { retryable: false },
+  // Worth repeating: the outside world may mend itself.
+  HostUnreachable: { retryable: true },
+  EngineUnavailable: { retryable: true },
+  RegistryUnavailable: { retryable: true },
+  UcpUnavailable: { retryable: true },
+  VaultUnavailable: { retryable: true },
+  Stalled: { retryable: true },
+  Busy: { retryable: true },
+} as const;
+
+export type ErrorKind = keyof typeof ERROR_KINDS;
+
+export interface DrydockErrorOptions {
+  /** One sentence: what the reader can do about it. */
+  remedy?: string;
+  cause?: unknown;
+  /** Small machine-readable facts (paths, codes); never a secret. */
+  details?: Record<string, unknown>;
+}
+
+/** An error that a person can read: one sentence of what went wrong and one of what to do. */
+export class DrydockError extends Error {
+  override readonly name = 'DrydockError';
+  readonly kind: ErrorKind;
+  readonly remedy: string | undefined;
+  readonly details: Record<string, unknown> | undefined;
+
+  constructor(kind: ErrorKind, message: string, options: DrydockErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.kind = kind;
+    this.remedy = options.remedy;
+    this.details = options.details;
+  }
+
+  get retryable(): boolean {
+    return ERROR_KINDS[this.kind].retryable;
+  }
+}
+
+export function isErrorKind(value: unknown): value is ErrorKind {
+  return typeof value === 'string' && Object.hasOwn(ERROR_KINDS, value);
+}

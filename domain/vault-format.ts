@@ -1,0 +1,52 @@
+/** Names and records of the vault's format, version 1. `docs/vault-format.md` explains them; a change here is a change of format. */
+
+export const FORMAT_VERSION = 1;
+
+export const vaultPaths = {
+  vaultFile: 'vault.json',
+  backups: (cluster: string) => `${cluster}/backups/`,
+  backup: (cluster: string, id: string) => `${cluster}/backups/${id}`,
+  artifact: (cluster: string, id: string, file: string) => `${cluster}/backups/${id}/${file}`,
+  manifest: (cluster: string, id: string) => `${cluster}/backups/${id}/manifest.json`,
+  segments: (cluster: string) => `${cluster}/segments/`,
+  segment: (cluster: string, segmentId: string) => `${cluster}/segments/${segmentId}.tar.gpg`,
+  segmentIndex: (cluster: string, segmentId: string) => `${cluster}/segments/${segmentId}.index`,
+  operations: (cluster: string) => `${cluster}/operations/`,
+  operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
+} as const;
+
+/** First line of a segment's index (JSON lines). */
+export interface SegmentHeader {
+  format: number;
+  segment: string;
+  /** The operation that wrote it. */
+  writtenBy: string;
+  /** Of the `.tar.gpg` object. */
+  bytes: number;
+  sha256: string;
+  recipients: string[];
+  blobs: number;
+}
+
+/** Every further line: one stored copy. `void` copies are in the tar but must never be used: torn or changed under the reader. */
+export interface StoredBlob {
+  /** Relative to the registry volume's root; also the member's name in the tar. */
+  path: string;
+  size: number;
+  /** Hex, of the bytes that passed. */
+  sha256: string;
+  /** Offset of the data in the plain tar. */
+  offset: number;
+  void?: true;
+  /** Only for image manifests and indexes: what they refer to, digests only. */
+  refs?: ManifestRefs;
+}
+
+export interface ManifestRefs {
+  mediaType: string;
+  config?: string;
+  layers?: string[];
+  /** Layers that may lawfully be absent (they carry `urls`). */
+  foreign?: string[];
+  manifests?: string[];
+}
