@@ -24,6 +24,7 @@ export const ERROR_KINDS = {
   RegistryUnavailable: { retryable: true },
   UcpUnavailable: { retryable: true },
   VaultUnavailable: { retryable: true },
+  TemporalUnavailable: { retryable: true },
   Stalled: { retryable: true },
   Busy: { retryable: true },
 } as const;

@@ -1,0 +1,47 @@
+/** Makes every path of a configuration absolute, so that it means the same file wherever the process was started. */
+import { homedir } from 'node:os';
+import path from 'node:path';
+import type { ClusterConfig, Config, HostConfig } from '../domain/config';
+
+/** `base`: the directory of the configuration file. `~/` stands for the home directory. */
+export function absolutePaths(config: Config, base: string): Config {
+  const file = (value: string): string => (value.startsWith('~/') ? path.join(homedir(), value.slice(2)) : path.resolve(base, value));
+  const optionalFile = (value: string | undefined): string | undefined => (value === undefined ? undefined : file(value));
+  const secret = (ref: string): string => (ref.startsWith('file:') ? `file:${file(ref.slice('file:'.length))}` : ref);
+  const optionalSecret = (ref: string | undefined): string | undefined => (ref === undefined ? undefined : secret(ref));
+
+  const host = (from: HostConfig): HostConfig => ({
+    ...from,
+    key: optionalSecret(from.key),
+    keyPassphrase: optionalSecret(from.keyPassphrase),
+    sudoPassword: optionalSecret(from.sudoPassword),
+    agent: typeof from.agent === 'string' ? file(from.agent) : from.agent,
+  });
+
+  const cluster = (from: ClusterConfig): ClusterConfig => ({
+    ...from,
+    ucp: { ...from.ucp, caFile: optionalFile(from.ucp.caFile), password: secret(from.ucp.password), bundle: optionalFile(from.ucp.bundle) },
+    dtr: { ...from.dtr, caFile: optionalFile(from.dtr.caFile) },
+    ssh: { knownHosts: file(from.ssh.knownHosts) },
+    hosts: mapValues(from.hosts, host),
+    encryption: {
+      ...from.encryption,
+      passphrase: optionalSecret(from.encryption.passphrase),
+      recipients: from.encryption.recipients.map(file),
+      privateKeys: from.encryption.privateKeys.map(secret),
+      privateKeyPassphrase: optionalSecret(from.encryption.privateKeyPassphrase),
+    },
+    policy: { ...from.policy, vulnerabilityDatabaseFile: optionalFile(from.policy.vulnerabilityDatabaseFile) },
+  });
+
+  return {
+    ...config,
+    stateDir: file(config.stateDir),
+    vaults: mapValues(config.vaults, (vault) => ({ ...vault, directory: file(vault.directory) })),
+    clusters: mapValues(config.clusters, cluster),
+  };
+}
+
+function mapValues<A, B>(from: Record<string, A>, change: (value: A) => B): Record<string, B> {
+  return Object.fromEntries(Object.entries(from).map(([key, value]) => [key, change(value)]));
+}

@@ -1,0 +1,51 @@
+/** Where Temporal is: the configuration's `temporal` section as the default, the TEMPORAL_* environment over it. */
+import { loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig';
+import type { ConnectionOptions } from '@temporalio/client';
+import { configSchema, type Config } from '../domain/config';
+import { DrydockError } from '../domain/errors';
+
+export interface TemporalSettings {
+  address: string;
+  namespace: string;
+  taskQueue: string;
+  uiUrl: string;
+  /** TLS, API key and gRPC metadata; fits `Connection` and `NativeConnection`. */
+  connection: Pick<ConnectionOptions, 'tls' | 'apiKey' | 'metadata'>;
+}
+
+/**
+ * Settings for this process. A `temporal.toml` counts only when TEMPORAL_CONFIG_FILE or TEMPORAL_PROFILE names it, so that a
+ * profile made for something else does not silently move Drydock to another server.
+ */
+export function temporalSettings(section: Config['temporal'] = defaultSection()): TemporalSettings {
+  const { env } = process;
+  const fileNamed = Boolean(env.TEMPORAL_CONFIG_FILE ?? env.TEMPORAL_PROFILE);
+  try {
+    const profile = loadClientConfigProfile({ disableFile: !fileNamed });
+    const { tls, apiKey, metadata } = toClientOptions(profile).connectionOptions as ConnectionOptions;
+    return {
+      address: profile.address ?? section.address,
+      namespace: profile.namespace ?? section.namespace,
+      taskQueue: section.taskQueue,
+      uiUrl: section.uiUrl,
+      connection: { tls, apiKey, metadata },
+    };
+  } catch (cause) {
+    throw new DrydockError('InvalidInput', `the TEMPORAL_* settings cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
+/** Settings for one given server, whatever the environment says: the development server that this process started. */
+export function localSettings(section: Config['temporal'], address: string, uiUrl: string): TemporalSettings {
+  return { address, namespace: section.namespace, taskQueue: section.taskQueue, uiUrl, connection: {} };
+}
+
+function defaultSection(): Config['temporal'] {
+  return configSchema.shape.temporal.parse({});
+}
+
+/** Link to one run in the Temporal UI. */
+export function workflowUrl(settings: TemporalSettings, workflowId: string, runId?: string): string {
+  const base = `${settings.uiUrl.replace(/\/$/, '')}/namespaces/${encodeURIComponent(settings.namespace)}/workflows/${encodeURIComponent(workflowId)}`;
+  return runId === undefined ? base : `${base}/${encodeURIComponent(runId)}/history`;
+}
