@@ -37,7 +37,8 @@ async function lab(args) {
 
 /** `npm test`: the fast lane, without containers. Arguments: test files or folders, and mocha's options. */
 async function test(args) {
-  await prepare();
+  checkNode();
+  await ensureDependencies();
   const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);
   return conclude(await runLane('fast', args, { temporal }));
 }

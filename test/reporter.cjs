@@ -28,6 +28,18 @@ class DrydockReporter {
     runner.on(EVENT_TEST_PENDING, (test) => this.skipped(test));
     runner.on(EVENT_TEST_FAIL, (test, error) => this.failed(test, error));
     runner.once(EVENT_RUN_END, () => this.end());
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => this.interrupt(runner, signal));
+  }
+
+  /** Ends the running test at once and lets the clean-up hooks run; a second signal, a second later, ends the process. */
+  interrupt(runner, signal) {
+    const now = Date.now();
+    if (this.interruptedAt !== undefined && now - this.interruptedAt < 1000) return;
+    if (this.interruptedAt !== undefined) process.exit(130);
+    this.interruptedAt = now;
+    this.record('interrupted');
+    runner.abort();
+    runner.currentRunnable?.callback?.(new Error(`interrupted by ${signal}`));
   }
 
   begin(suite) {
