@@ -1,13 +1,12 @@
 /** Names in the configuration that must stand for something else in it. */
 import type { Config } from '../domain/config';
+import type { Mistake } from '../domain/mistakes';
 import { nearest } from '../domain/nearest';
-import type { Mistake } from './config-mistakes';
-import type { YamlPlaces } from './yaml-places';
 
-export function danglingReferences(config: Config, places: YamlPlaces): Mistake[] {
+export function danglingReferences(config: Config): Mistake[] {
   const mistakes: Mistake[] = [];
   const report = (path: string[], problem: string): void => {
-    mistakes.push({ field: path.join('.'), problem, line: places.line(path) });
+    mistakes.push({ path, field: path.join('.'), problem });
   };
   for (const [name, cluster] of Object.entries(config.clusters)) {
     if (!Object.hasOwn(config.vaults, cluster.vault)) {

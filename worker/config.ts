@@ -5,8 +5,8 @@ import path from 'node:path';
 import { LineCounter, parseDocument } from 'yaml';
 import { configSchema, type Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
+import { mistakesOf, type Mistake } from '../domain/mistakes';
 import { absolutePaths } from './config-paths';
-import { describeIssue, type Mistake } from './config-mistakes';
 import { danglingReferences } from './config-references';
 import { YamlPlaces } from './yaml-places';
 
@@ -43,13 +43,12 @@ export async function loadConfig(file: string): Promise<Config> {
   const syntax = document.errors[0];
   if (syntax) {
     const { line } = lines.linePos(syntax.pos[0]);
-    throw invalid(file, [{ field: '', problem: `this is not YAML: ${syntax.message}`, line }]);
+    throw invalid([`this is not YAML: ${syntax.message} (${file}:${line})`]);
   }
   const places = new YamlPlaces(document, lines);
   const parsed = configSchema.safeParse(document.toJS() ?? {});
-  if (!parsed.success) throw invalid(file, parsed.error.issues.flatMap((issue) => describeIssue(issue, configSchema, places)));
-  const dangling = danglingReferences(parsed.data, places);
-  if (dangling.length > 0) throw invalid(file, dangling);
+  const mistakes = parsed.success ? danglingReferences(parsed.data) : mistakesOf(parsed.error, configSchema);
+  if (!parsed.success || mistakes.length > 0) throw invalid(mistakes.map((mistake) => sentence(mistake, file, places)));
   return absolutePaths(parsed.data, path.dirname(path.resolve(file)));
 }
 
@@ -63,7 +62,10 @@ async function readConfig(file: string): Promise<string> {
   }
 }
 
-function invalid(file: string, mistakes: Mistake[]): DrydockError {
-  const sentences = mistakes.map((m) => `${m.field === '' ? '' : `${m.field}: `}${m.problem} (${file}:${m.line})`);
+function sentence({ field, problem, path: place }: Mistake, file: string, places: YamlPlaces): string {
+  return `${field === '' ? '' : `${field}: `}${problem} (${file}:${places.line(place)})`;
+}
+
+function invalid(sentences: string[]): DrydockError {
   return new DrydockError('InvalidInput', sentences.join('; '), { remedy: 'correct the configuration file and start again' });
 }

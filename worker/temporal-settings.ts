@@ -1,6 +1,6 @@
 /** Where Temporal is: the configuration's `temporal` section as the default, the TEMPORAL_* environment over it. */
 import { loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig';
-import type { ConnectionOptions } from '@temporalio/client';
+import type { NativeConnectionOptions } from '@temporalio/worker';
 import { configSchema, type Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
 
@@ -10,7 +10,7 @@ export interface TemporalSettings {
   taskQueue: string;
   uiUrl: string;
   /** TLS, API key and gRPC metadata; fits `Connection` and `NativeConnection`. */
-  connection: Pick<ConnectionOptions, 'tls' | 'apiKey' | 'metadata'>;
+  connection: Pick<NativeConnectionOptions, 'tls' | 'apiKey' | 'metadata'>;
 }
 
 /**
@@ -22,7 +22,7 @@ export function temporalSettings(section: Config['temporal'] = defaultSection())
   const fileNamed = Boolean(env.TEMPORAL_CONFIG_FILE ?? env.TEMPORAL_PROFILE);
   try {
     const profile = loadClientConfigProfile({ disableFile: !fileNamed });
-    const { tls, apiKey, metadata } = toClientOptions(profile).connectionOptions as ConnectionOptions;
+    const { tls, apiKey, metadata } = toClientOptions(profile).connectionOptions;
     return {
       address: profile.address ?? section.address,
       namespace: profile.namespace ?? section.namespace,

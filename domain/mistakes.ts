@@ -1,17 +1,27 @@
-/** Turns what the schema found wrong into sentences for people. Values are never repeated: one of them may be a secret. */
+/** Turns what a schema found wrong into sentences for people. Values are never repeated: one of them may be a secret. */
 import { z } from 'zod';
-import { nearest } from '../domain/nearest';
-import type { YamlPlaces } from './yaml-places';
+import { nearest } from './nearest';
 
 export interface Mistake {
-  /** Dotted path, for example `clusters.prod.ucp.urls.0`. */
+  path: readonly PropertyKey[];
+  /** The path with dots, for example `clusters.prod.ucp.urls.0`; empty for the whole. */
   field: string;
+  /** What was expected, for example `expected a list`. */
   problem: string;
-  line: number;
 }
 
-export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType, places: YamlPlaces): Mistake[] {
-  const at = (path: readonly PropertyKey[], problem: string): Mistake => ({ field: path.map(String).join('.'), problem, line: places.line(path) });
+/** Every mistake of a value that `schema` refused. */
+export function mistakesOf(error: z.ZodError, schema: z.ZodType): Mistake[] {
+  return error.issues.flatMap((issue) => mistakesOfIssue(issue, schema));
+}
+
+/** Mistakes in one sentence: `targets.0.replicaId: expected 12 hexadecimal digits`. */
+export function mistakesInWords(error: z.ZodError, schema: z.ZodType): string {
+  return mistakesOf(error, schema).map(({ field, problem }) => (field === '' ? problem : `${field}: ${problem}`)).join('; ');
+}
+
+function mistakesOfIssue(issue: z.core.$ZodIssue, schema: z.ZodType): Mistake[] {
+  const at = (path: readonly PropertyKey[], problem: string): Mistake => ({ path, field: path.map(String).join('.'), problem });
   if (issue.code === 'unrecognized_keys') {
     const known = knownFields(schema, issue.path);
     return issue.keys.map((key) => at([...issue.path, key], unknownField(key, known)));

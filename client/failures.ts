@@ -1,0 +1,103 @@
+/** What a failure means to a person: one sentence, one remedy, one exit code. */
+import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
+import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
+import { EXIT } from '../domain/contract';
+import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
+
+export interface Explanation {
+  message: string;
+  remedy?: string;
+  kind?: ErrorKind;
+  /** One of EXIT. */
+  exitCode: number;
+}
+
+/** Walks the causes of a failed run or update to the one that was made for people. */
+export function explain(error: unknown): Explanation {
+  const chain = causes(error);
+  for (const cause of chain) {
+    if (cause instanceof DrydockError) return { message: cause.message, remedy: cause.remedy, kind: cause.kind, exitCode: exitCodeOf(cause.kind) };
+    if (cause instanceof ApplicationFailure && isErrorKind(cause.type)) return explainApplicationFailure(cause, cause.type);
+    if (cause instanceof CancelledFailure) return { message: 'the run was cancelled', exitCode: EXIT.rejected };
+    if (cause instanceof TerminatedFailure) {
+      return { message: 'the run was terminated, so nothing was undone', remedy: 'put back what it had changed with `drydock reconcile CLUSTER`', exitCode: EXIT.failed };
+    }
+    if (cause instanceof TimeoutFailure) return { message: `a step got no answer in time (${cause.timeoutType})`, remedy: 'look whether a worker runs, then start again', exitCode: EXIT.unreachable };
+  }
+  const last = chain.at(-1);
+  return { message: last instanceof Error ? firstLine(last.message) : String(error), exitCode: EXIT.failed };
+}
+
+function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind): Explanation {
+  const details: unknown = failure.details?.[0];
+  const field = (name: string): unknown => (typeof details === 'object' && details !== null ? (details as Record<string, unknown>)[name] : undefined);
+  const remedy = field('remedy');
+  return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind) };
+}
+
+/** Exit code for an error of one kind. */
+export function exitCodeOf(kind: ErrorKind): number {
+  switch (kind) {
+    case 'InvalidInput':
+      return EXIT.usage;
+    case 'NotFound':
+      return EXIT.notFound;
+    case 'Conflict':
+      return EXIT.locked;
+    case 'HostUnreachable':
+    case 'EngineUnavailable':
+    case 'RegistryUnavailable':
+    case 'UcpUnavailable':
+    case 'VaultUnavailable':
+    case 'TemporalUnavailable':
+      return EXIT.unreachable;
+    default:
+      return EXIT.failed;
+  }
+}
+
+/** Makes what the Temporal client throws into a DrydockError; anything else comes back as it is. */
+export function fromTemporal(error: unknown, address: string, namespace: string): unknown {
+  if (error instanceof DrydockError) return error;
+  if (error instanceof WorkflowNotFoundError) return new DrydockError('NotFound', `there is no workflow "${error.workflowId}"`, { remedy: 'see `drydock status` for what runs', cause: error });
+  const grpc = isGrpcServiceError(error) ? error : error instanceof ServiceError && isGrpcServiceError(error.cause) ? error.cause : undefined;
+  if (!grpc) return error;
+  switch (grpc.code as number) {
+    case GRPC.deadlineExceeded:
+    case GRPC.unavailable:
+    case GRPC.cancelled:
+      return unreachable(address, error);
+    case GRPC.unauthenticated:
+    case GRPC.permissionDenied:
+      return new DrydockError('AuthRejected', `Temporal at ${address} does not let this command in`, { remedy: 'check TEMPORAL_API_KEY and the TEMPORAL_TLS_* settings', cause: error });
+    case GRPC.notFound:
+      if (/namespace/i.test(grpc.message)) {
+        return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause: error });
+      }
+      return error;
+    default:
+      return error;
+  }
+}
+
+/** The server does not answer. */
+export function unreachable(address: string, cause: unknown): DrydockError {
+  return new DrydockError('TemporalUnavailable', `no Temporal server answers at ${address}`, {
+    remedy: 'start one with `drydock up`, or name yours by temporal.address in drydock.yaml or TEMPORAL_ADDRESS',
+    cause,
+  });
+}
+
+const GRPC = { cancelled: 1, deadlineExceeded: 4, notFound: 5, permissionDenied: 7, unavailable: 14, unauthenticated: 16 } as const;
+
+function causes(error: unknown): unknown[] {
+  const chain: unknown[] = [];
+  for (let current: unknown = error; current !== undefined && current !== null && chain.length < 20; current = current instanceof Error ? current.cause : undefined) {
+    chain.push(current);
+  }
+  return chain;
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0] ?? text;
+}

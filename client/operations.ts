@@ -1,0 +1,209 @@
+/** Operations as programs see them: start, describe, cancel. The commands, the demo and the tests stand on this. */
+import { randomBytes } from 'node:crypto';
+import { userInfo } from 'node:os';
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
+import { WorkflowNotFoundError, type WorkflowExecutionDescription } from '@temporalio/client';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import {
+  backupInput, lockId, MEMO_KEY, reconcileInput, restoreInput, WORKFLOW,
+  type BackupInput, type Gate, type OperationMemo, type OperationType, type ReconcileInput, type RestoreInput,
+} from '../domain/contract';
+import { DrydockError } from '../domain/errors';
+import { mistakesInWords } from '../domain/mistakes';
+import { workflowUrl } from '../worker/temporal-settings';
+import { explain } from './failures';
+import type { Session } from './session';
+
+export type OperationStatus = 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled';
+
+/** What `drydock show WORKFLOW_ID --json` prints. Readable without a worker. */
+export interface OperationSummary {
+  workflowId: string;
+  runId: string;
+  type: string;
+  cluster: string | null;
+  backupId: string | null;
+  /** `waiting`: at a gate, for people. */
+  status: OperationStatus;
+  stage: string;
+  gate: Gate | null;
+  /** One sentence; null unless the run failed or was cancelled. */
+  error: string | null;
+  remedy: string | null;
+  startedAt: string;
+  endedAt: string | null;
+  /** In the Temporal UI. */
+  url: string;
+  /** Of a completed run: BackupResult, RestoreResult or ReconcileResult. */
+  result: unknown;
+}
+
+export type OperationInput = { type: 'backup'; input: BackupInput } | { type: 'restore'; input: RestoreInput } | { type: 'reconcile'; input: ReconcileInput };
+
+export interface Started {
+  workflowId: string;
+  runId: string;
+  url: string;
+}
+
+const SCHEMAS = { backup: backupInput, restore: restoreInput, reconcile: reconcileInput } as const;
+const STAGE_BEFORE_START = 'queued';
+
+/**
+ * Starts one operation. Throws InvalidInput for a wrong input, Conflict when another operation holds the cluster (naming it),
+ * TemporalUnavailable. The workflow refuses a second operation as well; looking first only spares a failed run in the list.
+ */
+export async function startOperation(session: Session, operation: OperationInput): Promise<Started> {
+  const { type } = operation;
+  const parsed = SCHEMAS[type].safeParse({ startedBy: currentUser(), ...operation.input });
+  if (!parsed.success) throw inputError(type, parsed.error);
+  const { cluster } = parsed.data;
+  if (type !== 'reconcile') await refuseWhenLocked(session, cluster);
+  const workflowId = operationId(type, cluster, new Date());
+  const memo: OperationMemo = { type, cluster, stage: STAGE_BEFORE_START, gate: null };
+  try {
+    const handle = await session.call((client) =>
+      client.workflow.start(WORKFLOW[type], {
+        workflowId,
+        taskQueue: session.settings.taskQueue,
+        args: [parsed.data],
+        memo: { [MEMO_KEY]: memo },
+        staticSummary: `${type} of ${cluster}`,
+      }),
+    );
+    return { workflowId, runId: handle.firstExecutionRunId, url: workflowUrl(session.settings, workflowId, handle.firstExecutionRunId) };
+  } catch (error) {
+    if (error instanceof WorkflowExecutionAlreadyStartedError) throw new DrydockError('Conflict', `a run with the id ${workflowId} exists already`, { cause: error });
+    throw error;
+  }
+}
+
+/** `backup/prod/20261123T020000Z-1a2b3c`: sorts by time in the UI's list, and two starts in one second do not meet. */
+export function operationId(type: OperationType, cluster: string, now: Date): string {
+  const time = now.toISOString().replace(/[-:]/g, '').replace(/\.\d+/, '');
+  return `${type}/${cluster}/${time}-${randomBytes(3).toString('hex')}`;
+}
+
+/** The run that holds the cluster now; undefined when it is free. */
+export async function lockHolder(session: Session, cluster: string): Promise<string | undefined> {
+  const lock = await describeIfThere(session, lockId(cluster));
+  if (lock?.status.name !== 'RUNNING') return undefined;
+  return lock.parentExecution?.workflowId ?? lock.workflowId;
+}
+
+/** The server frees a lock some 0.2 s after its run has closed, so "held" is asked twice. */
+const LOCK_SETTLES_MS = 1000;
+
+async function refuseWhenLocked(session: Session, cluster: string): Promise<void> {
+  if ((await lockHolder(session, cluster)) === undefined) return;
+  await sleep(LOCK_SETTLES_MS);
+  const holder = await lockHolder(session, cluster);
+  if (holder === undefined) return;
+  throw new DrydockError('Conflict', `${holder} holds the cluster ${cluster}: one operation at a time`, {
+    remedy: `follow it with \`drydock watch ${holder}\`, or stop it with \`drydock cancel ${holder}\``,
+    details: { holder },
+  });
+}
+
+/** One run as it stands. Throws NotFound. */
+export async function describeOperation(session: Session, workflowId: string): Promise<OperationSummary> {
+  return summarize(session, await describe(session, workflowId));
+}
+
+export async function describe(session: Session, workflowId: string): Promise<WorkflowExecutionDescription> {
+  return session.call((client) => client.workflow.getHandle(workflowId).describe());
+}
+
+async function describeIfThere(session: Session, workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
+  try {
+    return await describe(session, workflowId);
+  } catch (error) {
+    if (error instanceof DrydockError && error.cause instanceof WorkflowNotFoundError) return undefined;
+    throw error;
+  }
+}
+
+export async function summarize(session: Session, run: WorkflowExecutionDescription): Promise<OperationSummary> {
+  const memo = readMemo(run.memo);
+  const status = statusOf(run.status.name, memo);
+  const running = status === 'running' || status === 'waiting';
+  const outcome = running ? { result: null, error: null, remedy: null } : await outcomeOf(session, run);
+  return {
+    workflowId: run.workflowId,
+    runId: run.runId,
+    type: run.type,
+    cluster: memo?.cluster ?? null,
+    backupId: memo?.backupId ?? null,
+    status,
+    stage: memo?.stage ?? STAGE_BEFORE_START,
+    gate: running ? (memo?.gate ?? null) : null,
+    error: outcome.error,
+    remedy: outcome.remedy,
+    startedAt: run.startTime.toISOString(),
+    endedAt: run.closeTime?.toISOString() ?? null,
+    url: workflowUrl(session.settings, run.workflowId, run.runId),
+    result: outcome.result,
+  };
+}
+
+async function outcomeOf(session: Session, run: WorkflowExecutionDescription): Promise<Pick<OperationSummary, 'result' | 'error' | 'remedy'>> {
+  try {
+    const result: unknown = await session.call((client) => client.workflow.getHandle(run.workflowId, run.runId).result());
+    return { result, error: null, remedy: null };
+  } catch (error) {
+    if (error instanceof DrydockError && error.kind === 'TemporalUnavailable') throw error;
+    const { message, remedy } = explain(error);
+    return { result: null, error: message, remedy: remedy ?? null };
+  }
+}
+
+function statusOf(name: string, memo: OperationMemo | undefined): OperationStatus {
+  switch (name) {
+    case 'RUNNING':
+    case 'PAUSED':
+    case 'CONTINUED_AS_NEW':
+      return memo?.gate ? 'waiting' : 'running';
+    case 'COMPLETED':
+      return 'completed';
+    case 'CANCELLED':
+      return 'cancelled';
+    default:
+      // Failed, timed out, or terminated: the last two ran no undo, so they are no mere cancellation.
+      return 'failed';
+  }
+}
+
+const gateSchema = z.object({
+  name: z.string(), planDigest: z.string(), question: z.string(), details: z.string(), openedAt: z.string(), approvers: z.array(z.string()),
+});
+const memoSchema = z.object({
+  type: z.enum(['backup', 'restore', 'reconcile']), cluster: z.string(), backupId: z.string().optional(), stage: z.string(), gate: gateSchema.nullable(),
+});
+
+/** The operation's memo; undefined for a run that has none (not ours, or started elsewhere and not yet taken up). */
+export function readMemo(memo: Record<string, unknown> | undefined): OperationMemo | undefined {
+  const parsed = memoSchema.safeParse(memo?.[MEMO_KEY]);
+  return parsed.success ? parsed.data : undefined;
+}
+
+/** Asks a run to stop and to undo what it had changed. Throws NotFound, Refused when it is over. */
+export async function cancelOperation(session: Session, workflowId: string): Promise<void> {
+  const { status } = await describeOperation(session, workflowId);
+  if (status !== 'running' && status !== 'waiting') throw new DrydockError('Refused', `${workflowId} is over already (${status})`);
+  await session.call((client) => client.workflow.getHandle(workflowId).cancel());
+}
+
+/** Who starts or votes, when nobody is named. */
+export function currentUser(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run under a number that has no name.
+    return `uid ${process.getuid?.() ?? 'unknown'}`;
+  }
+}
+
+function inputError(type: OperationType, error: z.ZodError): DrydockError {
+  return new DrydockError('InvalidInput', mistakesInWords(error, SCHEMAS[type]), { remedy: `see \`drydock ${type} --help\`` });
+}

@@ -1,0 +1,56 @@
+/** Logs of a worker: JSON lines on standard error, or short readable lines on a terminal. */
+import { Writable } from 'node:stream';
+import pino, { type Logger } from 'pino';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogLevel } from '@temporalio/worker';
+
+/** Fields that are never written, wherever a careless caller puts them. */
+const SECRET_FIELDS = ['password', 'passphrase', 'token', 'secret', 'authorization', 'apiKey', 'privateKey', 'sudoPassword'];
+
+/** Level from DRYDOCK_LOG_LEVEL (`info` when unset). */
+export function createLogger(options: { readable: boolean }): Logger {
+  const level = process.env.DRYDOCK_LOG_LEVEL ?? 'info';
+  const redact = { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`, `*.*.${field}`]), censor: '[redacted]' };
+  const settings = { level: level in pino.levels.values ? level : 'info', redact, base: undefined };
+  return options.readable ? pino(settings, readableLines(process.stderr)) : pino({ ...settings, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ fd: 2, sync: true }));
+}
+
+/** Sends the SDK's own logs through `logger`. Once in a process, before the first connection; a second call does nothing. */
+export function installRuntime(logger: Logger): void {
+  if (installed) return;
+  installed = true;
+  Runtime.install({
+    logger: new DefaultLogger('INFO', (entry) => {
+      // The SDK's metadata may hold objects that cannot be written as JSON, so only plain values go on.
+      logger[LEVELS[entry.level]](plainFields(entry.meta), entry.message);
+    }),
+    // We decide what a signal means (see main.ts), not the runtime.
+    shutdownSignals: [],
+    telemetryOptions: { logging: { filter: makeTelemetryFilterString({ core: 'WARN', other: 'ERROR' }), forward: {} } },
+  });
+}
+let installed = false;
+
+const LEVELS: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' };
+
+function plainFields(meta: Record<string, unknown> | undefined): Record<string, unknown> {
+  const plain: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(meta ?? {})) {
+    if (value instanceof Error) plain[key] = value.message;
+    else if (['string', 'number', 'boolean'].includes(typeof value)) plain[key] = value;
+    else if (typeof value === 'bigint') plain[key] = value.toString();
+  }
+  return plain;
+}
+
+function readableLines(target: NodeJS.WritableStream): Writable {
+  const names: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'error', 60: 'fatal' };
+  return new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      const entry = JSON.parse(chunk.toString()) as { level: number; time: number; msg?: string; workflowId?: string; activityType?: string; error?: string };
+      const about = [entry.activityType, entry.workflowId].filter((part) => part !== undefined).join(' of ');
+      const parts = [new Date(entry.time).toISOString().slice(11, 19), names[entry.level] ?? '', entry.msg ?? '', about && `(${about})`, entry.error && `- ${entry.error}`];
+      target.write(`${parts.filter(Boolean).join(' ')}\n`);
+      done();
+    },
+  });
+}

@@ -1,0 +1,103 @@
+/** The process that carries out operations: it listens on the task queue until it is told to stop. */
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '@temporalio/client';
+import { NativeConnection, Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
+import { createActivities } from '../activities';
+import type { Config } from '../domain/config';
+import { DrydockError } from '../domain/errors';
+import { installRuntime } from './logging';
+import { temporalSettings, type TemporalSettings } from './temporal-settings';
+import { workflowSource } from './workflow-source';
+
+export interface WorkerRun {
+  configPath: string;
+  logger: Logger;
+  /** Aborting it lets running steps end for a short time, then cancels them; Temporal gives them to the next worker. */
+  signal: AbortSignal;
+  /** Which server; the configuration and the environment say when absent. */
+  settings?: TemporalSettings;
+  /** Called once, when the worker listens. */
+  onReady?: () => void;
+}
+
+const RETRY_SECONDS = 3;
+/** Each running step may hold an SSH connection and a stream; more would only share the same disks. */
+const STEPS_AT_ONCE = 16;
+
+/** Runs until `signal` aborts. Waits for a server that is not up yet; throws DrydockError when the server refuses us. */
+export async function runWorker(config: Config, run: WorkerRun): Promise<void> {
+  installRuntime(run.logger);
+  const settings = run.settings ?? temporalSettings(config.temporal);
+  const connection = await connectPatiently(settings, run);
+  if (!connection) return;
+  try {
+    const client = new Client({ connection, namespace: settings.namespace });
+    const worker = await createWorker(connection, client, config, settings, run);
+    await runUntilAborted(worker, run);
+  } finally {
+    await connection.close();
+  }
+}
+
+async function createWorker(connection: NativeConnection, client: Client, config: Config, settings: TemporalSettings, run: WorkerRun): Promise<Worker> {
+  try {
+    return await Worker.create({
+      connection,
+      namespace: settings.namespace,
+      taskQueue: settings.taskQueue,
+      identity: `drydock@${hostname()}#${process.pid}`,
+      ...workflowSource(),
+      activities: createActivities({ config, configPath: run.configPath, namespace: settings.namespace, client }),
+      maxConcurrentActivityTaskExecutions: STEPS_AT_ONCE,
+      // Cancellation arrives with the answer to a heartbeat, so this is also how long a cancel may take to be noticed.
+      maxHeartbeatThrottleInterval: '5s',
+      shutdownGraceTime: '10s',
+      shutdownForceTime: '40s',
+    });
+  } catch (cause) {
+    if (cause instanceof Error && /namespace .*not found/i.test(cause.message)) {
+      throw new DrydockError('NotFound', `Temporal at ${settings.address} has no namespace "${settings.namespace}"`, {
+        remedy: `create it (temporal operator namespace create --namespace ${settings.namespace}) or correct temporal.namespace`,
+        cause,
+      });
+    }
+    throw cause;
+  }
+}
+
+async function runUntilAborted(worker: Worker, run: WorkerRun): Promise<void> {
+  const stop = (): void => {
+    if (worker.getState() === 'RUNNING') worker.shutdown();
+  };
+  run.signal.addEventListener('abort', stop, { once: true });
+  try {
+    const running = worker.run();
+    run.onReady?.();
+    if (run.signal.aborted) stop();
+    await running;
+  } finally {
+    run.signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Undefined when `signal` aborts first. */
+async function connectPatiently(settings: TemporalSettings, run: WorkerRun): Promise<NativeConnection | undefined> {
+  for (let attempt = 1; !run.signal.aborted; attempt++) {
+    try {
+      return await NativeConnection.connect({ address: settings.address, ...settings.connection });
+    } catch (cause) {
+      if (isRefusal(cause)) {
+        throw new DrydockError('AuthRejected', `Temporal at ${settings.address} does not let this worker in`, { remedy: 'check TEMPORAL_API_KEY and the TEMPORAL_TLS_* settings', cause });
+      }
+      if (attempt % 10 === 1) run.logger.warn(`Temporal does not answer at ${settings.address}; trying again every ${RETRY_SECONDS} s`);
+      await sleep(RETRY_SECONDS * 1000, undefined, { signal: run.signal }).catch(() => undefined);
+    }
+  }
+  return undefined;
+}
+
+function isRefusal(cause: unknown): boolean {
+  return cause instanceof Error && /unauthenticated|permission.?denied|certificate/i.test(cause.message);
+}
