@@ -1,0 +1,72 @@
+/** Installs DTR through UCP with the vendor's bootstrapper, and asks it how it is. */
+import { readFile } from 'node:fs/promises';
+import tls from 'node:tls';
+import { ADMIN, bootstrapperImage, type DtrVersion, NFS_URL, type NodeName, NODES } from '../contract';
+import { LabError, waitFor } from '../hosts/process';
+import type { LabState } from '../hosts/state';
+import type { Lab } from './context';
+import { getText } from './https';
+
+export async function installDtr(lab: Lab, state: LabState & { dtr: DtrVersion }): Promise<void> {
+  const [first, ...others] = NODES.filter((node) => state.replicaIds[node] !== undefined);
+  if (first === undefined) return;
+  const firstId = state.replicaIds[first]!;
+  if (state.storage === 'nfs') await lab.hosts.exec(first, ['mkdir', '-p', '/srv/nfs/dtr']);
+  await lab.steps.run(`DTR ${state.dtr}: install on ${first}`, async (log) => {
+    const storage = state.storage === 'nfs' ? ['--nfs-storage-url', NFS_URL] : [];
+    await bootstrap(lab, state.dtr, ['install', '--replica-id', firstId, '--ucp-node', first, '--dtr-external-url', `https://${lab.names.addresses.lb}`, ...storage], log);
+    await waitHealthy(lab, first);
+  });
+  for (const node of others) {
+    await lab.steps.run(`DTR ${state.dtr}: join on ${node}`, async (log) => {
+      await bootstrap(lab, state.dtr, ['join', '--existing-replica-id', firstId, '--replica-id', state.replicaIds[node]!, '--ucp-node', node], log);
+      await waitHealthy(lab, node);
+    });
+  }
+  await lab.steps.run('the registry through the load balancer', async () => {
+    await waitFor('the registry', 60, async () => (await getText(`https://${lab.names.addresses.lb}/_ping`)).status === 200, lab.signal);
+    await lab.state.write('dtr-ca.pem', await registryCa(lab.names.addresses.lb));
+  });
+}
+
+/** One bootstrapper command through UCP; secrets go by environment name only. */
+async function bootstrap(lab: Lab, version: DtrVersion, args: string[], log: (line: string) => void): Promise<void> {
+  const secrets = { UCP_USERNAME: ADMIN, UCP_PASSWORD: await lab.state.password(ADMIN), UCP_CA: await readFile(lab.ucp.caFile, 'utf8') };
+  const names = Object.keys(secrets).flatMap((name) => ['--env', name]);
+  await lab.ucp.docker(['run', '--rm', '--log-driver', 'none', ...names, bootstrapperImage(version), ...args, '--ucp-url', lab.ucp.url], {
+    env: secrets,
+    onLine: (line) => log(/msg="?(.*?)"?$/.exec(line)?.[1] ?? line),
+  });
+}
+
+/** Waits until the replica on a node says that it is healthy. */
+export async function waitHealthy(lab: Lab, node: NodeName, seconds = 120): Promise<void> {
+  await waitFor(`a healthy replica on ${node}`, seconds, async () => (await replicaHealth(lab, node)) === 'healthy', lab.signal);
+}
+
+/** `healthy`, the replica's own error text, or that it does not answer. */
+export async function replicaHealth(lab: Lab, node: NodeName): Promise<string> {
+  try {
+    const { status, body } = await getText(`https://${lab.names.addresses[node]}/_ping`);
+    if (status === 200) return 'healthy';
+    return (JSON.parse(body) as { Error?: string }).Error ?? `status ${status}`;
+  } catch (error) {
+    return `no answer (${error instanceof Error ? error.message : String(error)})`;
+  }
+}
+
+/** The authority that the registry's certificate chains to, as the registry presents it. */
+async function registryCa(host: string): Promise<string> {
+  const { status, body } = await getText(`https://${host}/ca`);
+  if (status === 200 && body.includes('BEGIN CERTIFICATE')) return body;
+  return await new Promise((resolve, reject) => {
+    const socket = tls.connect({ host, port: 443, rejectUnauthorized: false }, () => {
+      let certificate = socket.getPeerCertificate(true);
+      while (certificate.issuerCertificate !== undefined && certificate.issuerCertificate.fingerprint256 !== certificate.fingerprint256) certificate = certificate.issuerCertificate;
+      socket.end();
+      if (certificate.raw === undefined) return reject(new LabError('the registry presents no certificate'));
+      return resolve(`-----BEGIN CERTIFICATE-----\n${certificate.raw.toString('base64').replace(/(.{64})/g, '$1\n').trimEnd()}\n-----END CERTIFICATE-----\n`);
+    });
+    socket.on('error', reject);
+  });
+}

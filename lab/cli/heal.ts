@@ -1,0 +1,82 @@
+/** `lab heal`: whatever was killed or cut off comes back with all that ran on it. What was destroyed stays so. */
+import { type NodeName, NODES } from '../contract';
+import { sleep, waitFor } from '../hosts/process';
+import { waitHealthy } from './dtr';
+import type { Lab } from './context';
+
+/** An engine gives this code to containers that ran when it died; those that someone stopped have another. */
+const DIED_WITH_ENGINE = 255;
+
+/** Returns the nodes that something was done to. */
+export async function healLab(lab: Lab): Promise<NodeName[]> {
+  const { dtr, replicaIds } = await lab.state.read();
+  const touched: NodeName[] = [];
+  for (const node of NODES) {
+    const state = await lab.hosts.hostState(node);
+    if (state === 'stopped') {
+      await lab.steps.run(`starting ${node}`, () => lab.hosts.start(node));
+      touched.push(node);
+    } else if (state === 'cut off') {
+      await lab.steps.run(`connecting ${node}`, () => lab.hosts.reconnect(node));
+      touched.push(node);
+    } else if (state === 'missing') {
+      lab.steps.say(`${node} is missing: \`npm run lab -- rebuild ${node}\` makes it anew, empty`);
+    }
+  }
+  if (touched.length > 0) {
+    await lab.steps.run('engines and Swarm', async () => {
+      await Promise.all(touched.map((node) => lab.hosts.waitEngine(node)));
+      await Promise.all(touched.map((node) => lab.swarm.waitReady(node)));
+    });
+  }
+  const present = await presentNodes(lab);
+  const started = await lab.steps.run('containers that ran before', async (log) => {
+    const lists = await Promise.all(present.map((node) => startDead(lab, node, log)));
+    return present.filter((_, index) => lists[index]! > 0);
+  });
+  const changed = NODES.filter((node) => touched.includes(node) || started.includes(node));
+  if (dtr !== undefined && changed.length > 0) {
+    const replicas = await replicaNodes(lab, changed.filter((node) => replicaIds[node] !== undefined));
+    await lab.steps.run('replicas healthy', () => Promise.all(replicas.map((node) => waitHealthy(lab, node))));
+  }
+  return changed;
+}
+
+async function presentNodes(lab: Lab): Promise<NodeName[]> {
+  const states = await Promise.all(NODES.map((node) => lab.hosts.hostState(node)));
+  return NODES.filter((_, index) => states[index] === 'running');
+}
+
+/** Those of the nodes that hold a whole replica; a destroyed one cannot become healthy. */
+async function replicaNodes(lab: Lab, nodes: NodeName[]): Promise<NodeName[]> {
+  const lists = await Promise.all(nodes.map((node) => lab.hosts.exec(node, ['docker', 'ps', '--quiet', '--filter', 'name=dtr-nginx-'])));
+  return nodes.filter((_, index) => lists[index]!.stdout !== '');
+}
+
+/** Starts what died with its engine or was broken by `lab break`, again and again until it runs: services wait for each other. */
+async function startDead(lab: Lab, node: NodeName, log: (line: string) => void): Promise<number> {
+  const dead = await deadContainers(lab, node);
+  if (dead.length === 0) return 0;
+  log(`${node}: ${dead.length} containers`);
+  await waitFor(`the containers of ${node}`, 120, async () => {
+    const { stdout } = await lab.hosts.exec(node, ['docker', 'inspect', '--format', '{{.Id}} {{.State.Running}}', ...dead]);
+    const down = stdout.split('\n').filter((line) => line.endsWith(' false')).map((line) => line.split(' ')[0]!);
+    if (down.length === 0) return true;
+    await lab.hosts.exec(node, ['docker', 'start', ...down], [0, 1]);
+    await sleep(500, lab.signal);
+    return false;
+  }, lab.signal); // prettier-ignore
+  return dead.length;
+}
+
+/** Ids of containers that ended without being stopped: with their engine, or killed. */
+async function deadContainers(lab: Lab, node: NodeName): Promise<string[]> {
+  const { stdout: ids } = await lab.hosts.exec(node, ['docker', 'ps', '--all', '--quiet', '--filter', 'status=exited', '--filter', 'status=dead']);
+  if (ids === '') return [];
+  const { stdout } = await lab.hosts.exec(node, ['docker', 'inspect', '--format', '{{.Id}} {{.State.ExitCode}}', ...ids.split('\n')]);
+  return stdout
+    .split('\n')
+    .map((line) => line.split(' ') as [string, string])
+    .filter(([, code]) => Number(code) === DIED_WITH_ENGINE || Number(code) === 137)
+    .map(([id]) => id);
+}

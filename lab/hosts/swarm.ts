@@ -1,0 +1,47 @@
+/** The real Swarm of the hosts: one manager on UCP's host, the replica hosts as workers, the overlay that DTR's replicas meet on. */
+import type { NodeName } from '../contract';
+import { NODES } from '../contract';
+import type { Hosts } from './hosts';
+import { waitFor } from './process';
+
+export const OVERLAY = 'dtr-ol';
+
+export interface SwarmNode {
+  id: string;
+  hostname: string;
+  /** `Ready` or `Down`. */
+  status: string;
+}
+
+export class Swarm {
+  constructor(
+    private readonly hosts: Hosts,
+    private readonly signal?: AbortSignal,
+  ) {}
+
+  async create(): Promise<void> {
+    const { addresses } = this.hosts.names;
+    // A short heartbeat shows a lost host as Down within ten seconds.
+    await this.hosts.exec('ucp', ['docker', 'swarm', 'init', '--advertise-addr', addresses.ucp, '--dispatcher-heartbeat', '2s']);
+    await Promise.all(NODES.map((node) => this.join(node)));
+    await this.hosts.exec('ucp', ['docker', 'network', 'create', '--driver', 'overlay', '--attachable', OVERLAY]);
+  }
+
+  async join(node: NodeName): Promise<void> {
+    const { addresses } = this.hosts.names;
+    const { stdout: token } = await this.hosts.exec('ucp', ['docker', 'swarm', 'join-token', '--quiet', 'worker']);
+    await this.hosts.exec(node, ['docker', 'swarm', 'join', '--token', token, '--advertise-addr', addresses[node], `${addresses.ucp}:2377`]);
+  }
+
+  async nodes(): Promise<SwarmNode[]> {
+    const { stdout } = await this.hosts.exec('ucp', ['docker', 'node', 'ls', '--format', '{{.ID}} {{.Hostname}} {{.Status}}']);
+    return stdout.split('\n').map((line) => {
+      const [id = '', hostname = '', status = ''] = line.split(' ');
+      return { id, hostname, status };
+    });
+  }
+
+  async waitReady(node: NodeName, seconds = 60): Promise<void> {
+    await waitFor(`node ${node} in the Swarm`, seconds, async () => (await this.nodes()).some(({ hostname, status }) => hostname === node && status === 'Ready'), this.signal);
+  }
+}
