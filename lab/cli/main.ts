@@ -24,7 +24,7 @@ function report(options: Json, object: unknown, sentence: string): void {
   else process.stderr.write(`${sentence}\n`);
 }
 
-const program = new Command('lab').enablePositionalOptions().description('A stand-in DTR on a real Swarm of hosts in containers (see lab/README.md)').showHelpAfterError();
+const program = new Command('lab').description('A stand-in DTR on a real Swarm of hosts in containers (see lab/README.md)').showHelpAfterError();
 
 program
   .command('up')
@@ -123,7 +123,6 @@ program
   .argument('<host>', HOSTS.join(', '))
   .argument('<command...>')
   .option('--json', 'print one JSON object with exit code and output')
-  .passThroughOptions()
   .action(async (name: string, command: string[], options: Json) => {
     const lab = openLab(interrupted.signal);
     await requireUp(lab);
