@@ -1,0 +1,39 @@
+/** `vault.json`: says that a place is a vault, of which format, and which one. */
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { DrydockError } from '../../domain/errors';
+import { FORMAT_VERSION } from '../../domain/vault-format';
+
+export const VAULT_FILE_MAX_BYTES = 64 * 1024;
+
+const vaultFile = z.object({
+  kind: z.literal('drydock-vault'),
+  /** Version of the format of everything in the vault. */
+  format: z.int().min(1),
+  id: z.uuid(),
+  created: z.iso.datetime(),
+});
+export type VaultFile = z.infer<typeof vaultFile>;
+
+export function newVaultFile(): string {
+  const content: VaultFile = { kind: 'drydock-vault', format: FORMAT_VERSION, id: randomUUID(), created: new Date().toISOString() };
+  return `${JSON.stringify(content)}\n`;
+}
+
+/** Throws IntegrityMismatch when it is not readable, VersionMismatch when a newer Drydock wrote it. */
+export function checkVaultFile(content: Buffer, description: string): VaultFile {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(content.toString('utf8'));
+  } catch (cause) {
+    throw new DrydockError('IntegrityMismatch', `vault.json in ${description} is not JSON`, { remedy: 'put it back from a copy of the vault', cause });
+  }
+  const result = vaultFile.safeParse(parsed);
+  if (!result.success) {
+    throw new DrydockError('IntegrityMismatch', `vault.json in ${description} is not that of a Drydock vault`, { remedy: 'choose another directory, or put the file back from a copy of the vault' });
+  }
+  if (result.data.format > FORMAT_VERSION) {
+    throw new DrydockError('VersionMismatch', `${description} has format ${result.data.format}; this Drydock knows format ${FORMAT_VERSION} at most`, { remedy: 'use the newer Drydock that wrote it' });
+  }
+  return result.data;
+}
