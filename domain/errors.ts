@@ -16,6 +16,8 @@ export const ERROR_KINDS = {
   HostKeyMismatch: { retryable: false },
   TlsRejected: { retryable: false },
   BootstrapperFailed: { retryable: false },
+  /** A command on a host ended with a code that says no more. */
+  CommandFailed: { retryable: false },
   /** Files that an earlier step left on the worker are gone: the step that made them has to run again. */
   WorkLost: { retryable: false },
   // Worth repeating: the outside world may mend itself.
