@@ -1,12 +1,15 @@
 /** `lab break`, `cut` and `rebuild`: the accidents that Drydock is there for. */
 import { type NodeName, NODES } from '../contract';
 import { BASE_IMAGE } from '../hosts/image';
-import { LabError } from '../hosts/process';
+import { allDone, LabError } from '../hosts/process';
 import { ensureSeed } from '../hosts/seed';
 import { requireUp, type Lab } from './context';
 
 export const BREAKS = ['replica', 'node', 'majority', 'volume', 'metadata'] as const;
 export type Break = (typeof BREAKS)[number];
+
+/** On a host: ids of the containers that `break replica` killed there. */
+const KILLED = '/etc/lab/killed';
 
 /** What was done, for scripts. */
 export interface Broken {
@@ -29,7 +32,7 @@ export async function breakLab(lab: Lab, what: Break, nodes: NodeName[]): Promis
   const targets = chosen[what];
   if (targets.length === 0) throw new LabError('this lab has no replica (--bare)');
   await lab.steps.run(`breaking ${what} on ${targets.join(', ')}`, async () => {
-    await Promise.all(targets.map((node) => breakOn(lab, what, node)));
+    await allDone(targets.map((node) => breakOn(lab, what, node)));
   });
   return { broken: what, nodes: targets };
 }
@@ -49,9 +52,17 @@ async function breakOn(lab: Lab, what: Break, node: NodeName): Promise<void> {
 }
 
 async function killReplica(lab: Lab, node: NodeName): Promise<void> {
-  const running = await ids(lab, node, ['ps', '--quiet', '--filter', 'name=dtr-']);
+  const running = await ids(lab, node, ['ps', '--quiet', '--no-trunc', '--filter', 'name=dtr-']);
   if (running.length === 0) throw new LabError(`no replica runs on ${node}`);
+  // Noted first: a killed container looks like one that a person stopped.
+  await lab.hosts.exec(node, ['sh', '-c', 'printf "%s\\n" "$@" >> "$0"', KILLED, ...running]);
   await lab.hosts.exec(node, ['docker', 'kill', ...running]);
+}
+
+/** Ids of the containers that `break replica` killed on a node; they are forgotten with the reading. */
+export async function takeKilled(lab: Lab, node: NodeName): Promise<string[]> {
+  const { stdout } = await lab.hosts.exec(node, ['sh', '-c', 'cat "$0" 2>/dev/null; rm -f "$0"', KILLED]);
+  return stdout.split('\n').filter((line) => line !== '');
 }
 
 /** Kills what uses the volumes and deletes all that they hold; of an NFS volume that is the exported directory. */
@@ -77,9 +88,9 @@ async function ids(lab: Lab, node: NodeName, args: string[]): Promise<string[]> 
 /** A host under the same name and address with an empty disk, a new SSH host key and (unless `images` is false) DTR's images loaded. */
 export async function rebuild(lab: Lab, node: NodeName, options: { images: boolean; trust: boolean }): Promise<{ node: NodeName; hostKey: string }> {
   const state = await requireUp(lab);
-  const images = state.dtr === undefined ? [] : (await import('../dtr/images')).dtrImages(state.dtr);
+  const images = state.dtr === undefined ? [] : (await import('../dtr/images.js')).dtrImages(state.dtr);
   await lab.steps.run(`rebuilding ${node}`, async (log) => {
-    const seed = options.images ? await ensureSeed([BASE_IMAGE, ...images], log, lab.signal) : undefined;
+    const seed = options.images ? await ensureSeed(state.dtr ?? 'bare', [BASE_IMAGE, ...images], log, lab.signal) : undefined;
     await lab.hosts.remove(node);
     await lab.state.renewHostKey(lab.names, node, lab.signal);
     await lab.hosts.create(node, seed);

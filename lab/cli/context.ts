@@ -17,8 +17,9 @@ export interface Lab {
   signal: AbortSignal | undefined;
 }
 
-export function openLab(signal?: AbortSignal): Lab {
-  const names = labNames();
+/** The lab of that name (default: DRYDOCK_LAB, else `lab`); the signal breaks long work off. */
+export function openLab(signal?: AbortSignal, name?: string): Lab {
+  const names = labNames(name);
   const state = new StateDir(names.stateDir);
   const hosts = new Hosts(names, state, signal);
   return { names, state, hosts, swarm: new Swarm(hosts, signal), ucp: new UcpClient(names, state, signal), steps: new Steps(), signal };

@@ -24,7 +24,7 @@ export async function installDtr(lab: Lab, state: LabState & { dtr: DtrVersion }
     });
   }
   await lab.steps.run('the registry through the load balancer', async () => {
-    await waitFor('the registry', 60, async () => (await getText(`https://${lab.names.addresses.lb}/_ping`)).status === 200, lab.signal);
+    await waitFor('the registry', 60, async () => (await registryHealth(lab)) === 'healthy', lab.signal);
     await lab.state.write('dtr-ca.pem', await registryCa(lab.names.addresses.lb));
   });
 }
@@ -46,8 +46,17 @@ export async function waitHealthy(lab: Lab, node: NodeName, seconds = 120): Prom
 
 /** `healthy`, the replica's own error text, or that it does not answer. */
 export async function replicaHealth(lab: Lab, node: NodeName): Promise<string> {
+  return await pingHealth(lab.names.addresses[node]);
+}
+
+/** The same through the load balancer. */
+export async function registryHealth(lab: Lab): Promise<string> {
+  return await pingHealth(lab.names.addresses.lb);
+}
+
+async function pingHealth(host: string): Promise<string> {
   try {
-    const { status, body } = await getText(`https://${lab.names.addresses[node]}/_ping`);
+    const { status, body } = await getText(`https://${host}/_ping`);
     if (status === 200) return 'healthy';
     return (JSON.parse(body) as { Error?: string }).Error ?? `status ${status}`;
   } catch (error) {

@@ -1,6 +1,7 @@
 /** `lab heal`: whatever was killed or cut off comes back with all that ran on it. What was destroyed stays so. */
 import { type NodeName, NODES } from '../contract';
-import { sleep, waitFor } from '../hosts/process';
+import { allDone, sleep, waitFor } from '../hosts/process';
+import { takeKilled } from './break';
 import { waitHealthy } from './dtr';
 import type { Lab } from './context';
 
@@ -25,31 +26,31 @@ export async function healLab(lab: Lab): Promise<NodeName[]> {
   }
   if (touched.length > 0) {
     await lab.steps.run('engines and Swarm', async () => {
-      await Promise.all(touched.map((node) => lab.hosts.waitEngine(node)));
-      await Promise.all(touched.map((node) => lab.swarm.waitReady(node)));
+      await allDone(touched.map((node) => lab.hosts.waitEngine(node)));
+      await allDone(touched.map((node) => lab.swarm.waitReady(node)));
     });
   }
   const present = await presentNodes(lab);
   const started = await lab.steps.run('containers that ran before', async (log) => {
-    const lists = await Promise.all(present.map((node) => startDead(lab, node, log)));
+    const lists = await allDone(present.map((node) => startDead(lab, node, log)));
     return present.filter((_, index) => lists[index]! > 0);
   });
   const changed = NODES.filter((node) => touched.includes(node) || started.includes(node));
   if (dtr !== undefined && changed.length > 0) {
     const replicas = await replicaNodes(lab, changed.filter((node) => replicaIds[node] !== undefined));
-    await lab.steps.run('replicas healthy', () => Promise.all(replicas.map((node) => waitHealthy(lab, node))));
+    await lab.steps.run('replicas healthy', () => allDone(replicas.map((node) => waitHealthy(lab, node))));
   }
   return changed;
 }
 
 async function presentNodes(lab: Lab): Promise<NodeName[]> {
-  const states = await Promise.all(NODES.map((node) => lab.hosts.hostState(node)));
+  const states = await allDone(NODES.map((node) => lab.hosts.hostState(node)));
   return NODES.filter((_, index) => states[index] === 'running');
 }
 
 /** Those of the nodes that hold a whole replica; a destroyed one cannot become healthy. */
 async function replicaNodes(lab: Lab, nodes: NodeName[]): Promise<NodeName[]> {
-  const lists = await Promise.all(nodes.map((node) => lab.hosts.exec(node, ['docker', 'ps', '--quiet', '--filter', 'name=dtr-nginx-'])));
+  const lists = await allDone(nodes.map((node) => lab.hosts.exec(node, ['docker', 'ps', '--quiet', '--filter', 'name=dtr-nginx-'])));
   return nodes.filter((_, index) => lists[index]!.stdout !== '');
 }
 
@@ -69,14 +70,15 @@ async function startDead(lab: Lab, node: NodeName, log: (line: string) => void):
   return dead.length;
 }
 
-/** Ids of containers that ended without being stopped: with their engine, or killed. */
+/** Ids of containers that ended with their engine, or that `break replica` killed; those that a person stopped are not among them. */
 async function deadContainers(lab: Lab, node: NodeName): Promise<string[]> {
+  const killed = await takeKilled(lab, node);
   const { stdout: ids } = await lab.hosts.exec(node, ['docker', 'ps', '--all', '--quiet', '--filter', 'status=exited', '--filter', 'status=dead']);
   if (ids === '') return [];
   const { stdout } = await lab.hosts.exec(node, ['docker', 'inspect', '--format', '{{.Id}} {{.State.ExitCode}}', ...ids.split('\n')]);
   return stdout
     .split('\n')
     .map((line) => line.split(' ') as [string, string])
-    .filter(([, code]) => Number(code) === DIED_WITH_ENGINE || Number(code) === 137)
+    .filter(([id, code]) => Number(code) === DIED_WITH_ENGINE || killed.includes(id))
     .map(([id]) => id);
 }

@@ -3,16 +3,25 @@ import { Argument, Command, Option } from 'commander';
 import { DTR_VERSIONS, type DtrVersion } from '../contract';
 import { NODES } from '../contract';
 import { HOSTS, type HostName, nodeName } from '../hosts/hosts';
-import { LabError, pipeImages } from '../hosts/process';
+import { allDone, LabError, pipeImages } from '../hosts/process';
 import { BREAKS, type Break, breakLab, rebuild } from './break';
 import { openLab, requireUp } from './context';
 import { describeLab } from './describe';
 import { execOnHost } from './exec';
 import { healLab } from './heal';
+import { labStatus, statusText } from './status';
 import { up } from './up';
 
 const interrupted = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => interrupted.abort(new Error('interrupted')));
+let firstSignal = 0;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // One Ctrl-C may arrive twice, from the terminal and from the process above; a second one later means now.
+    if (firstSignal === 0) firstSignal = Date.now();
+    else if (Date.now() - firstSignal > 2000) process.exit(130);
+    interrupted.abort(new LabError('interrupted'));
+  });
+}
 
 interface Json {
   json?: boolean;
@@ -54,6 +63,15 @@ program
       await lab.state.remove();
     });
     report(options, { down: true }, 'nothing of the lab is left');
+  });
+
+program
+  .command('status')
+  .description('hosts, Swarm, replicas and the registry as they are now')
+  .option('--json', 'print one JSON object')
+  .action(async (options: Json) => {
+    const status = await labStatus(openLab(interrupted.signal));
+    report(options, status, statusText(status));
   });
 
 program
@@ -112,7 +130,7 @@ program
     await requireUp(lab);
     const nodes = options.node === undefined ? [...NODES] : options.node.map(nodeName);
     await lab.steps.run(`loading ${images.join(', ')}`, () =>
-      Promise.all(nodes.map((node) => pipeImages(images, ['exec', '-i', lab.names.container(node), 'docker', 'load', '--quiet'], lab.signal))),
+      allDone(nodes.map((node) => pipeImages(images, ['exec', '-i', lab.names.container(node), 'docker', 'load', '--quiet'], lab.signal))),
     );
     report(options, { loaded: images, nodes }, `loaded on ${nodes.join(', ')}`);
   });

@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { type DtrVersion, type NodeName, NODES } from '../contract';
 import { HOSTS } from '../hosts/hosts';
 import { BASE_IMAGE, buildLabImages } from '../hosts/image';
-import { LabError } from '../hosts/process';
-import { ensureSeed, removeOldSeeds } from '../hosts/seed';
+import { allDone, LabError } from '../hosts/process';
+import { ensureSeed } from '../hosts/seed';
 import type { LabState } from '../hosts/state';
 import type { Lab } from './context';
 import { installDtr } from './dtr';
@@ -52,14 +52,14 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
   const { steps, hosts, swarm, ucp, state, names, signal } = lab;
   await steps.run('host image', (log) => buildLabImages(log, signal));
   const images = dtr === undefined ? [] : await dtrImageList(lab, dtr);
-  const seed = await steps.run('images for the hosts', (log) => ensureSeed([BASE_IMAGE, ...images], log, signal));
+  const seed = await steps.run('images for the hosts', (log) => ensureSeed(dtr ?? 'bare', [BASE_IMAGE, ...images], log, signal));
   const labState: LabState = { ...(dtr === undefined ? {} : { dtr }), replicas, storage, replicaIds: replicaIds(replicas), complete: false };
   await steps.run('keys and certificates', () => state.makeKeys(names, signal));
   await state.save(labState);
   await steps.run('four hosts', async () => {
     await hosts.createNetwork();
-    await Promise.all(HOSTS.map((host) => hosts.create(host, host === 'ucp' ? undefined : seed)));
-    await Promise.all(HOSTS.map((host) => hosts.waitEngine(host)));
+    await allDone(HOSTS.map((host) => hosts.create(host, host === 'ucp' ? undefined : seed)));
+    await allDone(HOSTS.map((host) => hosts.waitEngine(host)));
   });
   await steps.run('Swarm with the overlay dtr-ol', () => swarm.create());
   await steps.run('UCP and a client bundle', async () => {
@@ -70,12 +70,11 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
   if (dtr !== undefined) await installDtr(lab, { ...labState, dtr });
   await writeDrydockYaml(lab);
   await state.save({ ...labState, complete: true });
-  await removeOldSeeds(seed, signal);
   return { ...labState, complete: true };
 }
 
 async function dtrImageList(lab: Lab, version: DtrVersion): Promise<string[]> {
-  const { buildDtrImages, dtrImages } = await import('../dtr/images');
+  const { buildDtrImages, dtrImages } = await import('../dtr/images.js');
   await lab.steps.run(`DTR ${version} images`, (log) => buildDtrImages(version, log));
   return dtrImages(version);
 }

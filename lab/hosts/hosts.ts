@@ -57,7 +57,8 @@ export class Hosts {
 
   /** Runs a command on a host as root. */
   async exec(host: HostName, command: string[], okCodes: number[] = [0]): Promise<{ code: number; stdout: string }> {
-    const { code, stdout } = await run('docker', ['exec', this.names.container(host), ...command], { okCodes, signal: this.signal });
+    this.signal?.throwIfAborted();
+    const { code, stdout } = await run('docker', ['exec', this.names.container(host), ...command], { okCodes });
     return { code, stdout: stdout.trim() };
   }
 
@@ -126,8 +127,10 @@ export class Hosts {
     return `${this.names.container(host)}-engine`;
   }
 
+  /** Stops between commands, never within one: an engine would finish behind our back what its client no longer waits for. */
   private async docker(args: string[]): Promise<string> {
-    return await docker(args, { signal: this.signal });
+    this.signal?.throwIfAborted();
+    return await docker(args);
   }
 
   /** What an engine in a container needs; plain `--privileged` fails where the machine itself lacks a capability. */

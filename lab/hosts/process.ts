@@ -25,7 +25,7 @@ export class LabError extends Error {
   override readonly name = 'LabError';
 }
 
-/** Runs one command and collects its output. Throws LabError on another exit code, AbortError when the signal fires. */
+/** Runs one command and collects its output. Throws LabError on another exit code; when the signal fires the command is ended and the signal's reason thrown. */
 export async function run(command: string, args: string[], options: CommandOptions = {}): Promise<CommandResult> {
   options.signal?.throwIfAborted();
   const { code, stdout, stderr } = await collect(command, args, options);
@@ -69,6 +69,15 @@ async function collect(command: string, args: string[], options: CommandOptions)
   return { code, stdout: Buffer.concat(stdout), stderr };
 }
 
+/** Waits for all to end, then throws the first error: nothing goes on behind the back of a clean-up. */
+export async function allDone<T>(tasks: Promise<T>[]): Promise<T[]> {
+  const results = await Promise.allSettled(tasks);
+  return results.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}
+
 /** The Docker client of the machine, against the engine that holds the lab. Returns trimmed standard output. */
 export async function docker(args: string[], options: CommandOptions = {}): Promise<string> {
   return (await run('docker', args, options)).stdout.trim();
@@ -83,7 +92,7 @@ export async function pipeImages(images: string[], consumer: string[], signal?: 
     save.on('error', reject);
     save.on('close', (code) => (code === 0 ? resolve() : reject(new LabError(`docker save ended with ${code}: ${stderr.trim()}`))));
   });
-  await Promise.all([saved, run('docker', consumer, { input: save.stdout, ...(signal === undefined ? {} : { signal }) })]);
+  await allDone<unknown>([saved, run('docker', consumer, { input: save.stdout, ...(signal === undefined ? {} : { signal }) })]);
 }
 
 export async function sleep(ms: number, signal?: AbortSignal): Promise<void> {

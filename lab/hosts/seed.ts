@@ -5,27 +5,32 @@ import { docker, pipeImages, run } from './process';
 
 const SEED_LABEL = 'drydock.lab.seed';
 
-/** Makes the seed volume for these images, or finds it. Returns its name. Throws LabError where the machine has not one of the images. */
-export async function ensureSeed(images: string[], log: (line: string) => void, signal?: AbortSignal): Promise<string> {
+/**
+ * Makes the seed volume for these images, or finds it. `kind` (a version, `bare`) keeps one seed each: an older one of the kind is removed.
+ * Returns the volume's name. Throws LabError where the machine has not one of the images.
+ */
+export async function ensureSeed(kind: string, images: string[], log: (line: string) => void, signal?: AbortSignal): Promise<string> {
   const ids = await docker(['image', 'inspect', '--format', '{{.Id}} {{.RepoTags}}', ...images], { signal });
   const host = await docker(['image', 'inspect', '--format', '{{.Id}}', HOST_IMAGE], { signal });
   const hash = createHash('sha256').update(`${ids}\n${host}`).digest('hex').slice(0, 12);
   const volume = `drydock-lab-seed-${hash}`;
-  const present = await run('docker', ['volume', 'inspect', '--format', `{{index .Labels "${SEED_LABEL}"}}`, volume], { okCodes: [0, 1], signal });
-  // The label of a finished seed is on a marker volume: a volume's own labels cannot be changed after its making.
+  // A finished seed has a marker volume beside it: a volume's labels cannot be changed after its making.
   const marker = `${volume}-ready`;
-  const ready = await run('docker', ['volume', 'inspect', marker], { okCodes: [0, 1], signal });
-  if (present.code === 0 && ready.code === 0) return volume;
+  if ((await run('docker', ['volume', 'inspect', volume, marker], { okCodes: [0, 1], signal })).code === 0) return volume;
+  const loader = `${volume}-loader`;
+  await docker(['rm', '--force', loader]);
   await docker(['volume', 'rm', '--force', volume], { signal });
-  await docker(['volume', 'create', '--label', `${SEED_LABEL}=${hash}`, volume], { signal });
+  await docker(['volume', 'create', '--label', `${SEED_LABEL}=${kind}`, volume], { signal });
   log(`loading ${images.length} images once, for all hosts`);
-  await pipeImages(
+  const loading = pipeImages(
     images,
-    ['run', '--rm', '-i', '--network', 'none', '--cap-add', 'ALL', '--cap-drop', 'SYS_RESOURCE', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined',
+    ['run', '--rm', '-i', '--name', loader, '--network', 'none', '--cap-add', 'ALL', '--cap-drop', 'SYS_RESOURCE', '--security-opt', 'seccomp=unconfined', '--security-opt', 'apparmor=unconfined',
       '--security-opt', 'systempaths=unconfined', '--tmpfs', '/run:exec', '--log-driver', 'none', '-v', `${volume}:/var/lib/docker`, '--entrypoint', 'bash', HOST_IMAGE, '/usr/local/lib/lab/seed.sh'], // prettier-ignore
     signal,
   );
-  await docker(['volume', 'create', '--label', `${SEED_LABEL}=${hash}`, marker], { signal });
+  await loading.finally(() => docker(['rm', '--force', loader]));
+  await docker(['volume', 'create', '--label', `${SEED_LABEL}=${kind}`, marker], { signal });
+  await removeOthers(kind, volume, signal);
   return volume;
 }
 
@@ -38,8 +43,9 @@ export async function copySeed(seed: string, engineVolume: string, labName: stri
   );
 }
 
-/** Seeds of images that are gone or were built anew; a seed in use stays. */
-export async function removeOldSeeds(keep: string, signal?: AbortSignal): Promise<void> {
-  const volumes = (await docker(['volume', 'ls', '--quiet', '--filter', `label=${SEED_LABEL}`], { signal })).split('\n').filter((name) => name !== '');
-  for (const volume of volumes) if (!volume.startsWith(keep)) await run('docker', ['volume', 'rm', volume], { okCodes: [0, 1], signal });
+/** A seed in use stays. */
+async function removeOthers(kind: string, keep: string, signal?: AbortSignal): Promise<void> {
+  const volumes = await docker(['volume', 'ls', '--quiet', '--filter', `label=${SEED_LABEL}=${kind}`], { signal });
+  const old = volumes.split('\n').filter((name) => name !== '' && !name.startsWith(keep));
+  for (const volume of old) await run('docker', ['volume', 'rm', volume], { okCodes: [0, 1], signal });
 }

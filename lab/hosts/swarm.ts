@@ -2,7 +2,7 @@
 import type { NodeName } from '../contract';
 import { NODES } from '../contract';
 import type { Hosts } from './hosts';
-import { waitFor } from './process';
+import { allDone, waitFor } from './process';
 
 export const OVERLAY = 'dtr-ol';
 
@@ -23,7 +23,7 @@ export class Swarm {
     const { addresses } = this.hosts.names;
     // A short heartbeat shows a lost host as Down within ten seconds.
     await this.hosts.exec('ucp', ['docker', 'swarm', 'init', '--advertise-addr', addresses.ucp, '--dispatcher-heartbeat', '2s']);
-    await Promise.all(NODES.map((node) => this.join(node)));
+    await allDone(NODES.map((node) => this.join(node)));
     await this.hosts.exec('ucp', ['docker', 'network', 'create', '--driver', 'overlay', '--attachable', OVERLAY]);
   }
 
