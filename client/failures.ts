@@ -1,7 +1,7 @@
 /** What a failure means to a person: one sentence, one remedy, one exit code. */
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
-import { EXIT } from '../domain/contract';
+import { EXIT, type BackupResult } from '../domain/contract';
 import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
 
 export interface Explanation {
@@ -35,6 +35,12 @@ function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind)
   return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind) };
 }
 
+/** One sentence of what went wrong and one of what to do about it, on standard error. */
+export function printFailure(error: unknown): void {
+  const { message, remedy } = explain(error);
+  process.stderr.write(`drydock: ${message}\n${remedy ? `  ${remedy}\n` : ''}`);
+}
+
 /** Exit code for an error of one kind. */
 export function exitCodeOf(kind: ErrorKind): number {
   switch (kind) {
@@ -54,6 +60,13 @@ export function exitCodeOf(kind: ErrorKind): number {
     default:
       return EXIT.failed;
   }
+}
+
+/** Exit code for a run that is over. */
+export function exitCodeOfRun(run: { type: string; status: string; errorKind: ErrorKind | null; result: unknown }): number {
+  if (run.status === 'completed') return run.type === 'backup' && (run.result as BackupResult).status === 'incomplete' ? EXIT.incomplete : EXIT.ok;
+  if (run.status === 'cancelled') return EXIT.rejected;
+  return run.errorKind === null ? EXIT.failed : exitCodeOf(run.errorKind);
 }
 
 /** Makes what the Temporal client throws into a DrydockError; anything else comes back as it is. */

@@ -9,7 +9,7 @@ import {
   backupInput, lockId, MEMO_KEY, reconcileInput, restoreInput, WORKFLOW,
   type BackupInput, type Gate, type OperationMemo, type OperationType, type ReconcileInput, type RestoreInput,
 } from '../domain/contract';
-import { DrydockError } from '../domain/errors';
+import { DrydockError, type ErrorKind } from '../domain/errors';
 import { mistakesInWords } from '../domain/mistakes';
 import { workflowUrl } from '../worker/temporal-settings';
 import { explain } from './failures';
@@ -31,6 +31,7 @@ export interface OperationSummary {
   /** One sentence; null unless the run failed or was cancelled. */
   error: string | null;
   remedy: string | null;
+  errorKind: ErrorKind | null;
   startedAt: string;
   endedAt: string | null;
   /** In the Temporal UI. */
@@ -128,7 +129,7 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
   const memo = readMemo(run.memo);
   const status = statusOf(run.status.name, memo);
   const running = status === 'running' || status === 'waiting';
-  const outcome = running ? { result: null, error: null, remedy: null } : await outcomeOf(session, run);
+  const outcome = running ? { result: null, error: null, remedy: null, errorKind: null } : await outcomeOf(session, run);
   return {
     workflowId: run.workflowId,
     runId: run.runId,
@@ -140,6 +141,7 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
     gate: running ? (memo?.gate ?? null) : null,
     error: outcome.error,
     remedy: outcome.remedy,
+    errorKind: outcome.errorKind,
     startedAt: run.startTime.toISOString(),
     endedAt: run.closeTime?.toISOString() ?? null,
     url: workflowUrl(session.settings, run.workflowId, run.runId),
@@ -147,14 +149,14 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
   };
 }
 
-async function outcomeOf(session: Session, run: WorkflowExecutionDescription): Promise<Pick<OperationSummary, 'result' | 'error' | 'remedy'>> {
+async function outcomeOf(session: Session, run: WorkflowExecutionDescription): Promise<Pick<OperationSummary, 'result' | 'error' | 'remedy' | 'errorKind'>> {
   try {
     const result: unknown = await session.call((client) => client.workflow.getHandle(run.workflowId, run.runId).result());
-    return { result, error: null, remedy: null };
+    return { result, error: null, remedy: null, errorKind: null };
   } catch (error) {
     if (error instanceof DrydockError && error.kind === 'TemporalUnavailable') throw error;
-    const { message, remedy } = explain(error);
-    return { result: null, error: message, remedy: remedy ?? null };
+    const { message, remedy, kind } = explain(error);
+    return { result: null, error: message, remedy: remedy ?? null, errorKind: kind ?? null };
   }
 }
 

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+/** Entry of the `drydock` command. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { CommanderError } from 'commander';
+import { createProgram } from './program';
+
+const USAGE = 2;
+
+async function main(): Promise<void> {
+  const program = createProgram(version(), (code) => (process.exitCode = code));
+  for (const command of [program, ...program.commands]) command.exitOverride();
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    process.exitCode = error instanceof CommanderError ? usageCode(error) : await report(error);
+  }
+}
+
+/** Commander has printed help, version or what is wrong by now. */
+function usageCode(error: CommanderError): number {
+  return error.exitCode === 0 ? 0 : USAGE;
+}
+
+/** Never a stack trace, unless DRYDOCK_DEBUG asks for one. */
+async function report(error: unknown): Promise<number> {
+  const { explain, printFailure } = await import('./failures.js');
+  printFailure(error);
+  if (process.env.DRYDOCK_DEBUG && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  return explain(error).exitCode;
+}
+
+/** From package.json, which lies one folder up in the sources and two folders up in dist/. */
+function version(): string {
+  for (const up of ['..', '../..']) {
+    try {
+      const { name, version: number } = JSON.parse(readFileSync(path.join(__dirname, up, 'package.json'), 'utf8')) as { name?: string; version?: string };
+      if (name === 'drydock' && number) return number;
+    } catch {
+      // Not here: look one folder further up.
+    }
+  }
+  return 'unknown';
+}
+
+void main();

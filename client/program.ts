@@ -1,0 +1,122 @@
+/**
+ * All commands with their options and help. Each loads its own module only when it runs, so that `drydock --help` is there at once.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { BackupOptions } from './commands/backup';
+import type { ReconcileOptions } from './commands/reconcile';
+import type { RestoreOptions } from './commands/restore';
+import type { ShowOptions } from './commands/show';
+import type { UpOptions } from './commands/up';
+import type { VoteOptions } from './commands/vote';
+import { EXIT_CODES_HELP } from './exit-codes';
+
+/** `onExit` receives the exit code of the command that ran. */
+export function createProgram(version: string, onExit: (code: number) => void): Command {
+  const program = new Command('drydock')
+    .description('Back up and restore Docker Trusted Registry and Mirantis Secure Registry 2.x, on Temporal.')
+    .version(version)
+    .option('--config <file>', 'configuration file (else DRYDOCK_CONFIG, else ./drydock.yaml)')
+    .showSuggestionAfterError()
+    .addHelpText('after', EXAMPLES + EXIT_CODES_HELP);
+
+  /** A command with the options that all have; `--config` may stand before or after its name. */
+  const command = (name: string, description: string): Command =>
+    program.command(name).description(description).addOption(new Option('--config <file>', 'configuration file'));
+  const withJson = (target: Command): Command => target.option('--json', 'one JSON object on standard output, all else on standard error');
+  const act = async <Options>(from: Command, action: (options: Options) => Promise<number>): Promise<void> => {
+    onExit(await action(from.optsWithGlobals<Options & object>()));
+  };
+
+  withJson(command('up', 'start a Temporal development server and a worker here; the database is kept under stateDir'))
+    .option('--port <n>', 'port of the Temporal server (default: from temporal.address, 7233)', portNumber)
+    .option('--ui-port <n>', 'port of the Temporal UI (default: from temporal.uiUrl, 8233)', portNumber)
+    .addHelpText('after', example('drydock up', 'drydock up --port 7300 --ui-port 8300'))
+    .action((_options, self: Command) => act<UpOptions>(self, async (options) => (await import('./commands/up.js')).run(options)));
+
+  command('worker', 'work for a Temporal server that runs elsewhere')
+    .addHelpText('after', example('TEMPORAL_ADDRESS=temporal.example.com:7233 drydock worker --config /etc/drydock/drydock.yaml'))
+    .action((_options, self: Command) => act<{ config?: string }>(self, async (options) => (await import('./commands/worker.js')).run(options)));
+
+  withJson(command('backup <cluster>', 'make a backup and watch it to its end'))
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock backup prod', 'drydock backup prod --json | jq -r .backupId'))
+    .action((cluster: string, _options, self: Command) => act<BackupOptions>(self, async (options) => (await import('./commands/backup.js')).run(cluster, options)));
+
+  withJson(command('restore <cluster>', 'restore from a backup; stops at gates until an approver has decided'))
+    .requiredOption('--backup <id>', 'backup id, or latest')
+    .option('--target <replica=node,...>', 'host that takes the place of a lost one: REPLICA=NODE[,host=ADDRESS,port=PORT,key=FILE]; may be repeated', collect)
+    .option('--force', 'although the cluster is healthy, or has lost only a minority')
+    .option('--accept-missing-owners', 'although owners of repositories do not exist on the target UCP')
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .option('--approve-as <name>', 'on a terminal: offer the decision at each gate to this approver')
+    .addHelpText(
+      'after',
+      example(
+        'drydock restore prod --backup latest --reason "storage lost, INC-4711"',
+        'drydock restore prod --backup 20261123T020000Z-1a2b3c --target 5eb9459a7832=node-4,host=10.0.0.14,key=node-4.pub',
+      ),
+    )
+    .action((cluster: string, _options, self: Command) => act<RestoreOptions>(self, async (options) => (await import('./commands/restore.js')).run(cluster, options)));
+
+  for (const decision of ['approve', 'reject'] as const) {
+    const vote = withJson(command(`${decision} <workflow-id>`, `${decision} what a run asks for at a gate; works while no worker is up`))
+      .requiredOption('--gate <name>', 'name of the gate')
+      .requiredOption('--by <name>', 'your name, as it stands in approvers')
+      .option('--plan-digest <hex>', 'vote only on the plan with this digest (default: the plan that is printed)');
+    if (decision === 'approve') vote.option('--reason <text>', 'why; kept with the run');
+    else vote.requiredOption('--reason <text>', 'why; kept with the run');
+    vote
+      .addHelpText('after', example(`drydock ${decision} restore/prod/20261123T081500Z-0c1d2e --gate plan --by operator --reason "INC-4711"`))
+      .action((id: string, _options, self: Command) => act<VoteOptions>(self, async (options) => (await import('./commands/vote.js')).run(decision, id, options)));
+  }
+
+  withJson(command('watch <workflow-id>', 'watch a run to its end; Ctrl-C leaves it running'))
+    .addHelpText('after', example('drydock watch backup/prod/20261123T020000Z-1a2b3c'))
+    .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/watch.js')).run(id, options)));
+
+  withJson(command('status', 'all clusters: last backup, what runs now, who is waited for'))
+    .addHelpText('after', example('drydock status', 'drydock status --json'))
+    .action((_options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/status.js')).run(options)));
+
+  withJson(command('list [cluster]', 'backups in the vault, newest first; needs no Temporal'))
+    .addHelpText('after', example('drydock list', 'drydock list prod --json'))
+    .action((cluster: string | undefined, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/list.js')).run(cluster, options)));
+
+  withJson(command('show <workflow-or-backup-id>', 'one run or one backup; needs no worker'))
+    .addHelpText('after', example('drydock show restore/prod/20261123T081500Z-0c1d2e', 'drydock show 20261123T020000Z-1a2b3c --json'))
+    .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/show.js')).run(id, options)));
+
+  withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed; works with an empty Temporal too'))
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock reconcile prod'))
+    .action((cluster: string, _options, self: Command) => act<ReconcileOptions>(self, async (options) => (await import('./commands/reconcile.js')).run(cluster, options)));
+
+  withJson(command('cancel <workflow-id>', 'stop a run; it puts back first what it had changed'))
+    .addHelpText('after', example('drydock cancel backup/prod/20261123T020000Z-1a2b3c'))
+    .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/cancel.js')).run(id, options)));
+
+  return program;
+}
+
+const EXAMPLES = example(
+  'drydock up                                  # a first Temporal and a worker, on this machine',
+  'drydock backup prod',
+  'drydock restore prod --backup latest',
+  'drydock approve WORKFLOW_ID --gate plan --by operator --reason "INC-4711"',
+);
+
+function example(...lines: string[]): string {
+  return `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
+}
+
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
+}
+
+function portNumber(value: string): number {
+  const port = Number(value);
+  if (!Number.isInteger(port) || port < 1 || port > 65535) throw new InvalidArgumentError('expected a port from 1 to 65535.');
+  return port;
+}

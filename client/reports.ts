@@ -1,0 +1,52 @@
+/** The end of an operation in words. */
+import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
+import { bytes, count, seconds, table } from './format';
+
+const GAPS_SHOWN = 20;
+
+export function backupReport(result: BackupResult): string[] {
+  const { counts, bytes: moved } = result;
+  return [
+    `Backup ${result.backupId} of ${result.cluster} is ${result.status}.`,
+    `  ${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}, ${count(counts.blobs, 'blob')} (${counts.newBlobs} new)${counts.inFlight > 0 ? `; ${count(counts.inFlight, 'tag')} in flight` : ''}`,
+    `  images ${bytes(moved.images)}, moved ${bytes(moved.moved)}, stored ${bytes(moved.stored)}; metadata ${bytes(moved.metadata)} with ${count(counts.rows, 'row')}`,
+    `  in ${result.vault}, manifest sha256 ${result.manifestSha256}`,
+    ...stages(result.stages),
+    ...gaps(result),
+    ...result.warnings.map((text) => `  warning: ${text}`),
+  ];
+}
+
+function gaps(result: BackupResult): string[] {
+  if (result.gaps.length === 0) return [];
+  const shown = result.gaps.slice(0, GAPS_SHOWN).map((gap) => `    ${gap.image}: ${gap.what} (${gap.digest})`);
+  const hidden = result.gaps.length - shown.length;
+  return [`  not in this backup, because the registry itself has not got it:`, ...shown, ...(hidden > 0 ? [`    and ${hidden} more`] : [])];
+}
+
+export function restoreReport(result: RestoreResult): string[] {
+  const { counts, bytes: moved } = result;
+  return [
+    `${result.cluster} is restored from backup ${result.backupId}.`,
+    `  replicas ${result.replicas.map((replica) => `${replica.id} on ${replica.node}`).join(', ')}`,
+    `  ${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}; ${count(counts.pulled, 'image')} pulled by digest and equal`,
+    `  images: ${count(counts.blobsWritten, 'blob')} written (${bytes(moved.written)}), ${counts.blobsKept} kept where they lay (${bytes(moved.kept)})`,
+    ...stages(result.stages),
+    ...result.differences.map((text) => `  differs from the backup: ${text}`),
+    ...result.warnings.map((text) => `  warning: ${text}`),
+  ];
+}
+
+export function reconcileReport(result: ReconcileResult): string[] {
+  if (result.putBack.length === 0 && result.left.length === 0) return [`${result.cluster}: nothing had to be put back.`];
+  return [...result.putBack.map((text) => `put back: ${text}`), ...result.left.map((text) => `left as it is: ${text}`)];
+}
+
+function stages(list: { title: string; seconds: number; waitedSeconds?: number; bytes?: number }[]): string[] {
+  const rows = list.map((stage) => [
+    `  ${stage.title}`,
+    seconds(stage.seconds) + (stage.waitedSeconds ? ` (and ${seconds(stage.waitedSeconds)} for people)` : ''),
+    stage.bytes === undefined ? '' : bytes(stage.bytes),
+  ]);
+  return table(rows).map((line) => line.trimEnd());
+}

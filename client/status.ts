@@ -1,0 +1,94 @@
+/** The state of every cluster: its last backup from the vault, what runs now from Temporal. Either may be silent. */
+import { EXIT, WORKFLOW } from '../domain/contract';
+import { DrydockError } from '../domain/errors';
+import { temporalSettings } from '../worker/temporal-settings';
+import { explain } from './failures';
+import { readMemo, type OperationStatus } from './operations';
+import { openSession, type LoadedConfig, type Session } from './session';
+import { latestComplete, listBackups, type BackupEntry } from './vaults';
+import { workerPolls } from './workers';
+
+export interface RunningOperation {
+  workflowId: string;
+  type: string;
+  status: OperationStatus;
+  stage: string;
+  /** Name of the gate where it waits for people. */
+  gate: string | null;
+  startedAt: string;
+}
+
+export interface ClusterStatus {
+  name: string;
+  /** The newest complete backup; null when there is none, or when the vault cannot be read. */
+  lastBackup: BackupEntry | null;
+  backups: number;
+  running: RunningOperation[];
+  /** Why the vault could not be read. */
+  vaultError: string | null;
+}
+
+export interface Status {
+  clusters: ClusterStatus[];
+  temporal: { address: string; reachable: boolean; workerListens: boolean; error: string | null };
+}
+
+export async function readStatus(local: LoadedConfig): Promise<Status> {
+  const [{ temporal, running }, vaults] = await Promise.all([askTemporal(local), Promise.all(Object.keys(local.config.clusters).map((name) => askVault(local, name)))]);
+  return { clusters: vaults.map((vault) => ({ ...vault, running: running.filter((entry) => entry.cluster === vault.name).map(({ operation }) => operation) })), temporal };
+}
+
+async function askVault(local: LoadedConfig, name: string): Promise<Omit<ClusterStatus, 'running'>> {
+  try {
+    const entries = await listBackups(local, name);
+    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null };
+  } catch (error) {
+    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message };
+  }
+}
+
+type Found = { cluster: string; operation: RunningOperation }[];
+
+async function askTemporal(local: LoadedConfig): Promise<{ temporal: Status['temporal']; running: Found }> {
+  const { address } = temporalSettings(local.config.temporal);
+  try {
+    const session = await openSession(local);
+    try {
+      const [running, workerListens] = await Promise.all([runningOperations(session), workerPolls(session)]);
+      return { temporal: { address, reachable: true, workerListens, error: null }, running };
+    } finally {
+      await session.close();
+    }
+  } catch (error) {
+    if (!(error instanceof DrydockError)) throw error;
+    return { temporal: { address, reachable: false, workerListens: false, error: error.message }, running: [] };
+  }
+}
+
+async function runningOperations(session: Session): Promise<Found> {
+  const types = [WORKFLOW.backup, WORKFLOW.restore, WORKFLOW.reconcile].map((type) => `'${type}'`).join(', ');
+  const query = `ExecutionStatus = 'Running' AND WorkflowType IN (${types})`;
+  return session.call(async (client) => {
+    const found: Found = [];
+    for await (const run of client.workflow.list({ query })) {
+      const memo = readMemo(run.memo);
+      const cluster = memo?.cluster ?? clusterInId(run.workflowId);
+      if (cluster === undefined) continue;
+      found.push({
+        cluster,
+        operation: { workflowId: run.workflowId, type: run.type, status: memo?.gate ? 'waiting' : 'running', stage: memo?.stage ?? 'queued', gate: memo?.gate?.name ?? null, startedAt: run.startTime.toISOString() },
+      });
+    }
+    return found;
+  });
+}
+
+/** A run started from the Temporal UI has no memo before a worker takes it up; its id may still follow our form. */
+function clusterInId(workflowId: string): string | undefined {
+  return /^(?:backup|restore|reconcile)\/([^/]+)\//.exec(workflowId)?.[1];
+}
+
+/** 0, or 5 when Temporal or a vault does not answer. */
+export function exitCodeOfStatus(status: Status): number {
+  return status.temporal.reachable && status.clusters.every((cluster) => cluster.vaultError === null) ? EXIT.ok : EXIT.unreachable;
+}
