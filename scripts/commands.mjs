@@ -18,7 +18,7 @@ const TEST_TOOLS = ['gpg', 'ps', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'do
 async function demo(args) {
   if (isHelp(args)) return runPrepared('lab/demo/main.ts', args);
   await prepare();
-  const [temporal, engine] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, { images: true })]);
+  const [temporal, engine] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, ['2.9.4'])]);
   try {
     return await runTypeScript(existing('lab/demo/main.ts'), args, { temporal });
   } finally {
@@ -31,7 +31,7 @@ async function lab(args) {
   if (args.length === 0 || isHelp(args)) return runPrepared('lab/cli/main.ts', args);
   checkNode();
   await ensureDependencies();
-  await prepareLab(LAB_TOOLS, { images: false });
+  await prepareLab(LAB_TOOLS);
   return runTypeScript(existing('lab/cli/main.ts'), args);
 }
 
@@ -48,7 +48,7 @@ async function testAll(args) {
   await prepare();
   const [temporal, engine] = await Promise.all([
     ensureTemporal(),
-    prepareLab([...TEST_TOOLS, ...LAB_TOOLS], { images: true }),
+    prepareLab([...TEST_TOOLS, ...LAB_TOOLS], ['2.9.4', '2.5.3']),
     ensureTools([...TEST_TOOLS, 'chromium']),
   ]);
   let total;
@@ -81,12 +81,12 @@ async function runPrepared(file, args) {
   return runTypeScript(existing(file), args);
 }
 
-/** Tools, then the engine, then the images that need the engine. */
-async function prepareLab(tools, { images }) {
+/** Tools, then the engine, then the images that need the engine: the base, and the lab's own for the DTR versions named. */
+async function prepareLab(tools, versions = []) {
   await ensureTools(tools);
   const engine = await ensureEngine();
   await ensureBaseImage();
-  if (images) await ensureLabImages();
+  if (versions.length > 0) await ensureLabImages(versions);
   return engine;
 }
 

@@ -13,6 +13,8 @@ export interface CatalogueOptions {
 export interface LayerPlan {
   name: string;
   bytes: number;
+  /** Used by more than one tag. */
+  shared: boolean;
 }
 
 export interface ImagePlan {
@@ -72,11 +74,11 @@ function planRepository({ seed, tags }: CatalogueOptions, index: number): Reposi
 
 /** A layer that all repositories share, one that all tags of a repository share, one or two of its own. */
 function planImage(seed: number, repository: string, tag: string, architecture: ImagePlan['architecture']): ImagePlan {
-  const layer = (name: string, weight: number): LayerPlan => ({ name, bytes: weight * logNormalFrom(name) });
+  const layer = (name: string, weight: number, shared = false): LayerPlan => ({ name, bytes: weight * logNormalFrom(name), shared });
   const own = `${repository}/${tag}/${architecture}`;
   const layers = [
-    layer(`seed-${seed}/system/${architecture}`, WEIGHT.system),
-    layer(`seed-${seed}/${repository}/${architecture}`, WEIGHT.repository),
+    layer(`seed-${seed}/system/${architecture}`, WEIGHT.system, true),
+    layer(`seed-${seed}/${repository}/${architecture}`, WEIGHT.repository, true),
     layer(`seed-${seed}/${own}/program`, WEIGHT.tag),
   ];
   if (logNormalFrom(own) > 1) layers.push(layer(`seed-${seed}/${own}/data`, WEIGHT.tag));

@@ -7,7 +7,8 @@ export interface Endpoint {
   registry: string;
   /** PEM file of the authority that signed the registry's certificate. */
   caFile: string;
-  credentials: { username: string; password: string };
+  username: string;
+  password: string;
 }
 
 export interface CallOptions {
@@ -62,7 +63,7 @@ export class LabHttp {
   private async call(method: string, path: string, options: CallOptions, authorization: string): Promise<Answer> {
     const url = path.startsWith('https://') ? path : `https://${this.endpoint.registry}${path}`;
     const response = await request(url, {
-      method: method as Dispatcher.HttpMethod,
+      method: method,
       dispatcher: this.agent,
       headers: { authorization, ...options.headers },
       ...(options.body === undefined ? {} : { body: options.body }),
@@ -81,7 +82,7 @@ export class LabHttp {
     const url = new URL(realm);
     url.searchParams.set('service', field('service') ?? this.endpoint.registry);
     url.searchParams.set('scope', `repository:${repository}:pull,push`);
-    url.searchParams.set('account', this.endpoint.credentials.username);
+    url.searchParams.set('account', this.endpoint.username);
     const answer = await this.basic('GET', url.toString(), { expect: [200] });
     const { token, access_token: alias } = JSON.parse(answer.text) as { token?: string; access_token?: string };
     const value = token ?? alias;
@@ -90,7 +91,7 @@ export class LabHttp {
   }
 
   private basicHeader(): string {
-    const { username, password } = this.endpoint.credentials;
+    const { username, password } = this.endpoint;
     return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
   }
 }

@@ -19,7 +19,7 @@ export interface BuiltTag {
   manifest: Blob;
 }
 
-interface Layer {
+export interface Layer {
   blob: Blob;
   /** Digest of the unpacked tar, for the configuration. */
   diffId: string;
@@ -43,10 +43,31 @@ const MEDIA = {
 /** A fixed time keeps digests the same on every run. */
 const CREATED = new Date('2020-01-01T00:00:00Z');
 
-/** Builds all that a tag consists of. Memory: the tag's layers. */
-export async function buildTag(plan: TagPlan): Promise<BuiltTag> {
+/** Layers that many tags share are built once; the rest would only fill memory. */
+const CACHE_BYTES = 128 * 2 ** 20;
+
+/** Layers built so far, by name and media type, up to CACHE_BYTES. */
+export class LayerCache {
+  private readonly layers = new Map<string, Promise<Layer>>();
+  private bytes = 0;
+
+  get(plan: LayerPlan, mediaType: string): Promise<Layer> {
+    const key = `${mediaType} ${plan.name} ${plan.bytes}`;
+    const known = this.layers.get(key);
+    if (known !== undefined) return known;
+    const layer = buildLayer(plan, mediaType);
+    if (plan.shared && this.bytes + plan.bytes <= CACHE_BYTES) {
+      this.layers.set(key, layer);
+      this.bytes += plan.bytes;
+    }
+    return layer;
+  }
+}
+
+/** Builds all that a tag consists of. Memory: the tag's layers and the cache. */
+export async function buildTag(plan: TagPlan, cache: LayerCache): Promise<BuiltTag> {
   const built = [];
-  for (const image of plan.images) built.push({ image, ...(await buildImage(plan, image)) });
+  for (const image of plan.images) built.push({ image, ...(await buildImage(plan, image, cache)) });
   const blobs = built.flatMap((part) => part.blobs);
   if (built.length === 1) return { blobs, children: [], manifest: built[0]!.manifest };
   const index = jsonBlob(MEDIA[plan.format].index, {
@@ -57,10 +78,10 @@ export async function buildTag(plan: TagPlan): Promise<BuiltTag> {
   return { blobs, children: built.map((part) => part.manifest), manifest: index };
 }
 
-async function buildImage(plan: TagPlan, image: ImagePlan): Promise<{ blobs: Blob[]; manifest: Blob }> {
+async function buildImage(plan: TagPlan, image: ImagePlan, cache: LayerCache): Promise<{ blobs: Blob[]; manifest: Blob }> {
   const media = MEDIA[plan.format];
   const layers: Layer[] = [];
-  for (const layer of image.layers) layers.push(await buildLayer(layer, media.layer));
+  for (const layer of image.layers) layers.push(await cache.get(layer, media.layer));
   const config = jsonBlob(media.config, {
     architecture: image.architecture,
     os: 'linux',

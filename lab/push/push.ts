@@ -1,7 +1,7 @@
 /** `lab push`: fills a registry with real images that a seed fixes, and reports every one so that a restore can be compared. */
 import { planCatalogue, type CatalogueOptions, type RepositoryPlan, type TagPlan } from './catalogue';
 import { LabHttp, type Endpoint } from './http';
-import { buildTag, type BuiltTag } from './image';
+import { buildTag, LayerCache, type BuiltTag } from './image';
 import { directPusher, skopeoPusher, type Pusher } from './pusher';
 
 export interface PushOptions extends Endpoint, CatalogueOptions {
@@ -48,9 +48,10 @@ export async function pushImages(options: PushOptions): Promise<PushReport> {
   const pusher = await choosePusher(options, plan, http);
   const report: PushReport = { seed: options.seed, images: [], deleted: [], repositories: [], blobs: 0, bytes: 0, seconds: 0, client: pusher.name };
   const blobs = new Map<string, number>();
+  const cache = new LayerCache();
   try {
     for (const repository of plan) {
-      await pushRepository(repository, { options, http, pusher, report, blobs });
+      await pushRepository(repository, { options, http, pusher, report, blobs, cache });
       log(`${repository.namespace}/${repository.name}: ${repository.tags.length} tags pushed`);
     }
   } finally {
@@ -69,6 +70,7 @@ interface Run {
   pusher: Pusher;
   report: PushReport;
   blobs: Map<string, number>;
+  cache: LayerCache;
 }
 
 async function choosePusher(options: PushOptions, plan: RepositoryPlan[], http: LabHttp): Promise<Pusher> {
@@ -86,7 +88,7 @@ async function pushRepository(plan: RepositoryPlan, run: Run): Promise<void> {
   const done = new Map<string, BuiltTag>();
   const worker = async (): Promise<void> => {
     for (let tag = waiting.shift(); tag !== undefined; tag = waiting.shift()) {
-      const built = await buildTag(tag);
+      const built = await buildTag(tag, run.cache);
       await run.pusher.push(repository, tag.name, built);
       for (const blob of built.blobs) run.blobs.set(blob.digest, blob.data.length);
       // Only the digest is needed from here on; layers may be large.

@@ -20,7 +20,7 @@ export async function skopeoPusher(endpoint: Endpoint): Promise<Pusher> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'drydock-push-'));
   const authFile = path.join(folder, 'auth.json');
   const certificates = path.join(folder, 'certs');
-  const { username, password } = endpoint.credentials;
+  const { username, password } = endpoint;
   const auth = Buffer.from(`${username}:${password}`).toString('base64');
   await writeFile(authFile, JSON.stringify({ auths: { [endpoint.registry]: { auth } } }), { mode: 0o600 });
   await mkdir(certificates);

@@ -28,7 +28,7 @@ export async function startRegistry(): Promise<LoopbackRegistry> {
   writeFileSync(path.join(folder, 'htpasswd'), HTPASSWD);
   writeFileSync(path.join(folder, 'config.yml'), configuration(folder, registry, caFile, keyFile));
   const server = spawn('docker-registry', ['serve', path.join(folder, 'config.yml')], { stdio: 'ignore' });
-  const endpoint: Endpoint = { registry, caFile, credentials: { username: 'pusher', password: PASSWORD } };
+  const endpoint: Endpoint = { registry, caFile, username: 'pusher', password: PASSWORD };
   const http = new LabHttp(endpoint);
   await waitUntilUp(http, server);
   const stop = async (): Promise<void> => {

@@ -94,7 +94,7 @@ describe('lab push', function () {
   });
 
   it('refuses a wrong password without saying it', async () => {
-    const wrong = pushImages({ ...SMALL, ...registry, client: 'direct', credentials: { username: 'pusher', password: 'not-the-password' } });
+    const wrong = pushImages({ ...SMALL, ...registry, client: 'direct', password: 'not-the-password' });
     await assert.rejects(wrong, (error: Error) => /refused the login/.test(error.message) && !error.message.includes('not-the-password'));
   });
 
