@@ -1,5 +1,5 @@
 /** The lab command: `npm run lab -- up|down|status|push|break|heal|cut|rebuild|load|exec`. */
-import { Argument, Command, Option } from 'commander';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import { DTR_VERSIONS, type DtrVersion } from '../contract';
 import { NODES } from '../contract';
 import { HOSTS, type HostName, nodeName } from '../hosts/hosts';
@@ -9,6 +9,7 @@ import { openLab, requireUp } from './context';
 import { describeLab } from './describe';
 import { execOnHost } from './exec';
 import { healLab } from './heal';
+import { pushToLab } from './push';
 import { labStatus, statusText } from './status';
 import { up } from './up';
 
@@ -25,6 +26,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 interface Json {
   json?: boolean;
+}
+
+function wholeNumber(value: string): number {
+  if (!/^[0-9]+$/.test(value)) throw new InvalidArgumentError('expected a whole number');
+  return Number(value);
 }
 
 /** With --json one object on one line, last on standard output; else a sentence on standard error. */
@@ -81,6 +87,20 @@ program
   .action(async (options: Json) => {
     const nodes = await healLab(openLab(interrupted.signal));
     report(options, { healed: nodes }, nodes.length === 0 ? 'there was nothing to heal' : `healed: ${nodes.join(', ')}`);
+  });
+
+program
+  .command('push')
+  .description('push real images of several repositories, the same for the same seed')
+  .option('--repos <number>', 'repositories', wholeNumber, 6)
+  .option('--tags <number>', 'tags in each', wholeNumber, 3)
+  .option('--mib <number>', 'MiB of distinct layers, about', wholeNumber, 64)
+  .option('--seed <number>', 'another seed adds other images', wholeNumber, 1)
+  .addOption(new Option('--client <name>', 'what pushes').choices(['auto', 'skopeo', 'direct']).default('auto'))
+  .option('--json', 'print one JSON object')
+  .action(async (options: Json & { repos: number; tags: number; mib: number; seed: number; client: 'auto' | 'skopeo' | 'direct' }) => {
+    const pushed = await pushToLab(openLab(interrupted.signal), options);
+    report(options, pushed, `${pushed.images.length} images in ${pushed.repositories.length} repositories, ${(pushed.bytes / 2 ** 20).toFixed(1)} MiB`);
   });
 
 program
