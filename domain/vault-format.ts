@@ -26,6 +26,8 @@ export interface SegmentHeader {
   sha256: string;
   recipients: string[];
   blobs: number;
+  /** Of the plain tar. */
+  plainBytes: number;
 }
 
 /** Every further line: one stored copy. `void` copies are in the tar but must never be used: torn or changed under the reader. */
@@ -49,4 +51,6 @@ export interface ManifestRefs {
   /** Layers that may lawfully be absent (they carry `urls`). */
   foreign?: string[];
   manifests?: string[];
+  /** What a signature or attestation is about. It points upwards and need not be there. */
+  subject?: string;
 }

@@ -1,0 +1,136 @@
+/** Reading blobs back from segments: whole segments in one stream, or single blobs by range. */
+import { createHash } from 'node:crypto';
+import { pipeline } from 'node:stream/promises';
+import { DrydockError } from '../../domain/errors';
+import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
+import { readTar } from '../archive/tar-entries';
+import { decryptStream } from '../openpgp/decrypt';
+import type { DecryptionKeys } from '../openpgp/keys';
+import { decryptRange } from '../openpgp/random-access';
+import { openMessage, type OpenedMessage } from '../openpgp/session-key';
+import { verifyCiphertext } from './artifacts';
+import { readIndex, type SegmentIndex } from './segment-index';
+import type { Vault } from './vault';
+
+/** A blob as a backup's list names it. */
+export interface WantedBlob {
+  path: string;
+  size: number;
+  sha256: string;
+  segment: string;
+}
+
+export interface ReadBlob extends WantedBlob {
+  /** Must be read before the next blob is asked for. Throws IntegrityMismatch at its end when the bytes are not those that were wanted; use nothing of it before. */
+  data: AsyncIterable<Buffer>;
+}
+
+export interface ReadBlobsOptions {
+  signal?: AbortSignal;
+  /** What the manifest says about the segments; an index that disagrees is refused. */
+  recorded?: ReadonlyMap<string, { bytes: number; sha256: string }>;
+}
+
+/** Reading alone costs up to two pieces of the encrypted form more than the blob itself. */
+const ALONE_OVERHEAD_BYTES = 2 << 20;
+
+/**
+ * Yields the wanted blobs, segment by segment. A segment that is read as a whole has its ciphertext hashed before anything of it is
+ * decrypted; when little of it is wanted, only those parts are read. Either way each blob is proven by its own digest.
+ * Throws NotFound, IntegrityMismatch or AuthRejected, naming the segment.
+ */
+export async function* readBlobs(vault: Vault, cluster: string, wanted: Iterable<WantedBlob>, keys: DecryptionKeys, options: ReadBlobsOptions = {}): AsyncGenerator<ReadBlob> {
+  const bySegment = new Map<string, WantedBlob[]>();
+  for (const blob of wanted) {
+    const list = bySegment.get(blob.segment);
+    if (list) list.push(blob);
+    else bySegment.set(blob.segment, [blob]);
+  }
+  for (const [segment, blobs] of [...bySegment].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    options.signal?.throwIfAborted();
+    const index = await readIndex(vault, cluster, segment);
+    checkRecorded(index, options.recorded?.get(segment));
+    const places = placesOf(index, blobs);
+    const alone = blobs.reduce((sum, blob) => sum + blob.size + ALONE_OVERHEAD_BYTES, 0);
+    yield* alone < index.header.plainBytes / 2 ? readAlone(vault, cluster, index, places, keys) : readWhole(vault, cluster, index, places, keys, options.signal);
+  }
+}
+
+async function* readWhole(vault: Vault, cluster: string, index: SegmentIndex, places: StoredBlob[], keys: DecryptionKeys, signal?: AbortSignal): AsyncGenerator<ReadBlob> {
+  const { segment } = index.header;
+  const name = vaultPaths.segment(cluster, segment);
+  await verifyCiphertext(vault, { name, bytes: index.header.bytes, sha256: index.header.sha256 }, signal);
+  const byOffset = new Map(places.map((blob) => [blob.offset, blob]));
+  const plain = decryptStream(keys);
+  // The loop below gets the error from `plain`; this promise would report it a second time.
+  pipeline(await vault.read(name), plain, { signal }).catch((error: Error) => plain.destroy(error));
+  for await (const entry of readTar(plain)) {
+    const blob = byOffset.get(entry.dataOffset);
+    if (!blob) continue;
+    if (entry.name !== blob.path || entry.size !== blob.size || entry.type !== 'file') throw mismatch(segment, blob.path, 'another member stands in its place');
+    byOffset.delete(entry.dataOffset);
+    yield { path: blob.path, size: blob.size, sha256: blob.sha256, segment, data: proven(entry.data, blob, segment) };
+  }
+  for (const blob of byOffset.values()) throw mismatch(segment, blob.path, 'it is not in the tar');
+}
+
+async function* readAlone(vault: Vault, cluster: string, index: SegmentIndex, places: StoredBlob[], keys: DecryptionKeys): AsyncGenerator<ReadBlob> {
+  const { segment } = index.header;
+  const name = vaultPaths.segment(cluster, segment);
+  const message = await openStored(vault, name, keys);
+  const read = (offset: number, length: number) => vault.read(name, { offset, length });
+  for (const blob of places) {
+    yield { path: blob.path, size: blob.size, sha256: blob.sha256, segment, data: proven(decryptRange(read, message, blob.offset, blob.size), blob, segment) };
+  }
+}
+
+/** Opens a stored message by its first bytes. Shows that a key fits without reading the rest. Throws NotFound, IntegrityMismatch, AuthRejected. */
+export async function openStored(vault: Vault, name: string, keys: DecryptionKeys): Promise<OpenedMessage> {
+  for (let length = 16 * 1024; ; length *= 4) {
+    const parts: Buffer[] = [];
+    for await (const part of (await vault.read(name, { offset: 0, length })) as AsyncIterable<Buffer>) parts.push(part);
+    const start = Buffer.concat(parts);
+    const message = await openMessage(start, keys);
+    if (message) return message;
+    if (start.length < length) {
+      throw new DrydockError('IntegrityMismatch', `${name} in ${vault.description} is cut short within its first packets`, { remedy: 'put the file back from a second copy of the vault, or use another backup' });
+    }
+  }
+}
+
+async function* proven(data: AsyncIterable<Buffer>, blob: StoredBlob, segment: string): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of data) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    yield chunk;
+  }
+  if (bytes !== blob.size || hash.digest('hex') !== blob.sha256) throw mismatch(segment, blob.path, 'its bytes do not have the recorded SHA-256');
+}
+
+function checkRecorded({ header }: SegmentIndex, recorded: { bytes: number; sha256: string } | undefined): void {
+  if (!recorded || (recorded.bytes === header.bytes && recorded.sha256 === header.sha256)) return;
+  throw new DrydockError('IntegrityMismatch', `the index of segment ${header.segment} does not describe the segment that the backup was made with`, { remedy: 'put the segment and its index back from a second copy of the vault' });
+}
+
+/** Where the wanted blobs lie, in the order of the tar. */
+function placesOf(index: SegmentIndex, wanted: WantedBlob[]): StoredBlob[] {
+  const stored = new Map<string, StoredBlob>();
+  for (const blob of index.blobs) if (!blob.void) stored.set(keyOf(blob), blob);
+  const places = new Map<string, StoredBlob>();
+  for (const blob of wanted) {
+    const place = stored.get(keyOf(blob));
+    if (!place) throw mismatch(index.header.segment, blob.path, 'its index does not list it');
+    places.set(keyOf(blob), place);
+  }
+  return [...places.values()].sort((a, b) => a.offset - b.offset);
+}
+
+function keyOf(blob: { path: string; size: number; sha256: string }): string {
+  return `${blob.sha256} ${blob.size} ${blob.path}`;
+}
+
+function mismatch(segment: string, path: string, why: string): DrydockError {
+  return new DrydockError('IntegrityMismatch', `segment ${segment} does not hold ${path}: ${why}`, { remedy: 'put the segment back from a second copy of the vault, or use another backup' });
+}
