@@ -27,6 +27,8 @@ export type ArtifactSource = Readable | ((sink: Writable) => Promise<void>);
 
 export interface WriteArtifactOptions {
   gzip?: boolean;
+  /** Sees the plain bytes on their way, as `MetadataReader` does; when it fails, nothing is stored. */
+  through?: Transform;
   signal?: AbortSignal;
   /** Called with the plain bytes so far. */
   onProgress?: (plainBytes: number) => void;
@@ -41,7 +43,7 @@ export async function writeArtifact(vault: Vault, name: string, keys: Encryption
   const stored = new DigestStream();
   const upload = await vault.upload(name);
   try {
-    const stages = [plain, ...(options.gzip ? [createGzip({ level: 6 })] : []), await encryptStream(keys), stored, upload.stream];
+    const stages = [...(options.through ? [options.through] : []), plain, ...(options.gzip ? [createGzip({ level: 6 })] : []), await encryptStream(keys), stored, upload.stream];
     if (typeof source === 'function') {
       const sink = new PassThrough({ highWaterMark: 1 << 20 });
       const writing = source(sink).then(
