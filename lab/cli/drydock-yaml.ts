@@ -9,7 +9,7 @@ export async function writeDrydockYaml(lab: Lab): Promise<string> {
   const { state, names, ucp } = lab;
   const secret = (...parts: string[]): string => `file:${state.file(...parts)}`;
   await mkdir(state.file('vault'), { recursive: true, mode: 0o700 });
-  const hosts = NODES.map((node) => [
+  const hosts = NODES.map((node): [string, object] => [
     node,
     {
       address: names.addresses[node],

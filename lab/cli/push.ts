@@ -10,6 +10,6 @@ export async function pushToLab(lab: Lab, options: Pick<PushOptions, 'repos' | '
   const password = await lab.state.password(ADMIN);
   const caFile = lab.state.file('dtr-ca.pem');
   return await lab.steps.run(`pushing ${options.repos} repositories with ${options.tags} tags each, ${options.mib} MiB`, (log) =>
-    pushImages({ ...options, registry: lab.names.addresses.lb, caFile, credentials: { username: ADMIN, password }, log }),
+    pushImages({ ...options, registry: lab.names.addresses.lb, caFile, username: ADMIN, password, log }),
   );
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Account } from './accounts';
 import { requireAdmin } from './accounts-api';
-import { ClusterFace } from './cluster-face';
+import type { ClusterFace } from './cluster-face';
 import { createContainer, inspectContainer } from './containers';
 import type { Engine, Engines } from './engines';
 import { broadcastImages, mergedEvents } from './fan-out';

@@ -54,7 +54,8 @@ export async function broadcastImages(engines: Engines, request: IncomingMessage
 async function distribute(request: IncomingMessage, inputs: PassThrough[]): Promise<void> {
   for await (const chunk of request as AsyncIterable<Buffer>) {
     // The slowest engine sets the pace.
-    await Promise.all(inputs.map((input) => (input.write(chunk) || input.destroyed ? undefined : once(input, 'drain'))));
+    const full = inputs.filter((input) => !input.destroyed && !input.write(chunk));
+    await Promise.all(full.map((input) => once(input, 'drain')));
   }
   inputs.forEach((input) => input.end());
 }
