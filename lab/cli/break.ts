@@ -8,9 +8,6 @@ import { requireUp, type Lab } from './context';
 export const BREAKS = ['replica', 'node', 'majority', 'volume', 'metadata'] as const;
 export type Break = (typeof BREAKS)[number];
 
-/** On a host: ids of the containers that `break replica` killed there. */
-const KILLED = '/etc/lab/killed';
-
 /** What was done, for scripts. */
 export interface Broken {
   broken: Break;
@@ -52,17 +49,11 @@ async function breakOn(lab: Lab, what: Break, node: NodeName): Promise<void> {
 }
 
 async function killReplica(lab: Lab, node: NodeName): Promise<void> {
-  const running = await ids(lab, node, ['ps', '--quiet', '--no-trunc', '--filter', 'name=dtr-']);
+  const running = await lab.hosts.running(node, 'dtr-');
   if (running.length === 0) throw new LabError(`no replica runs on ${node}`);
   // Noted first: a killed container looks like one that a person stopped.
-  await lab.hosts.exec(node, ['sh', '-c', 'printf "%s\\n" "$@" >> "$0"', KILLED, ...running]);
+  await lab.hosts.noteToStart(node, running);
   await lab.hosts.exec(node, ['docker', 'kill', ...running]);
-}
-
-/** Ids of the containers that `break replica` killed on a node; they are forgotten with the reading. */
-export async function takeKilled(lab: Lab, node: NodeName): Promise<string[]> {
-  const { stdout } = await lab.hosts.exec(node, ['sh', '-c', 'cat "$0" 2>/dev/null; rm -f "$0"', KILLED]);
-  return stdout.split('\n').filter((line) => line !== '');
 }
 
 /** Kills what uses the volumes and deletes all that they hold; of an NFS volume that is the exported directory. */
@@ -95,6 +86,7 @@ export async function rebuild(lab: Lab, node: NodeName, options: { images: boole
     await lab.state.renewHostKey(lab.names, node, lab.signal);
     await lab.hosts.create(node, seed);
     await lab.hosts.waitEngine(node);
+    await lab.swarm.waitMissed(node);
     await lab.swarm.join(node);
     await lab.swarm.waitReady(node);
     if (options.trust) await lab.state.trustHostKeys(lab.names);

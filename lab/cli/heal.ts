@@ -1,7 +1,6 @@
 /** `lab heal`: whatever was killed or cut off comes back with all that ran on it. What was destroyed stays so. */
 import { type NodeName, NODES } from '../contract';
 import { allDone, sleep, waitFor } from '../hosts/process';
-import { takeKilled } from './break';
 import { waitHealthy } from './dtr';
 import type { Lab } from './context';
 
@@ -15,7 +14,10 @@ export async function healLab(lab: Lab): Promise<NodeName[]> {
   for (const node of NODES) {
     const state = await lab.hosts.hostState(node);
     if (state === 'stopped') {
-      await lab.steps.run(`starting ${node}`, () => lab.hosts.start(node));
+      await lab.steps.run(`starting ${node}`, async () => {
+        await lab.swarm.waitMissed(node);
+        await lab.hosts.start(node);
+      });
       touched.push(node);
     } else if (state === 'cut off') {
       await lab.steps.run(`connecting ${node}`, () => lab.hosts.reconnect(node));
@@ -24,6 +26,24 @@ export async function healLab(lab: Lab): Promise<NodeName[]> {
       lab.steps.say(`${node} is missing: \`npm run lab -- rebuild ${node}\` makes it anew, empty`);
     }
   }
+  const changed = await bringBack(lab, touched);
+  if (dtr === undefined || changed.length === 0) return changed;
+  const replicas = await replicaNodes(lab, changed.filter((node) => replicaIds[node] !== undefined));
+  const healthy = (): Promise<unknown> => lab.steps.run('replicas healthy', () => allDone(replicas.map((node) => waitHealthy(lab, node))));
+  try {
+    await healthy();
+  } catch (error) {
+    if (touched.length === 0) throw error;
+    // Seen now and then after a kill: a node is unknown to the others' gossip until its engine starts once more.
+    await lab.steps.run(`restarting ${touched.join(', ')}`, () => allDone(touched.map((node) => lab.hosts.restart(node))));
+    await bringBack(lab, touched);
+    await healthy();
+  }
+  return changed;
+}
+
+/** Waits for the engines of `touched` and starts the dead containers of all hosts. Returns the nodes where anything was done. */
+async function bringBack(lab: Lab, touched: NodeName[]): Promise<NodeName[]> {
   if (touched.length > 0) {
     await lab.steps.run('engines and Swarm', async () => {
       await allDone(touched.map((node) => lab.hosts.waitEngine(node)));
@@ -31,16 +51,8 @@ export async function healLab(lab: Lab): Promise<NodeName[]> {
     });
   }
   const present = await presentNodes(lab);
-  const started = await lab.steps.run('containers that ran before', async (log) => {
-    const lists = await allDone(present.map((node) => startDead(lab, node, log)));
-    return present.filter((_, index) => lists[index]! > 0);
-  });
-  const changed = NODES.filter((node) => touched.includes(node) || started.includes(node));
-  if (dtr !== undefined && changed.length > 0) {
-    const replicas = await replicaNodes(lab, changed.filter((node) => replicaIds[node] !== undefined));
-    await lab.steps.run('replicas healthy', () => allDone(replicas.map((node) => waitHealthy(lab, node))));
-  }
-  return changed;
+  const counts = await lab.steps.run('containers that ran before', (log) => allDone(present.map((node) => startDead(lab, node, log))));
+  return NODES.filter((node) => touched.includes(node) || (counts[present.indexOf(node)] ?? 0) > 0);
 }
 
 async function presentNodes(lab: Lab): Promise<NodeName[]> {
@@ -70,15 +82,17 @@ async function startDead(lab: Lab, node: NodeName, log: (line: string) => void):
   return dead.length;
 }
 
-/** Ids of containers that ended with their engine, or that `break replica` killed; those that a person stopped are not among them. */
+/** Ids of containers that ended with their engine or that were noted; those that a person stopped are not among them. */
 async function deadContainers(lab: Lab, node: NodeName): Promise<string[]> {
-  const killed = await takeKilled(lab, node);
+  const noted = await lab.hosts.takeNoted(node);
   const { stdout: ids } = await lab.hosts.exec(node, ['docker', 'ps', '--all', '--quiet', '--filter', 'status=exited', '--filter', 'status=dead']);
   if (ids === '') return [];
-  const { stdout } = await lab.hosts.exec(node, ['docker', 'inspect', '--format', '{{.Id}} {{.State.ExitCode}}', ...ids.split('\n')]);
+  const { stdout } = await lab.hosts.exec(node, ['docker', 'inspect', '--format', '{{.Id}} {{.State.ExitCode}} {{.Name}}', ...ids.split('\n')]);
   return stdout
     .split('\n')
-    .map((line) => line.split(' ') as [string, string])
-    .filter(([id, code]) => Number(code) === DIED_WITH_ENGINE || killed.includes(id))
+    .map((line) => line.split(' ') as [string, string, string])
+    // A bootstrapper that died half-way is not started again, as no restart policy would.
+    .filter(([, , name]) => !name.startsWith('/dtr-phase2'))
+    .filter(([id, code]) => Number(code) === DIED_WITH_ENGINE || noted.includes(id))
     .map(([id]) => id);
 }

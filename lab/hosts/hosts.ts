@@ -14,6 +14,9 @@ export const HOSTS: readonly HostName[] = ['ucp', ...NODES];
 /** Label of all that a lab makes on the machine's engine; the value is the lab's name. */
 export const LAB_LABEL = 'drydock.lab';
 
+/** On a host: ids of the containers that `heal` has to start. */
+const TO_START = '/etc/lab/to-start';
+
 /** State of a host's container as the machine's engine tells it. */
 export type HostState = 'running' | 'cut off' | 'stopped' | 'missing';
 
@@ -87,6 +90,29 @@ export class Hosts {
 
   async start(host: NodeName): Promise<void> {
     await this.docker(['start', this.names.container(host)]);
+  }
+
+  /** An orderly restart; `heal` then starts what ran. */
+  async restart(host: NodeName): Promise<void> {
+    await this.noteToStart(host, await this.running(host));
+    await this.docker(['restart', '-t', '20', this.names.container(host)]);
+  }
+
+  /** Full ids of the running containers on a host's engine; `name` filters by substring. */
+  async running(host: NodeName, name = ''): Promise<string[]> {
+    const { stdout } = await this.exec(host, ['docker', 'ps', '--quiet', '--no-trunc', '--filter', `name=${name}`]);
+    return stdout.split('\n').filter((line) => line !== '');
+  }
+
+  /** Notes on the host which containers `heal` has to start although they look as if a person had stopped them. */
+  async noteToStart(host: NodeName, ids: string[]): Promise<void> {
+    if (ids.length > 0) await this.exec(host, ['sh', '-c', 'printf "%s\\n" "$@" >> "$0"', TO_START, ...ids]);
+  }
+
+  /** What was noted; it is forgotten with the reading. */
+  async takeNoted(host: NodeName): Promise<string[]> {
+    const { stdout } = await this.exec(host, ['sh', '-c', 'cat "$0" 2>/dev/null; rm -f "$0"', TO_START]);
+    return stdout.split('\n').filter((line) => line !== '');
   }
 
   /** Removes a host with its engine and all that it held; the NFS export is not on it. */

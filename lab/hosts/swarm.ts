@@ -44,4 +44,12 @@ export class Swarm {
   async waitReady(node: NodeName, seconds = 60): Promise<void> {
     await waitFor(`node ${node} in the Swarm`, seconds, async () => (await this.nodes()).some(({ hostname, status }) => hostname === node && status === 'Ready'), this.signal);
   }
+
+  /**
+   * Waits until the Swarm has noticed that a host is gone. One that comes back before that can stay unknown to the others' gossip,
+   * and its containers then reach nobody over the overlay.
+   */
+  async waitMissed(node: NodeName, seconds = 30): Promise<void> {
+    await waitFor(`${node} Down in the Swarm`, seconds, async () => (await this.nodes()).every(({ hostname, status }) => hostname !== node || status !== 'Ready'), this.signal);
+  }
 }

@@ -33,7 +33,7 @@ describe('hosts of the lab', function () {
       docker(['run', '-d', '--name', `on-${node}`, '--network', 'dtr-ol', '-v', 'kept:/kept', '-e', `constraint:node==${node}`, IMAGE, 'sh', '-c', 'touch /kept/file; exec sleep 100000']);
     }
     docker(['run', '-d', '--name', 'stopped', '-e', 'constraint:node==node-2', IMAGE, 'sleep', '100000']);
-    docker(['stop', '--time', '1', 'node-2/stopped']);
+    docker(['stop', '-t', '1', 'node-2/stopped']);
   });
 
   after(() => stopLab(lab));
