@@ -49,6 +49,8 @@ export class TlsDialer {
         clearTimeout(timer);
         socket.removeListener('error', fail);
         socket.setNoDelay(true);
+        // Long waits must survive the idle limits of load balancers.
+        raw.setKeepAlive(true, 30_000);
         resolve(socket);
       });
     });

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { connectHost, type SshOptions } from '../../adapters/host/ssh';
 import type { Host } from '../../adapters/host/host';
 import { hostSchema, type HostConfig } from '../../domain/config';
-import { DrydockError, type ErrorKind } from '../../domain/errors';
+import { failure } from '../helpers/failure';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 
 describe('a host over SSH', function () {
@@ -312,14 +312,6 @@ describe('a host over SSH', function () {
     });
   });
 });
-
-async function failure(work: Promise<unknown>, kind: ErrorKind): Promise<DrydockError> {
-  const error = await work.then(() => undefined, (reason: unknown) => reason);
-  assert.ok(error instanceof DrydockError, `expected a DrydockError, got ${String(error)}`);
-  assert.equal(error.kind, kind, error.message);
-  assert.ok(error.message.length > 10);
-  return error;
-}
 
 /** A number of seconds that no other process sleeps. */
 function unusual(): string {
