@@ -41,6 +41,8 @@ export interface WriteArtifactOptions {
 export async function writeArtifact(vault: Vault, name: string, keys: EncryptionKeys, source: ArtifactSource, options: WriteArtifactOptions = {}): Promise<ArtifactRecord> {
   const plain = new DigestStream(options.onProgress);
   const stored = new DigestStream();
+  // The pipeline below gets the source's error; one that comes before it stands must not end the process.
+  if (typeof source !== 'function') source.on('error', () => undefined);
   const upload = await vault.upload(name);
   try {
     const stages = [...(options.through ? [options.through] : []), plain, ...(options.gzip ? [createGzip({ level: 6 })] : []), await encryptStream(keys), stored, upload.stream];
@@ -114,6 +116,8 @@ export class DigestStream extends Transform {
     private readonly atEnd?: (bytes: number, sha256: string) => void,
   ) {
     super({ readableHighWaterMark: 1 << 20, writableHighWaterMark: 1 << 20 });
+    // Whoever reads gets the error; one that comes before the reader does must not end the process.
+    this.on('error', () => undefined);
   }
 
   /** Hex; only after the stream has ended. */

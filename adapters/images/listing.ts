@@ -1,0 +1,48 @@
+import { StringDecoder } from 'node:string_decoder';
+import { BLOBS_ROOT, parseBlobPath } from '../../domain/layout';
+import type { Host } from '../host/host';
+import { sortComplaints } from './complaints';
+import { hasBlobs, volumeRoot, type StreamOptions } from './volume';
+
+export interface ListedBlob {
+  /** Relative to the volume's root. */
+  path: string;
+  size: number;
+  mtimeMs: number;
+}
+
+/**
+ * All blobs of a registry volume, of both layouts, by one command that streams; uploads in flight are left out. A volume without any is
+ * empty. Throws NotFound when the volume's root is not there.
+ */
+export async function* listBlobs(host: Host, root: string, options: StreamOptions = {}): AsyncGenerator<ListedBlob> {
+  const volume = volumeRoot(root);
+  if (!(await hasBlobs(host, volume, options.signal))) return;
+  const command = ['find', `${volume}/${BLOBS_ROOT}`, '-ignore_readdir_race', '-name', '_uploads', '-prune', '-o', '-type', 'f', '-name', 'data', '-printf', '%P\\0%s\\0%T@\\0'];
+  const process = await host.spawn(command, options);
+  process.stdin.end();
+  try {
+    let fields: string[] = [];
+    for await (const field of splitAtZero(process.stdout)) {
+      fields.push(field);
+      if (fields.length < 3) continue;
+      const [name, size, seconds] = fields;
+      fields = [];
+      const path = `${BLOBS_ROOT}/${name}`;
+      if (parseBlobPath(path)) yield { path, size: Number(size), mtimeMs: Math.floor(Number(seconds) * 1000) };
+    }
+    sortComplaints(host.name, command, await process.exit, [1]);
+  } finally {
+    await process.kill();
+  }
+}
+
+async function* splitAtZero(source: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  const decoder = new StringDecoder('utf8');
+  let rest = '';
+  for await (const chunk of source) {
+    const fields = (rest + decoder.write(chunk)).split('\0');
+    rest = fields.pop()!;
+    yield* fields;
+  }
+}

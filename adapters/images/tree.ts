@@ -1,0 +1,137 @@
+/** The link tree: all of a registry volume but the blobs' data and uploads in flight, as a tar. */
+import { Readable, Transform, type TransformCallback } from 'node:stream';
+import { DrydockError } from '../../domain/errors';
+import { BLOBS_ROOT } from '../../domain/layout';
+import { END_OF_ARCHIVE, makeHeader, paddingOf, type TarMember } from '../archive/tar-header';
+import { TarParser } from '../archive/tar-parser';
+import type { Host } from '../host/host';
+import { sortComplaints } from './complaints';
+import { feedTar } from './restore';
+import { hasBlobs, STAGING_PREFIX, volumeRoot, type StreamOptions } from './volume';
+
+/** A link file holds `sha256:<hex>`, 71 bytes. */
+const MAX_LINK_BYTES = 1024;
+
+export interface StreamTreeOptions extends StreamOptions {
+  /** Called for each link file below `repositories/`: its path in the volume and what it says, as it stands there. */
+  onLink?: (path: string, content: string) => void;
+  /** Called for what is neither a file nor a folder; it is left out. */
+  onSkipped?: (path: string) => void;
+}
+
+/**
+ * A tar of the tree with names relative to the volume's root. It ends with an error when the volume is not there or the remote tar fails
+ * for another reason than files that went or changed meanwhile.
+ */
+export function streamTree(host: Host, root: string, options: StreamTreeOptions = {}): Readable {
+  const { onLink, onSkipped, ...spawnOptions } = options;
+  const filter = new TreeFilter((member) => onSkipped?.(member.name), onLink);
+  const source = Readable.from(remoteTar(host, volumeRoot(root), spawnOptions), { objectMode: false });
+  return source.on('error', (error) => filter.destroy(error)).pipe(filter).on('close', () => source.destroy());
+}
+
+export interface RestoreTreeOptions extends StreamOptions {
+  host: Host;
+  root: string;
+  /** The tar that `streamTree` made. */
+  source: Readable;
+}
+
+/** Writes a tree back with the owners and modes that it was saved with. Throws IntegrityMismatch when the archive holds anything but files and folders below the root. */
+export async function restoreTree({ host, root, source, ...options }: RestoreTreeOptions): Promise<{ files: number; bytes: number }> {
+  const filter = new TreeFilter((member) => {
+    throw new DrydockError('IntegrityMismatch', `the tree archive holds ${JSON.stringify(member.name)}, which is neither a file nor a folder`, { remedy: 'use another backup' });
+  });
+  const checked = source.on('error', (error) => filter.destroy(error)).pipe(filter);
+  await feedTar(host, ['tar', '-C', volumeRoot(root), '--numeric-owner', '--same-owner', '-p', '-xf', '-'], checked, options);
+  return { files: filter.files, bytes: filter.bytes };
+}
+
+async function* remoteTar(host: Host, volume: string, options: StreamOptions): AsyncGenerator<Buffer> {
+  const command = [
+    'tar', '-C', volume, '--format=posix', '--pax-option=delete=atime,delete=ctime,delete=mtime', '--numeric-owner', '--hard-dereference',
+    '--wildcards', '--anchored', `--exclude=./${BLOBS_ROOT}/sha256/*`, `--exclude=./${BLOBS_ROOT}/id/*`, `--exclude=./${STAGING_PREFIX}*`,
+    '--no-anchored', '--exclude=_uploads', '-b', '256', '-cf', '-', '.',
+  ];
+  await hasBlobs(host, volume, options.signal);
+  const process = await host.spawn(command, options);
+  process.stdin.end();
+  try {
+    yield* process.stdout as AsyncIterable<Buffer>;
+    sortComplaints(host.name, command, await process.exit, [1, 2]);
+  } finally {
+    await process.kill();
+  }
+}
+
+/** Passes files and folders with harmless names through, in a plain form of our own; hands everything else to `onOdd`. */
+class TreeFilter extends Transform {
+  files = 0;
+  bytes = 0;
+  private current: TarMember | null = null;
+  private link: Buffer[] | null = null;
+  private readonly parser: TarParser;
+
+  constructor(
+    private readonly onOdd: (member: TarMember) => void,
+    private readonly onLink?: (path: string, content: string) => void,
+  ) {
+    super({ readableHighWaterMark: 1 << 20 });
+    // Whoever reads gets the error; one that comes before the reader does must not end the process.
+    this.on('error', () => undefined);
+    this.parser = new TarParser({ member: (member) => this.startMember(member), data: (chunk) => this.takeData(chunk), memberEnd: () => this.endMember() });
+  }
+
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    this.attempt(() => this.parser.write(chunk), done);
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.attempt(() => {
+      this.parser.end();
+      this.push(END_OF_ARCHIVE);
+    }, done);
+  }
+
+  private attempt(action: () => void, done: TransformCallback): void {
+    try {
+      action();
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
+  private startMember(member: TarMember): void {
+    const name = member.name.replace(/^\.\/(?=.)/, '');
+    const parts = name.replace(/\/$/, '').split('/');
+    const harmless = name === './' || !parts.some((part) => part === '' || part === '.' || part === '..');
+    const { type } = member;
+    if (!harmless || (type !== 'file' && type !== 'directory')) {
+      this.onOdd(member);
+      this.current = null;
+      return;
+    }
+    this.current = { ...member, name };
+    if (type === 'file') {
+      this.files += 1;
+      this.bytes += member.size;
+    }
+    this.push(makeHeader({ name, type, size: member.size, mode: member.mode & 0o7777, uid: member.uid, gid: member.gid, mtime: Math.max(0, member.mtime) }));
+    this.link = this.onLink && type === 'file' && parts.at(-1) === 'link' && member.size <= MAX_LINK_BYTES ? [] : null;
+  }
+
+  private takeData(chunk: Buffer): void {
+    if (!this.current) return;
+    this.push(chunk);
+    this.link?.push(chunk);
+  }
+
+  private endMember(): void {
+    if (!this.current) return;
+    this.push(Buffer.alloc(paddingOf(this.current.size)));
+    if (this.link) this.onLink?.(this.current.name, Buffer.concat(this.link).toString('utf8'));
+    this.current = null;
+    this.link = null;
+  }
+}

@@ -1,0 +1,30 @@
+import { DrydockError } from '../../domain/errors';
+import { BLOBS_ROOT } from '../../domain/layout';
+import type { Host } from '../host/host';
+
+/** Name of what a restore puts aside in a volume's root; never backed up. */
+export const STAGING_PREFIX = '.drydock-restore-';
+
+export interface StreamOptions {
+  signal?: AbortSignal;
+  /** No byte for this long is a `Stalled` error. Default: the host's. */
+  stallMs?: number;
+}
+
+/** A registry volume's root without a trailing `/`. Throws InvalidInput for what cannot be one. */
+export function volumeRoot(root: string): string {
+  const trimmed = root.replace(/\/+$/, '');
+  if (!trimmed.startsWith('/') || /[\0\n]|\/\.\.?(\/|$)/.test(trimmed)) {
+    throw new DrydockError('InvalidInput', `${JSON.stringify(root)} cannot be the root of a registry volume`, { remedy: 'it must be an absolute path such as /var/lib/docker/volumes/dtr-registry-0123456789ab/_data' });
+  }
+  return trimmed;
+}
+
+/** Throws NotFound when the volume's root is not there. Tells whether it holds blobs at all: a fresh registry has none. */
+export async function hasBlobs(host: Host, root: string, signal?: AbortSignal): Promise<boolean> {
+  const isDirectory = async (path: string): Promise<boolean> => (await host.exec(['test', '-d', path], { okCodes: [0, 1], signal })).code === 0;
+  if (!(await isDirectory(root))) {
+    throw new DrydockError('NotFound', `${host.name}: the registry volume's directory ${root} does not exist`, { remedy: 'check that the volume exists on this host and is mounted' });
+  }
+  return isDirectory(`${root}/${BLOBS_ROOT}`);
+}
