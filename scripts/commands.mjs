@@ -5,7 +5,7 @@ import { inRoot } from './lib/paths.mjs';
 import { runTypeScript } from './lib/program.mjs';
 import { ensureBaseImage } from './setup/base-image.mjs';
 import { checkNode, ensureDependencies } from './setup/dependencies.mjs';
-import { ensureEngine, stopEngine } from './setup/engine.mjs';
+import { engineAnswers, ensureEngine, stopEngine } from './setup/engine.mjs';
 import { ensureLabImages } from './setup/lab-images.mjs';
 import { ensureTools } from './setup/packages.mjs';
 import { ensureTemporal } from './setup/temporal.mjs';
@@ -14,16 +14,12 @@ import { conclude, runLane } from './tests/lane.mjs';
 const LAB_TOOLS = ['docker', 'skopeo', 'ssh', 'ssh-keygen', 'openssl'];
 const TEST_TOOLS = ['gpg', 'ps', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'docker-registry', 'skopeo', 'openssl'];
 
-/** `npm run demo`: the story of the lab, then nothing that it started is left, the engine included, unless --keep. */
+/** `npm run demo`: the story of the lab. */
 async function demo(args) {
   if (isHelp(args)) return runPrepared('lab/demo/main.ts', args);
   await prepare();
-  const [temporal, engine] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, ['2.9.4'])]);
-  try {
-    return await runTypeScript(existing('lab/demo/main.ts'), args, { temporal });
-  } finally {
-    if (engine.startedHere && !args.includes('--keep')) await stopEngine();
-  }
+  const [temporal] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, { versions: ['2.9.4'] })]);
+  return runTypeScript(existing('lab/demo/main.ts'), args, { temporal });
 }
 
 /** `npm run lab -- ...`: standard output belongs to the lab's own command. */
@@ -46,18 +42,12 @@ async function test(args) {
 /** `npm run test:all`: every test. */
 async function testAll(args) {
   await prepare();
-  const [temporal, engine] = await Promise.all([
+  const [temporal] = await Promise.all([
     ensureTemporal(),
-    prepareLab([...TEST_TOOLS, ...LAB_TOOLS], ['2.9.4', '2.5.3']),
-    ensureTools([...TEST_TOOLS, 'chromium']),
+    prepareLab(LAB_TOOLS, { versions: ['2.9.4', '2.5.3'], laterTools: [...TEST_TOOLS, 'chromium'] }),
   ]);
-  let total;
-  try {
-    total = await runLane('all', args, { temporal });
-  } finally {
-    if (engine.startedHere) await stopEngine();
-  }
-  return conclude(total);
+  const total = await runLane('all', args, { temporal });
+  return () => conclude(total);
 }
 
 /** Stops the Docker Engine that set-up started and that --keep (or `lab up`) left running. */
@@ -81,13 +71,16 @@ async function runPrepared(file, args) {
   return runTypeScript(existing(file), args);
 }
 
-/** Tools, then the engine, then the images that need the engine: the base, and the lab's own for the DTR versions named. */
-async function prepareLab(tools, versions = []) {
-  await ensureTools(tools);
-  const engine = await ensureEngine();
+/**
+ * Tools, then the engine, then the images that need the engine: the base, and the lab's own for the DTR versions named.
+ * `laterTools` are installed while the images are built; they would only hold the engine up.
+ */
+async function prepareLab(tools, { versions = [], laterTools = [] } = {}) {
+  const engineTools = (await engineAnswers()) ? [] : ['dockerd', 'iptables'];
+  await ensureTools([...tools, ...engineTools]);
+  await ensureEngine();
   await ensureBaseImage();
-  if (versions.length > 0) await ensureLabImages(versions);
-  return engine;
+  await Promise.all([versions.length > 0 ? ensureLabImages(versions) : undefined, ensureTools(laterTools)]);
 }
 
 function existing(file) {
@@ -97,4 +90,14 @@ function existing(file) {
 
 const isHelp = (args) => args.includes('--help') || args.includes('-h') || args[0] === 'help';
 
-export const commands = { demo, lab, test, 'test-all': testAll, 'stop-engine': stopStartedEngine };
+/**
+ * `run` gives the exit code, or a function that prints the last lines and gives it. `keepsEngine`: whether an engine that this very
+ * command started goes on running after it.
+ */
+export const commands = {
+  demo: { run: demo, keepsEngine: (args) => args.includes('--keep') },
+  lab: { run: lab, keepsEngine: () => true },
+  test: { run: test, keepsEngine: () => true },
+  'test-all': { run: testAll, keepsEngine: () => false },
+  'stop-engine': { run: stopStartedEngine, keepsEngine: () => true },
+};

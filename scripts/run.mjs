@@ -5,21 +5,38 @@
  */
 import { SetupError, sayError } from './lib/console.mjs';
 import { endChildren } from './lib/exec.mjs';
+import { stopOwnEngine } from './setup/engine.mjs';
 import { commands } from './commands.mjs';
-
-/** Until a command runs its own program, an interrupt ends set-up and what set-up started. */
-function interruptSetup(signal) {
-  endChildren();
-  process.exit(signal === 'SIGINT' ? 130 : 143);
-}
 
 async function main([name, ...args]) {
   const command = commands[name];
   if (command === undefined) {
     throw new SetupError(`Unknown command ${name ?? '(none)'}.`, `Known: ${Object.keys(commands).join(', ')}.`);
   }
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, interruptSetup);
-  return command(args);
+  const leave = () => (command.keepsEngine(args) ? undefined : stopOwnEngine());
+  // Until the command runs its own program, an interrupt ends set-up and what set-up started.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => void interruptSetup(signal, leave));
+  let result;
+  try {
+    result = await command.run(args);
+  } finally {
+    endChildren();
+    await leave();
+  }
+  return typeof result === 'function' ? result() : result;
+}
+
+let interrupted = false;
+
+async function interruptSetup(signal, leave) {
+  if (interrupted) return;
+  interrupted = true;
+  endChildren();
+  try {
+    await leave();
+  } finally {
+    process.exit(signal === 'SIGINT' ? 130 : 143);
+  }
 }
 
 main(process.argv.slice(2)).then(
@@ -27,8 +44,9 @@ main(process.argv.slice(2)).then(
     process.exitCode = code;
   },
   (error) => {
+    // What an interrupt broke off is no failure to report.
+    if (interrupted) return;
     sayError(error);
-    endChildren();
     process.exit(1);
   },
 );

@@ -22,26 +22,26 @@ export async function engineAnswers(host) {
   return code === 0;
 }
 
-/**
- * Finds a running engine or starts one.
- * @returns {Promise<{startedHere: boolean}>} whether this call started it
- */
+/** Whether this very process started the engine. */
+let startedHere = false;
+
+/** Finds a running engine or starts one. */
 export async function ensureEngine() {
-  if (await engineAnswers()) return { startedHere: false };
+  if (await engineAnswers()) return;
   if (process.env.DOCKER_HOST) {
     throw new SetupError(`No Docker Engine answers at DOCKER_HOST=${process.env.DOCKER_HOST}.`, 'Start that engine, or unset DOCKER_HOST to let set-up start one on this machine.');
   }
   if (process.platform !== 'linux') {
     throw new SetupError('No Docker Engine answers on this machine.', 'Start Docker Desktop (or another engine that runs Linux containers) and run the same command again.');
   }
-  return withLock(path.join(STATE, 'engine.lock'), async () => {
-    if (await engineAnswers()) return { startedHere: false };
+  await withLock(path.join(STATE, 'engine.lock'), async () => {
+    if (await engineAnswers()) return;
     await ensureTools(['docker', 'dockerd', 'iptables']);
-    if (await engineAnswers()) return { startedHere: false };
+    if (await engineAnswers()) return;
     refuseWithoutRoot();
+    startedHere = true;
     if (existsSync('/run/systemd/system')) await startBySystemd();
     else await startEngine();
-    return { startedHere: true };
   });
 }
 
@@ -92,6 +92,13 @@ async function waitForEngine(host, pid, log) {
 function remember(folder, record) {
   mkdirSync(folder, { recursive: true });
   writeFileSync(recordFile(folder), JSON.stringify({ ...record, startedAt: new Date().toISOString() }));
+}
+
+/** Stops the engine if this process started it. */
+export async function stopOwnEngine() {
+  if (!startedHere) return;
+  startedHere = false;
+  await stopEngine();
 }
 
 /**
