@@ -5,7 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import { classifyNetworkError, classifyStatus, type Service } from './errors';
 import { TlsDialer, type TlsOptions } from './tls';
 
-export type { Service } from './errors';
+export { classifyNetworkError, type Service } from './errors';
 export type { TlsOptions } from './tls';
 
 export interface HttpCall {
