@@ -56,8 +56,11 @@ export async function follow(session: Session, workflowId: string, options: Foll
 /** Remembers between two looks who was silent, so that each notice is given once. */
 class Watcher {
   private serverSilent = false;
-  private workerSilent = false;
-  private nextWorkerCheck = Date.now() + WORKER_CHECK_MS;
+  private workerListens = false;
+  private workerMissed = false;
+  private nextWorkerCheck = 0;
+  /** A worker that is just starting is not missed yet. */
+  private readonly patientUntil = Date.now() + WORKER_CHECK_MS;
 
   constructor(
     private readonly session: Session,
@@ -72,8 +75,9 @@ class Watcher {
       const run = await summarize(this.session, description);
       if (this.serverSilent) this.notice('Temporal answers again');
       this.serverSilent = false;
-      if (run.endedAt === null) await this.checkWorker();
-      const view = this.workerSilent ? undefined : await queryView(this.session, this.workflowId);
+      await this.checkWorker();
+      // A query without a worker would only run into its deadline.
+      const view = this.workerListens ? await queryView(this.session, this.workflowId) : undefined;
       return { run, view, activities: activitiesOf(description) };
     } catch (error) {
       if (!(error instanceof DrydockError) || error.kind !== 'TemporalUnavailable') throw error;
@@ -85,12 +89,14 @@ class Watcher {
 
   private async checkWorker(): Promise<void> {
     if (Date.now() < this.nextWorkerCheck) return;
-    this.nextWorkerCheck = Date.now() + WORKER_CHECK_MS;
-    const silent = !(await workerPolls(this.session));
-    if (silent === this.workerSilent) return;
-    this.workerSilent = silent;
+    this.workerListens = await workerPolls(this.session);
+    // Nothing happens without a worker, so its arrival is worth asking for more often than its absence.
+    this.nextWorkerCheck = Date.now() + (this.workerListens ? WORKER_CHECK_MS : 0);
+    const missed = !this.workerListens && Date.now() >= this.patientUntil;
+    if (missed === this.workerMissed) return;
+    this.workerMissed = missed;
     const { taskQueue, address } = this.session.settings;
-    this.notice(silent ? `no worker listens on task queue "${taskQueue}" at ${address}, so the run waits; start one with \`drydock worker\`` : 'a worker listens again');
+    this.notice(missed ? `no worker listens on task queue "${taskQueue}" at ${address}, so the run waits; start one with \`drydock worker\`` : 'a worker listens again');
   }
 
   private notice(text: string): void {

@@ -4,7 +4,7 @@ import { MESSAGE, type DecideInput, type DecideResult, type Gate, type Operation
 import { DrydockError } from '../domain/errors';
 import { explain } from './failures';
 import { describeOperation, type OperationSummary } from './operations';
-import { queryView, workerPolls } from './workers';
+import { viewFromWorker } from './workers';
 import type { Session } from './session';
 
 export interface Vote {
@@ -40,7 +40,7 @@ const ANSWER_SECONDS = 20;
 export async function castVote(session: Session, vote: Vote, beforeSending: (gate: Gate, run: OperationSummary) => void = () => undefined): Promise<VoteOutcome> {
   const run = await describeOperation(session, vote.workflowId);
   const gate = run.gate?.name === vote.gate ? run.gate : undefined;
-  const view = (await workerPolls(session)) ? await queryView(session, vote.workflowId) : undefined;
+  const view = await viewFromWorker(session, vote.workflowId);
   if (!gate) {
     const earlier = countedBefore(view, vote);
     if (earlier) return outcome(vote, earlier.planDigest, 'earlier', true, `this vote has counted already, at ${earlier.at}`);

@@ -31,3 +31,11 @@ export async function queryView(session: Session, workflowId: string, seconds = 
     return undefined;
   }
 }
+
+/**
+ * The view, or undefined when no worker is there. A worker that was killed a moment ago still counts as polling, so only an
+ * answer proves that one lives.
+ */
+export async function viewFromWorker(session: Session, workflowId: string): Promise<OperationView | undefined> {
+  return (await workerPolls(session)) ? queryView(session, workflowId) : undefined;
+}

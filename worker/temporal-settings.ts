@@ -24,8 +24,9 @@ export function temporalSettings(section: Config['temporal'] = defaultSection())
     const profile = loadClientConfigProfile({ disableFile: !fileNamed });
     const { tls, apiKey, metadata } = toClientOptions(profile).connectionOptions;
     return {
-      address: profile.address ?? section.address,
-      namespace: profile.namespace ?? section.namespace,
+      // An empty variable counts as unset: that is how compose files pass on what they do not have.
+      address: profile.address || section.address,
+      namespace: profile.namespace || section.namespace,
       taskQueue: section.taskQueue,
       uiUrl: section.uiUrl,
       connection: { tls, apiKey, metadata },

@@ -1,0 +1,285 @@
+import assert from 'node:assert/strict';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { Worker } from '@temporalio/worker';
+import { EXIT } from '../../domain/contract';
+import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
+import { follow } from '../../client/follow';
+import { describeOperation, lockHolder, startOperation, type OperationSummary } from '../../client/operations';
+import { openSession, type Session } from '../../client/session';
+import type { Status } from '../../client/status';
+import { castVote, type VoteOutcome } from '../../client/votes';
+import { temporal, unique, workflowBundle } from '../helpers/temporal';
+import { drydock, place, start, type Place } from './fixtures/drydock';
+
+describe('the drydock command', function () {
+  this.timeout(120_000);
+
+  let here: Place;
+  let taskQueue: string;
+  let address: string;
+  let session: Session;
+  let stopWorker: (() => Promise<void>) | undefined;
+
+  before(async () => {
+    const environment = await temporal();
+    address = environment.address;
+  });
+  beforeEach(async () => {
+    taskQueue = unique('doors');
+    here = await place({ address, taskQueue });
+    session = await openSession(undefined, { address, namespace: 'default', taskQueue, uiUrl: 'http://127.0.0.1:8233', connection: {} });
+  });
+  afterEach(async () => {
+    await stopWorker?.();
+    stopWorker = undefined;
+    const { client } = await temporal();
+    for await (const run of client.workflow.list({ query: `TaskQueue = '${taskQueue}' AND ExecutionStatus = 'Running'` })) {
+      await client.workflow.getHandle(run.workflowId, run.runId).terminate().catch(() => undefined);
+    }
+    await session.close();
+    await here.remove();
+  });
+
+  async function startWorker(): Promise<void> {
+    const environment = await temporal();
+    const worker = await Worker.create({
+      connection: environment.nativeConnection, taskQueue, workflowBundle: await workflowBundle(require.resolve('./fixtures/workflows')), shutdownGraceTime: '100ms',
+    });
+    const running = worker.run();
+    stopWorker = async () => {
+      worker.shutdown();
+      await running;
+    };
+  }
+
+  const run = (...args: string[]): ReturnType<typeof drydock> => drydock([...args, '--config', here.config]);
+
+  /** A restore that stands at its gate. */
+  async function waitingRestore(): Promise<string> {
+    const { workflowId } = await startOperation(session, { type: 'restore', input: { cluster: 'lab', backup: 'latest' } });
+    await until(async () => (await describeOperation(session, workflowId)).gate !== null);
+    return workflowId;
+  }
+
+  /** A backup that goes on until it is stopped. */
+  async function heldBackup(): Promise<string> {
+    const { workflowId } = await startOperation(session, { type: 'backup', input: { cluster: 'lab', reason: 'hold' } });
+    await until(async () => (await lockHolder(session, 'lab')) === workflowId);
+    return workflowId;
+  }
+
+  async function until(condition: () => Promise<boolean>): Promise<void> {
+    while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+
+  it('lists every exit code in its help', async () => {
+    assert.deepEqual(Object.keys(EXIT_CODE_MEANINGS).map(Number), [...Object.values(EXIT)].sort((a, b) => a - b));
+    const { stdout, code } = await drydock(['--help']);
+    assert.equal(code, 0);
+    for (const meaning of Object.values(EXIT_CODE_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
+  });
+
+  it('answers wrong usage with exit code 2', async () => {
+    const [missing, unknown, port, digest] = await Promise.all([
+      drydock(['restore', 'lab']), drydock(['bakup', 'lab']), drydock(['up', '--port', 'x']), run('restore', 'lab', '--backup', 'yesterday'),
+    ]);
+    assert.deepEqual([missing.code, unknown.code, port.code, digest.code], [2, 2, 2, 2]);
+    assert.match(unknown.stderr, /Did you mean backup/);
+    assert.match(digest.stderr, /^drydock: backup: expected an id like/);
+  });
+
+  it('waits for a backup and prints its result as one object', async () => {
+    await startWorker();
+    const { code, stdout } = await run('backup', 'lab', '--json');
+    assert.equal(code, EXIT.ok);
+    const result = JSON.parse(stdout) as { backupId: string; workflowId: string; status: string };
+    assert.equal(result.backupId, '20261123T020000Z-1a2b3c');
+    assert.equal(result.status, 'complete');
+    assert.match(result.workflowId, /^backup\/lab\/\d{8}T\d{6}Z-[0-9a-f]{6}$/);
+    const shown = await describeOperation(session, result.workflowId);
+    assert.deepEqual([shown.status, shown.type, shown.cluster, shown.gate, shown.error], ['completed', 'backup', 'lab', null, null]);
+  });
+
+  it('ends with 3 when the backup is incomplete, and names the gap', async () => {
+    await startWorker();
+    const { code, stdout } = await run('backup', 'lab', '--reason', 'incomplete');
+    assert.equal(code, EXIT.incomplete);
+    assert.match(stdout, /acme\/old:1: layer is missing/);
+  });
+
+  it('prints the failure that was made for people, its remedy, and no stack trace', async () => {
+    await startWorker();
+    const { code, stdout, stderr } = await run('backup', 'lab', '--reason', 'fail', '--json');
+    assert.equal(code, EXIT.failed);
+    const summary = JSON.parse(stdout) as OperationSummary;
+    assert.deepEqual([summary.status, summary.error, summary.remedy], ['failed', 'UCP does not take the password of "admin"', 'correct ucp.password']);
+    assert.match(stderr, /UCP does not take the password of "admin"\n {2}correct ucp\.password/);
+    assert.doesNotMatch(stderr, /\n\s+at |outer/);
+  });
+
+  it('refuses a second operation on the cluster and says who holds it', async () => {
+    await startWorker();
+    const first = await heldBackup();
+    const second = await run('backup', 'lab', '--json');
+    assert.equal(second.code, EXIT.locked);
+    assert.ok(second.stderr.startsWith(`drydock: ${first} holds the cluster lab`), second.stderr);
+    const cancelled = await run('cancel', first);
+    assert.equal(cancelled.code, EXIT.ok, cancelled.stderr);
+    const watched = await run('watch', first, '--json');
+    assert.equal(watched.code, EXIT.rejected);
+    assert.equal((JSON.parse(watched.stdout) as OperationSummary).status, 'cancelled');
+  });
+
+  it('refuses an unknown cluster by naming the known ones', async () => {
+    const { code, stderr } = await run('backup', 'lba');
+    assert.equal(code, EXIT.notFound);
+    assert.match(stderr, /^drydock: cluster: there is no cluster "lba" in .*drydock\.yaml, did you mean "lab"\?/);
+  });
+
+  it('answers an unknown run and an unknown backup with 10', async () => {
+    await mkdir(here.vault);
+    const [workflow, backup] = await Promise.all([run('show', 'backup/lab/none'), run('show', '20260101T000000Z-000000')]);
+    assert.deepEqual([workflow.code, backup.code], [EXIT.notFound, EXIT.notFound]);
+    assert.match(workflow.stderr, /there is no workflow "backup\/lab\/none"/);
+    assert.match(backup.stderr, /there is no backup "20260101T000000Z-000000"/);
+  });
+
+  it('approves through the update: prints what it approves, then the answer of the run', async () => {
+    await startWorker();
+    const id = await waitingRestore();
+    const shown = JSON.parse((await run('show', id, '--json')).stdout) as OperationSummary;
+    assert.deepEqual([shown.status, shown.stage, shown.gate?.name, shown.gate?.planDigest], ['waiting', 'plan', 'plan', 'd'.repeat(64)]);
+    const vote = await run('approve', id, '--gate', 'plan', '--by', 'operator', '--reason', 'drill');
+    assert.equal(vote.code, EXIT.ok, vote.stderr);
+    assert.match(vote.stdout, /Destroy replica 5eb9459a7832[^]*1 \| stop[^]*Plan digest d{64}\napprove by operator counts at gate plan/);
+    const again = await castVote(session, { workflowId: id, gate: 'plan', decision: 'approve', by: 'operator' });
+    assert.equal(again.via, 'earlier');
+    const end = await run('watch', id);
+    assert.equal(end.code, EXIT.ok);
+    assert.match(end.stdout, /lab is restored from backup/);
+  });
+
+  it('prints why a run does not take a vote, and ends with 4', async () => {
+    await startWorker();
+    const id = await waitingRestore();
+    const [stranger, noReason] = await Promise.all([run('approve', id, '--gate', 'plan', '--by', 'mallory'), run('reject', id, '--gate', 'plan', '--by', 'operator')]);
+    assert.deepEqual([stranger.code, noReason.code], [EXIT.rejected, EXIT.usage]);
+    assert.match(stranger.stderr, /^drydock: "mallory" is not an approver/);
+    await assert.rejects(castVote(session, { workflowId: id, gate: 'destroy', decision: 'approve', by: 'operator' }), {
+      kind: 'Refused', message: 'gate "destroy" is not open; the run waits at gate "plan"',
+    });
+    await castVote(session, { workflowId: id, gate: 'plan', decision: 'reject', by: 'operator', reason: 'wrong backup' });
+    assert.equal((await follow(session, id))?.error, 'rejected by operator: wrong backup');
+    await assert.rejects(castVote(session, { workflowId: id, gate: 'plan', decision: 'approve', by: 'operator' }), { kind: 'Refused', message: `${id} is over (failed): there is nothing to decide` });
+  });
+
+  it('leaves a vote as a signal while no worker is up, and refuses what would not count', async () => {
+    await startWorker();
+    const id = await waitingRestore();
+    await stopWorker?.();
+    stopWorker = undefined;
+    const vote = { workflowId: id, gate: 'plan', decision: 'approve', by: 'second' } as const;
+    await Promise.all([
+      assert.rejects(castVote(session, { ...vote, by: 'mallory' }), { kind: 'Refused', message: /^"mallory" is not an approver/ }),
+      assert.rejects(castVote(session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^the plan has changed/ }),
+    ]);
+    const sent = await run('approve', id, '--gate', 'plan', '--by', 'second', '--json');
+    assert.equal(sent.code, EXIT.ok, sent.stderr);
+    const outcome = JSON.parse(sent.stdout) as VoteOutcome;
+    assert.deepEqual([outcome.via, outcome.accepted], ['signal', null]);
+    await startWorker();
+    assert.equal((await follow(session, id))?.status, 'completed');
+  });
+
+  it('says so when no worker listens, and goes on waiting', async () => {
+    const running = start(['backup', 'lab', '--json', '--config', here.config]);
+    await running.said('no worker listens on task queue');
+    await startWorker();
+    const { code, stdout } = await running.finished;
+    assert.equal(code, EXIT.ok);
+    assert.equal((JSON.parse(stdout) as { status: string }).status, 'complete');
+  });
+
+  it('leaves the run going when watching is interrupted, and says how to come back', async () => {
+    await startWorker();
+    const workflowId = await heldBackup();
+    const watching = start(['watch', workflowId, '--config', here.config]);
+    await watching.said('Images, first pass ...');
+    watching.child.kill('SIGINT');
+    const { code, stderr } = await watching.finished;
+    assert.equal(code, EXIT.interrupted);
+    assert.ok(stderr.includes(`drydock watch ${workflowId}`), stderr);
+    assert.equal((await describeOperation(session, workflowId)).status, 'running');
+  });
+
+  it('passes targets on, with the host key from a file', async () => {
+    await startWorker();
+    const key = path.join(here.directory, 'node-4.pub');
+    await writeFile(key, 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA root@node-4\n');
+    const [good, bad] = await Promise.all([
+      run('restore', 'lab', '--backup', 'latest', '--target', `5eb9459a7832=node-4,host=10.0.0.14,port=2222,key=${key}`, '--detach', '--json'),
+      run('restore', 'lab', '--backup', 'latest', '--target', '5eb9=node-4'),
+    ]);
+    assert.equal(bad.code, EXIT.usage);
+    assert.match(bad.stderr, /^drydock: --target 5eb9=node-4: replicaId: expected 12 hexadecimal digits/);
+    const { client } = await temporal();
+    const { workflowId } = JSON.parse(good.stdout) as { workflowId: string };
+    const history = await client.workflow.getHandle(workflowId).fetchHistory();
+    const input = JSON.parse(Buffer.from(history.events?.[0]?.workflowExecutionStartedEventAttributes?.input?.payloads?.[0]?.data ?? []).toString()) as { targets: unknown };
+    assert.deepEqual(input.targets, [{ replicaId: '5eb9459a7832', node: 'node-4', host: '10.0.0.14', port: 2222, hostKey: 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA' }]);
+  });
+
+  it('reconciles and tells what it has put back', async () => {
+    await startWorker();
+    const { code, stdout } = await run('reconcile', 'lab');
+    assert.equal(code, EXIT.ok);
+    assert.match(stdout, /put back: cron gc/);
+  });
+
+  it('shows what runs and who is waited for in the status', async () => {
+    await mkdir(here.vault);
+    await startWorker();
+    const id = await waitingRestore();
+    let status: Status | undefined;
+    for (let i = 0; i < 20 && !status?.clusters[0]?.running.some((entry) => entry.workflowId === id && entry.gate === 'plan'); i++) {
+      status = JSON.parse((await run('status', '--json')).stdout) as Status;
+    }
+    const [cluster] = status?.clusters ?? [];
+    assert.equal(cluster?.name, 'lab');
+    assert.equal(cluster?.lastBackup, null);
+    assert.ok(cluster?.running.some((entry) => entry.workflowId === id && entry.status === 'waiting' && entry.gate === 'plan'), JSON.stringify(status));
+    assert.equal(status?.temporal.workerListens, true);
+  });
+});
+
+describe('the drydock command without a Temporal server', function () {
+  this.timeout(60_000);
+  let here: Place;
+
+  before(async () => {
+    here = await place({ address: '127.0.0.1:1' });
+    await mkdir(here.vault);
+  });
+  after(() => here.remove());
+
+  it('still shows the status of the vault, and says that Temporal is silent', async () => {
+    const { code, stdout } = await drydock(['status', '--json', '--config', here.config]);
+    const status = JSON.parse(stdout) as Status;
+    assert.equal(code, EXIT.unreachable);
+    assert.deepEqual([status.temporal.reachable, status.clusters[0]?.name, status.clusters[0]?.vaultError], [false, 'lab', null]);
+  });
+
+  it('still lists backups', async () => {
+    const { code, stdout } = await drydock(['list', 'lab', '--json', '--config', here.config]);
+    assert.equal(code, EXIT.ok);
+    assert.deepEqual(JSON.parse(stdout), { backups: [] });
+  });
+
+  it('says where it looked for Temporal and how to start one', async () => {
+    const { code, stdout, stderr } = await drydock(['backup', 'lab', '--json', '--config', here.config]);
+    assert.equal(code, EXIT.unreachable);
+    assert.equal(stdout, '');
+    assert.match(stderr, /^drydock: no Temporal server answers at 127\.0\.0\.1:1\n {2}start one with `drydock up`/);
+  });
+});
