@@ -33,9 +33,8 @@ async function deploy(tool: Tool, command: 'install' | 'restore', input?: AsyncI
   const web = webCertificate(flags);
   const ports = portsOf(flags);
   const cluster = await connect(tool);
-  if (cluster.replicas.size > 0) {
-    throw new Fatal(`There is already a DTR in this cluster, with the replicas: ${[...cluster.replicas.keys()].join(' ')}. Use join to add a replica, or destroy them first`);
-  }
+  if (cluster.replicas.has(replicaId)) throw new Fatal(`There is already a replica with the ID ${replicaId}: destroy it first`);
+  if (cluster.replicas.size > 0) log.warn('There are replicas of another DTR in this cluster. If they belong to a DTR that is being restored, destroy them first');
   const node = pickNode(cluster, flags['ucp-node'] || undefined);
   await verifyPorts(cluster, node, [ports.http, ports.https], log);
   await ensureOverlay(tool, cluster.docker);

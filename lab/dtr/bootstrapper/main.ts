@@ -2,6 +2,7 @@ import { Fatal, Log, messageOf } from '../common/log';
 import { RUN } from './commands';
 import { commandsOf, parseFlags, usage, UsageError, type Command, type Flags } from './flags';
 import type { Tool } from './phase1';
+import { CannotPrompt } from './prompt';
 import { runRequest } from './phase2';
 import { COMPONENTS } from './replica';
 import { REQUEST_ENV, type PhaseTwoRequest } from './request';
@@ -65,6 +66,11 @@ async function finish(log: Log, prefix: string, work: () => Promise<void>): Prom
     await work();
     return 0;
   } catch (error) {
+    if (error instanceof CannotPrompt) {
+      log.error(error.message);
+      log.fatal('Failed to get the required flags: give them on the command line or in the environment');
+      return 1;
+    }
     const phase2Failed = error instanceof Fatal && error.message.startsWith('Failed to execute phase 2');
     log.fatal(phase2Failed ? `${prefix}${error.message}` : messageOf(error));
     if (!(error instanceof Fatal)) log.debug(error instanceof Error ? (error.stack ?? '') : String(error));

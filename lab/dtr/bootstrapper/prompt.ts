@@ -1,11 +1,15 @@
 import readline from 'node:readline';
 import { Writable } from 'node:stream';
-import { Fatal } from '../common/log';
 
-/** Asks on the terminal. Without one there is nobody to ask: Fatal in the vendor's words. */
+/** Something is missing and nobody is there to be asked. */
+export class CannotPrompt extends Error {
+  override readonly name = 'CannotPrompt';
+}
+
+/** Asks on the terminal. Without one: CannotPrompt, in the vendor's words. */
 export function prompt(what: string, secret = false): Promise<string> {
   if (!process.stdin.isTTY) {
-    throw new Fatal(`cannot prompt for ${secret ? 'a password' : what} because the container was not started in tty mode (-t)`);
+    throw new CannotPrompt(`cannot prompt for ${secret ? 'a password' : what} because the container was not started in tty mode (-t)`);
   }
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   process.stderr.write(`${what}: `);

@@ -46,7 +46,16 @@ interface RunningHash {
 /** Makes the index again after rows were loaded from an archive. */
 export async function rebuildIndex(store: Store): Promise<void> {
   await store.etcd.deletePrefix(INDEX);
-  for await (const row of store.rows<BlobRow>('blobs')) await store.etcd.put(INDEX + row.sha256sum, row.id);
+  let batch = new Map<string, string>();
+  const flush = async (): Promise<void> => {
+    await store.etcd.transact([], [...batch].map(([key, value]) => ({ put: { key, value } })));
+    batch = new Map();
+  };
+  for await (const row of store.rows<BlobRow>('blobs')) {
+    batch.set(INDEX + row.sha256sum, row.id);
+    if (batch.size >= 100) await flush();
+  }
+  await flush();
 }
 
 /** Operations that take a blob out of the metadata. */
