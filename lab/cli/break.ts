@@ -1,5 +1,6 @@
 /** `lab break`, `cut` and `rebuild`: the accidents that Drydock is there for. */
 import { type NodeName, NODES } from '../contract';
+import { dtrImages } from '../dtr/images';
 import { BASE_IMAGE } from '../hosts/image';
 import { allDone, LabError } from '../hosts/process';
 import { ensureSeed } from '../hosts/seed';
@@ -79,7 +80,7 @@ async function ids(lab: Lab, node: NodeName, args: string[]): Promise<string[]> 
 /** A host under the same name and address with an empty disk, a new SSH host key and (unless `images` is false) DTR's images loaded. */
 export async function rebuild(lab: Lab, node: NodeName, options: { images: boolean; trust: boolean }): Promise<{ node: NodeName; hostKey: string }> {
   const state = await requireUp(lab);
-  const images = state.dtr === undefined ? [] : (await import('../dtr/images.js')).dtrImages(state.dtr);
+  const images = state.dtr === undefined ? [] : dtrImages(state.dtr);
   await lab.steps.run(`rebuilding ${node}`, async (log) => {
     const seed = options.images ? await ensureSeed(state.dtr ?? 'bare', [BASE_IMAGE, ...images], log, lab.signal) : undefined;
     await lab.hosts.remove(node);

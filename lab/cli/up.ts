@@ -1,6 +1,7 @@
 /** `lab up`: hosts, Swarm, UCP, and on them DTR, installed by the vendor's own commands as a person would type them. */
 import { randomBytes } from 'node:crypto';
 import { type DtrVersion, type NodeName, NODES } from '../contract';
+import { buildDtrImages, dtrImages } from '../dtr/images';
 import { HOSTS } from '../hosts/hosts';
 import { BASE_IMAGE, buildLabImages } from '../hosts/image';
 import { allDone, LabError } from '../hosts/process';
@@ -74,8 +75,7 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
 }
 
 async function dtrImageList(lab: Lab, version: DtrVersion): Promise<string[]> {
-  const { buildDtrImages, dtrImages } = await import('../dtr/images.js');
-  await lab.steps.run(`DTR ${version} images`, (log) => buildDtrImages(version, log));
+  await lab.steps.run(`DTR ${version} images`, (log) => buildDtrImages(version, log, lab.signal));
   return dtrImages(version);
 }
 
