@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+
+const ROOT = path.resolve(__dirname, '..', '..');
+
+const fixture = (name: string): string => `test/scripts/fixtures/${name}.fixture.ts`;
+
+function run(args: string[], env: NodeJS.ProcessEnv = {}): { code: number | null; lines: string[]; stderr: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/run.mjs', ...args], {
+    cwd: ROOT,
+    encoding: 'utf8',
+    env: { ...process.env, DRYDOCK_TEST_RESULTS: '', ...env },
+  });
+  return { code: status, lines: stdout.trimEnd().split('\n'), stderr };
+}
+
+describe('running tests', function () {
+  this.timeout(120_000);
+  it('ends with the line of totals and exit code 0 when all pass', () => {
+    const { code, lines } = run(['test', fixture('passing')]);
+    assert.equal(lines.at(-1), '1 passed, 0 failed, 1 skipped');
+    assert.equal(code, 0);
+  });
+
+  it('names what failed and ends with exit code 1', () => {
+    const { code, lines } = run(['test', fixture('failing')]);
+    assert.equal(lines.at(-1), '1 passed, 1 failed');
+    assert.ok(lines.includes(`  ${fixture('failing')}: fixture fails`));
+    assert.equal(code, 1);
+  });
+
+  it('counts a test process that died as a failure and keeps what had passed', () => {
+    const { code, lines } = run(['test', fixture('crashing')]);
+    assert.equal(lines.at(-1), '1 passed, 1 failed');
+    assert.equal(code, 1);
+  });
+
+  it('fails when no test ran', () => {
+    const { code, lines } = run(['test', fixture('empty')]);
+    assert.equal(lines.at(-1), '0 passed, 0 failed');
+    assert.equal(code, 1);
+  });
+});
+
+describe('the door of the commands', function () {
+  this.timeout(60_000);
+
+  it('refuses an unknown command in a sentence that names the known ones', () => {
+    const { code, stderr } = run(['nonsense']);
+    assert.equal(code, 1);
+    assert.match(stderr, /Unknown command nonsense\.\n {2}Known: demo, lab, test, test-all/);
+  });
+
+  it('refuses a TEMPORAL_CLI_PATH that names no program', () => {
+    const { code, stderr } = run(['test', fixture('passing')], { TEMPORAL_CLI_PATH: '/nowhere/temporal' });
+    assert.equal(code, 1);
+    assert.match(stderr, /TEMPORAL_CLI_PATH names \/nowhere\/temporal, which is no program\.\n {2}Correct the variable/);
+  });
+});
