@@ -3,20 +3,20 @@ import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { inRoot } from '../lib/paths.mjs';
 
-/** Files that start containers although their folder belongs to the fast lane. */
-const CONTAINERS = [/^test\/adapters\/docker[^/]*\.test\.ts$/, /\.containers\.test\.ts$/];
+/** Files that start containers, or take long, although their folder belongs to the fast lane. */
+const SLOW = [/^test\/adapters\/docker[^/]*\.test\.ts$/, /\.slow\.test\.ts$/];
 const LAB = /^test\/lab\//;
 const E2E = /^test\/e2e\//;
 
 /** The suites of a lane, each with its mocha processes: lists of files. Empty suites are left out. */
 export function suitesOf(lane, files = allTestFiles()) {
   const matches = (patterns) => (file) => patterns.some((pattern) => pattern.test(file));
-  const fast = files.filter((file) => !matches([...CONTAINERS, LAB, E2E])(file));
+  const fast = files.filter((file) => !matches([...SLOW, LAB, E2E])(file));
   // One process for the fast lane shares one Temporal server; a process per file keeps a crash of one lab test from hiding the others.
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
     { name: 'fast', processes: fast.length > 0 ? [fast] : [] },
-    { name: 'containers', processes: perFile(files.filter(matches(CONTAINERS))) },
+    { name: 'slow', processes: perFile(files.filter(matches(SLOW))) },
     { name: 'lab', processes: perFile(files.filter(matches([LAB]))) },
     { name: 'end to end', processes: perFile(files.filter(matches([E2E]))) },
   ];

@@ -15,6 +15,12 @@ describe('lint', function () {
     return (result?.messages ?? []).map((message) => `${message.ruleId ?? 'parse'}: ${message.message}`);
   }
 
+  it('finds nothing in the whole tree', async () => {
+    const results = await eslint.lintFiles(['.']);
+    const findings = results.flatMap((result) => result.messages.map((message) => `${path.relative(ROOT, result.filePath)}:${message.line} ${message.message}`));
+    assert.deepEqual(findings, []);
+  });
+
   const arrows = [
     { file: 'domain/errors.ts', text: "import type { Vault } from '../adapters/vault/vault';\nexport type V = Vault;\n", refused: /no arrow from domain to adapters/ },
     { file: 'domain/errors.ts', text: "import { join } from 'node:path';\nexport const x = join('a');\n", refused: /This room is pure/ },
