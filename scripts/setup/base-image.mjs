@@ -23,7 +23,7 @@ export async function ensureBaseImage(image = BASE_IMAGE) {
 
 async function pull(image, live) {
   const { code, output, timedOut } = await exec('docker', ['pull', image], { timeoutMs: PULL_MS, onLine: live });
-  if (code !== 0) throw new Error(timedOut ? 'no answer in time' : lastLine(output));
+  if (code !== 0) throw new Error(timedOut ? 'no answer in time' : (lastLine(output).split(': ').at(-1) ?? 'failed'));
 }
 
 /** True when the engine has the image. */

@@ -125,10 +125,11 @@ export async function stopEngine({ folder = ENGINE_DIR, host } = {}) {
   return true;
 }
 
-/** A process id may have been given to another program since: only dockerd is ended. */
+/** A process id may have been given to another program since: only dockerd is ended. One that nobody reaped (a zombie) has ended. */
 function isDockerd(pid) {
   try {
-    return readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'dockerd';
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    return /^Name:\s+dockerd$/m.test(status) && !/^State:\s+Z/m.test(status);
   } catch {
     return false;
   }
