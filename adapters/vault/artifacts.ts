@@ -76,11 +76,14 @@ export interface ReadArtifactOptions {
 export async function readArtifact(vault: Vault, record: ArtifactRecord, keys: DecryptionKeys, options: ReadArtifactOptions = {}): Promise<Readable> {
   await verifyCiphertext(vault, record, options.signal);
   const ciphertext = await vault.read(record.name);
-  const check = new DigestStream(undefined, (bytes, sha256) => {
-    if (bytes !== record.plainBytes || sha256 !== record.plainSha256) {
-      throw new DrydockError('IntegrityMismatch', `the content of ${record.name} is not what was backed up`, { remedy: 'use another backup' });
-    }
-  });
+  const refuse = (): never => {
+    throw new DrydockError('IntegrityMismatch', `the content of ${record.name} is not what was backed up`, { remedy: 'use another backup' });
+  };
+  const check = new DigestStream(
+    // At once, because a few compressed bytes can swell to any size.
+    (bytes) => bytes > record.plainBytes && refuse(),
+    (bytes, sha256) => (bytes !== record.plainBytes || sha256 !== record.plainSha256) && refuse(),
+  );
   const stages = [ciphertext, decryptStream(keys), ...(options.gunzip ? [createGunzip()] : []), check];
   // The reader of `check` gets the error; this promise would report it a second time.
   pipeline(stages, { signal: options.signal }).catch((error: Error) => check.destroy(error));
@@ -105,15 +108,15 @@ export async function verifyCiphertext(vault: Vault, record: { name: string; byt
   });
 }
 
-/** Lets bytes through unchanged, counts and hashes them. */
+/** Lets bytes through unchanged, counts and hashes them. What the callbacks throw fails the stream. */
 export class DigestStream extends Transform {
   bytes = 0;
   private readonly hash = createHash('sha256');
   private hex: string | undefined;
 
   constructor(
-    private readonly onBytes?: (bytes: number) => void,
-    private readonly atEnd?: (bytes: number, sha256: string) => void,
+    private readonly onBytes?: (bytes: number) => unknown,
+    private readonly atEnd?: (bytes: number, sha256: string) => unknown,
   ) {
     super({ readableHighWaterMark: 1 << 20, writableHighWaterMark: 1 << 20 });
     // Whoever reads gets the error; one that comes before the reader does must not end the process.
@@ -129,8 +132,12 @@ export class DigestStream extends Transform {
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     this.hash.update(chunk);
     this.bytes += chunk.length;
-    this.onBytes?.(this.bytes);
-    done(null, chunk);
+    try {
+      this.onBytes?.(this.bytes);
+      done(null, chunk);
+    } catch (error) {
+      done(error as Error);
+    }
   }
 
   override _flush(done: TransformCallback): void {

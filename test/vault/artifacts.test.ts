@@ -87,4 +87,14 @@ describe('artifacts', () => {
     const forged = { ...one, name: two.name, bytes: two.bytes, sha256: two.sha256 };
     await assert.rejects(collect(await readArtifact(scratch.vault, forged, readKeys)), isError('IntegrityMismatch', /not what was backed up/));
   });
+
+  it('that swell beyond their recorded size are stopped before all of it has passed', async () => {
+    const record = await writeArtifact(scratch.vault, NAME, writeKeys, Readable.from([Buffer.alloc(50_000_000)]), { gzip: true });
+    let passed = 0;
+    const reading = async (): Promise<void> => {
+      for await (const chunk of (await readArtifact(scratch.vault, { ...record, plainBytes: 1000 }, readKeys, { gunzip: true })) as AsyncIterable<Buffer>) passed += chunk.length;
+    };
+    await assert.rejects(reading(), isError('IntegrityMismatch', /not what was backed up/));
+    assert.ok(passed <= 1000, `${passed} bytes passed`);
+  });
 });
