@@ -1,5 +1,5 @@
 /** The state of every cluster: its last backup from the vault, what runs now from Temporal. Either may be silent. */
-import { EXIT, WORKFLOW } from '../domain/contract';
+import { WORKFLOW } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { temporalSettings } from '../worker/temporal-settings';
 import { explain } from './failures';
@@ -86,9 +86,4 @@ async function runningOperations(session: Session): Promise<Found> {
 /** A run started from the Temporal UI has no memo before a worker takes it up; its id may still follow our form. */
 function clusterInId(workflowId: string): string | undefined {
   return /^(?:backup|restore|reconcile)\/([^/]+)\//.exec(workflowId)?.[1];
-}
-
-/** 0, or 5 when Temporal or a vault does not answer. */
-export function exitCodeOfStatus(status: Status): number {
-  return status.temporal.reachable && status.clusters.every((cluster) => cluster.vaultError === null) ? EXIT.ok : EXIT.unreachable;
 }

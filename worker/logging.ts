@@ -1,7 +1,7 @@
 /** Logs of a worker: JSON lines on standard error, or short readable lines on a terminal. */
 import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
-import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogLevel } from '@temporalio/worker';
+import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type LogLevel } from '@temporalio/worker';
 
 /** Fields that are never written, wherever a careless caller puts them. */
 const SECRET_FIELDS = ['password', 'passphrase', 'token', 'secret', 'authorization', 'apiKey', 'privateKey', 'sudoPassword'];
@@ -20,8 +20,12 @@ export function installRuntime(logger: Logger): void {
   installed = true;
   Runtime.install({
     logger: new DefaultLogger('INFO', (entry) => {
+      if (entry.meta?.target === RETRY_TARGET) {
+        noticeSilence(logger, plainFields(entry.meta));
+        return;
+      }
       // The SDK's metadata may hold objects that cannot be written as JSON, so only plain values go on.
-      logger[LEVELS[entry.level]](plainFields(entry.meta), entry.message);
+      logger[levelOf(entry)](plainFields(entry.meta), entry.message);
     }),
     // We decide what a signal means (see main.ts), not the runtime.
     shutdownSignals: [],
@@ -30,7 +34,24 @@ export function installRuntime(logger: Logger): void {
 }
 let installed = false;
 
-const LEVELS: Record<LogLevel, 'trace' | 'debug' | 'info' | 'warn' | 'error'> = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' };
+const LEVELS = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const satisfies Record<LogLevel, string>;
+
+/** While the server is away every poll complains every few seconds; once a minute is enough. */
+const RETRY_TARGET = 'temporalio_client::retry';
+const SILENCE_NOTICE_MS = 60_000;
+let lastSilenceNotice = -Infinity;
+
+function noticeSilence(logger: Logger, fields: Record<string, unknown>): void {
+  const now = performance.now();
+  if (now - lastSilenceNotice < SILENCE_NOTICE_MS) return;
+  lastSilenceNotice = now;
+  logger.warn({ error: fields.error }, 'Temporal does not answer; the worker keeps trying');
+}
+
+/** What the SDK tells of its own states and of bundling matters only when it is searched for; what workflows and steps log does matter. */
+function levelOf(entry: LogEntry): (typeof LEVELS)[LogLevel] {
+  return entry.level === 'INFO' && entry.meta?.sdkComponent === 'worker' ? 'debug' : LEVELS[entry.level];
+}
 
 function plainFields(meta: Record<string, unknown> | undefined): Record<string, unknown> {
   const plain: Record<string, unknown> = {};

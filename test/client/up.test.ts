@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { access } from 'node:fs/promises';
+import { createServer, type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { EXIT } from '../../domain/contract';
+import { isAlive } from '../../client/up-record';
+import type { Status } from '../../client/status';
+import { drydock, place, start, type Place, type Running } from './fixtures/drydock';
+
+interface Ready {
+  address: string;
+  uiUrl: string;
+  serverPid: number;
+}
+
+describe('drydock up', function () {
+  this.timeout(180_000);
+  let here: Place;
+  let running: Running | undefined;
+
+  before(async () => {
+    const [port, uiPort] = await freePorts();
+    here = await place({ address: `127.0.0.1:${port}`, uiPort });
+  });
+  after(async () => {
+    running?.child.kill('SIGINT');
+    await running?.finished;
+    await here.remove();
+  });
+
+  async function up(): Promise<Ready> {
+    running = start(['up', '--json', '--config', here.config]);
+    await running.said('"serverPid"');
+    await running.said('}\n');
+    return JSON.parse(running.output().stdout) as Ready;
+  }
+
+  it('starts server, UI and worker, keeps the database, and leaves no process behind on Ctrl-C', async () => {
+    const ready = await up();
+    assert.equal((await fetch(ready.uiUrl)).status, 200);
+    const status = JSON.parse((await drydock(['status', '--json', '--config', here.config])).stdout) as Status;
+    assert.deepEqual([status.temporal.reachable, status.temporal.workerListens], [true, true]);
+    const second = await drydock(['up', '--config', here.config]);
+    assert.equal(second.code, EXIT.failed);
+    assert.match(second.stderr, /^drydock: `drydock up` is running already \(process \d+\): Temporal on 127\.0\.0\.1:\d+, UI http:/);
+    running?.child.kill('SIGINT');
+    assert.equal((await running?.finished)?.code, EXIT.ok);
+    assert.equal(isAlive(ready.serverPid), false);
+    await access(path.join(here.stateDir, 'temporal.db'));
+  });
+
+  it('takes over from one that was killed', async () => {
+    const killed = await up();
+    running?.child.kill('SIGKILL');
+    await running?.finished;
+    assert.equal(isAlive(killed.serverPid), true);
+    const ready = await up();
+    assert.notEqual(ready.serverPid, killed.serverPid);
+    assert.equal(isAlive(killed.serverPid), false);
+    assert.match(running?.output().stderr ?? '', /stopped a Temporal server that a killed `drydock up` had left/);
+  });
+});
+
+describe('drydock up, where it cannot start', function () {
+  this.timeout(60_000);
+
+  it('says how to get the temporal program when it is not there', async () => {
+    const [port, uiPort] = await freePorts();
+    const here = await place({ address: `127.0.0.1:${port}`, uiPort });
+    const { code, stderr } = await drydock(['up', '--config', here.config], { TEMPORAL_CLI_PATH: path.join(here.directory, 'no-temporal') });
+    assert.equal(code, EXIT.notFound);
+    assert.match(stderr, /^drydock: TEMPORAL_CLI_PATH names .*no-temporal, which is no program/);
+    await here.remove();
+  });
+
+  it('refuses a server address that is not this machine, and a port that something else holds', async () => {
+    const holder = createServer();
+    await new Promise<void>((resolve) => holder.listen(0, '127.0.0.1', resolve));
+    const { port } = holder.address() as AddressInfo;
+    const [far, taken] = [await place({ address: 'temporal.example.com:7233' }), await place({ address: `127.0.0.1:${port}` })];
+    const [farAway, inUse] = await Promise.all([far, taken].map((where) => drydock(['up', '--config', where.config])));
+    assert.deepEqual([farAway?.code, inUse?.code], [EXIT.usage, EXIT.failed]);
+    assert.match(farAway?.stderr ?? '', /temporal\.address is temporal\.example\.com:7233, which is not this machine/);
+    assert.match(inUse?.stderr ?? '', new RegExp(`something else listens on 127\\.0\\.0\\.1:${port}`));
+    holder.close();
+    await far.remove();
+    await taken.remove();
+  });
+});
+
+async function freePorts(): Promise<[number, number]> {
+  const servers = [createServer(), createServer()];
+  await Promise.all(servers.map((server) => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))));
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return [ports[0]!, ports[1]!];
+}
