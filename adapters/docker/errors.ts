@@ -17,7 +17,12 @@ interface DockerodeError extends Error {
 export function dockerError(error: unknown, call: string, where: string): DrydockError {
   if (error instanceof DrydockError) return error;
   const { statusCode, json } = error as DockerodeError;
-  return typeof statusCode === 'number' ? statusError(statusCode, saidBy(json), call) : classifyNetworkError(error, DOCKER, where);
+  if (typeof statusCode === 'number') return statusError(statusCode, saidBy(json), call);
+  if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') {
+    // Some servers hang up on a client certificate that they do not know instead of saying so.
+    return new DrydockError('EngineUnavailable', `${DOCKER.name} at ${where} hung up (${call})`, { remedy: `check that it is up; if it is, ${DOCKER.authRemedy}`, cause: error });
+  }
+  return classifyNetworkError(error, DOCKER, where);
 }
 
 export function statusError(status: number, said: string, call: string): DrydockError {

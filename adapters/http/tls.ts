@@ -57,17 +57,31 @@ export class TlsDialer {
   }
 
   private secureContext(): SecureContext {
-    this.context ??= createSecureContext({ ca: this.authorities(), cert: this.options.cert, key: this.options.key });
+    const { ca, caFile, insecure, cert, key } = this.options;
+    const own = ca ?? caFile ?? cert ?? key;
+    if (own === undefined && insecure !== true) return systemContext();
+    this.context ??= createSecureContext({ ca: insecure === true ? undefined : this.authorities(), cert, key });
     return this.context;
   }
 
-  private authorities(): string[] | string | undefined {
-    if (this.options.insecure === true) return undefined;
+  private authorities(): string[] | string {
     if (this.options.ca !== undefined) return checkedPem(this.options.ca, 'the CA certificate');
     if (this.options.caFile !== undefined) return checkedPem(readCaFile(this.options.caFile), `the CA file ${this.options.caFile}`);
-    const bundle = SYSTEM_BUNDLES.map(readIfThere).find((text) => text !== undefined);
-    return bundle === undefined ? [...rootCertificates] : [...rootCertificates, bundle];
+    return systemAuthorities();
   }
+}
+
+let systemContextMade: SecureContext | undefined;
+
+/** Made once: reading the system's authorities takes a second. */
+function systemContext(): SecureContext {
+  systemContextMade ??= createSecureContext({ ca: systemAuthorities() });
+  return systemContextMade;
+}
+
+function systemAuthorities(): string[] {
+  const bundle = SYSTEM_BUNDLES.map(readIfThere).find((text) => text !== undefined);
+  return bundle === undefined ? [...rootCertificates] : [...rootCertificates, bundle];
 }
 
 /** Without this, OpenSSL takes any text for an empty list and every server is then refused with a misleading reason. */

@@ -11,6 +11,7 @@ import tls from 'node:tls';
 import { connectEngine } from '../../adapters/docker/dockerode';
 import type { Engine } from '../../adapters/docker/engine';
 import { failure } from '../helpers/failure';
+import { noise } from '../helpers/noise';
 import { TestCa } from '../helpers/pki';
 
 const IMAGE = 'debian:bookworm-slim';
@@ -235,14 +236,4 @@ function tlsDoor(ca: TestCa): Promise<tls.Server> {
   });
   server.on('tlsClientError', () => undefined);
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-}
-
-function* noise(mib: number, hash: ReturnType<typeof createHash>): Generator<Buffer> {
-  const block = randomBytes(1024 * 1024);
-  for (let n = 0; n < mib; n++) {
-    block.writeUInt32BE(n);
-    const copy = Buffer.from(block);
-    hash.update(copy);
-    yield copy;
-  }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
@@ -10,6 +10,7 @@ import { connectHost, type SshOptions } from '../../adapters/host/ssh';
 import type { Host } from '../../adapters/host/host';
 import { hostSchema, type HostConfig } from '../../domain/config';
 import { failure } from '../helpers/failure';
+import { noise } from '../helpers/noise';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 
 describe('a host over SSH', function () {
@@ -316,16 +317,6 @@ describe('a host over SSH', function () {
 /** A number of seconds that no other process sleeps. */
 function unusual(): string {
   return `${1000 + Math.floor(Math.random() * 1000)}.${Math.floor(Math.random() * 1e6)}1`;
-}
-
-function* noise(mib: number, hash: ReturnType<typeof createHash>): Generator<Buffer> {
-  const block = randomBytes(1024 * 1024);
-  for (let n = 0; n < mib; n++) {
-    block.writeUInt32BE(n);
-    const copy = Buffer.from(block);
-    hash.update(copy);
-    yield copy;
-  }
 }
 
 /** True when a process with these NUL-separated arguments is alive (half a second is given for it to come or go). */
