@@ -81,9 +81,9 @@ export function serve(port: number, router: Router, fallback?: Handler): http.Se
     const url = new URL(request.url ?? '/', 'http://internal');
     const found = router.find(request.method ?? 'GET', url.pathname);
     const run = async (): Promise<void> => {
-      if (found === 'method') throw new HttpError(405, 'METHOD_NOT_ALLOWED', `The method ${request.method} is not allowed here`);
-      if (found) return found.handler({ request, response, url, params: found.params });
+      if (found !== null && found !== 'method') return found.handler({ request, response, url, params: found.params });
       if (fallback) return fallback({ request, response, url, params: {} });
+      if (found === 'method') throw new HttpError(405, 'METHOD_NOT_ALLOWED', `The method ${request.method} is not allowed here`);
       throw new HttpError(404, 'NOT_FOUND', `There is nothing at ${url.pathname}`);
     };
     run().catch((error: unknown) => sendError(response, error));

@@ -17,7 +17,7 @@ export function sendPaged<T>(response: ServerResponse, url: URL, rows: T[], key:
   const from = start === '' ? 0 : rows.findIndex((row) => key(row) >= start);
   const rest = from < 0 ? [] : rows.slice(from);
   const next = rest[size];
-  const headers: Record<string, string> = next === undefined ? {} : { 'x-next-page-start': encodeURIComponent(key(next)) };
+  const headers: Record<string, string> = next === undefined ? {} : { 'x-next-page-start': key(next) };
   if (url.searchParams.get('count') === 'true') headers['x-resource-count'] = String(rows.length);
   sendJson(response, 200, body(rest.slice(0, size)), headers);
 }
