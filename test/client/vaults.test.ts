@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { latestComplete, listBackups, readManifest } from '../../client/vaults';
+import type { LoadedConfig } from '../../client/session';
+import { vaultPaths } from '../../domain/vault-format';
+import { mkdir } from 'node:fs/promises';
+import { loadConfig } from '../../worker/config';
+import { place, type Place } from './fixtures/drydock';
+
+const OLD = '20261121T020000Z-aaaaaa';
+const COMPLETE = '20261122T020000Z-bbbbbb';
+const INCOMPLETE = '20261123T020000Z-cccccc';
+const UNSEALED = '20261124T020000Z-dddddd';
+
+describe('backups read from the vault', () => {
+  let here: Place;
+  let local: LoadedConfig;
+
+  before(async () => {
+    here = await place({ address: '127.0.0.1:1' });
+    await mkdir(here.vault);
+    local = { path: here.config, config: await loadConfig(here.config) };
+    const vault = openDirectoryVault(here.vault);
+    for (const [id, status] of [[OLD, 'complete'], [COMPLETE, 'complete'], [INCOMPLETE, 'incomplete']] as const) {
+      await vault.put(vaultPaths.manifest('lab', id), JSON.stringify({ backupId: id, status, sealedAt: '2026-11-23T02:10:00.000Z' }));
+    }
+    await vault.put(vaultPaths.artifact('lab', UNSEALED, 'tree.tar.gz.gpg'), 'bytes');
+  });
+  after(() => here.remove());
+
+  it('are those with a manifest, newest first', async () => {
+    assert.deepEqual((await listBackups(local, 'lab')).map((entry) => [entry.id, entry.status]), [[INCOMPLETE, 'incomplete'], [COMPLETE, 'complete'], [OLD, 'complete']]);
+  });
+
+  it('name the newest complete one as the latest, never an incomplete one', async () => {
+    assert.equal(latestComplete(await listBackups(local, 'lab'))?.id, COMPLETE);
+  });
+
+  it('show a manifest by its id, and know no backup without one', async () => {
+    assert.equal((await readManifest(local, OLD)).cluster, 'lab');
+    await assert.rejects(readManifest(local, UNSEALED), { kind: 'NotFound' });
+  });
+});
