@@ -18,7 +18,9 @@ export interface Broken {
 /** Breaks something; `nodes` narrows where. Throws LabError where there is nothing of that kind to break. */
 export async function breakLab(lab: Lab, what: Break, nodes: NodeName[]): Promise<Broken> {
   const state = await requireUp(lab);
-  const withReplica = NODES.filter((node) => state.replicaIds[node] !== undefined);
+  const hostStates = await allDone(NODES.map((node) => lab.hosts.hostState(node)));
+  // On hosts that are up: nothing can be broken inside one that is off.
+  const withReplica = NODES.filter((node, index) => state.replicaIds[node] !== undefined && hostStates[index] === 'running');
   const or = (fallback: NodeName[]): NodeName[] => (nodes.length > 0 ? nodes : fallback);
   const chosen: Record<Break, NodeName[]> = {
     replica: or(withReplica.slice(-1)),
@@ -28,7 +30,7 @@ export async function breakLab(lab: Lab, what: Break, nodes: NodeName[]): Promis
     metadata: or(withReplica),
   };
   const targets = chosen[what];
-  if (targets.length === 0) throw new LabError('this lab has no replica (--bare)');
+  if (targets.length === 0) throw new LabError('no host that is up has a replica');
   await lab.steps.run(`breaking ${what} on ${targets.join(', ')}`, async () => {
     await allDone(targets.map((node) => breakOn(lab, what, node)));
   });

@@ -42,20 +42,26 @@ export async function healLab(lab: Lab): Promise<NodeName[]> {
   return changed;
 }
 
-/** Waits for the engines of `touched` and starts the dead containers of all hosts. Returns the nodes where anything was done. */
+/** Waits for the engines of `touched` and starts the dead containers of all hosts in the Swarm. Returns the nodes where anything was done. */
 async function bringBack(lab: Lab, touched: NodeName[]): Promise<NodeName[]> {
+  const members = (await lab.swarm.nodes()).map(({ hostname }) => hostname);
   if (touched.length > 0) {
     await lab.steps.run('engines and Swarm', async () => {
       await allDone(touched.map((node) => lab.hosts.waitEngine(node)));
-      await allDone(touched.map((node) => lab.swarm.waitReady(node)));
+      await allDone(touched.filter((node) => members.includes(node)).map((node) => lab.swarm.waitReady(node)));
     });
   }
-  const present = await presentNodes(lab);
+  const running = await runningHosts(lab);
+  for (const node of running) {
+    // What ran there needs the overlay, which a node has only as a member.
+    if (!members.includes(node)) lab.steps.say(`${node} was taken out of the Swarm: \`npm run lab -- rebuild ${node}\` makes it a new member`);
+  }
+  const present = running.filter((node) => members.includes(node));
   const counts = await lab.steps.run('containers that ran before', (log) => allDone(present.map((node) => startDead(lab, node, log))));
   return NODES.filter((node) => touched.includes(node) || (counts[present.indexOf(node)] ?? 0) > 0);
 }
 
-async function presentNodes(lab: Lab): Promise<NodeName[]> {
+async function runningHosts(lab: Lab): Promise<NodeName[]> {
   const states = await allDone(NODES.map((node) => lab.hosts.hostState(node)));
   return NODES.filter((_, index) => states[index] === 'running');
 }

@@ -74,8 +74,9 @@ export class Hosts {
     return networks === '0' ? 'cut off' : 'running';
   }
 
-  /** Power off, without a word to anyone. */
+  /** Power off, without a word to anyone. One that is off already stays so. */
   async kill(host: NodeName): Promise<void> {
+    if ((await this.hostState(host)) === 'stopped') return;
     await this.docker(['kill', this.names.container(host)]);
   }
 

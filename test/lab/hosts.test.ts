@@ -87,6 +87,16 @@ describe('hosts of the lab', function () {
     assert.equal(ssh(lab, `root@${lab.names.addresses['node-1']}`, 'hostname').stdout, 'node-1');
   });
 
+  it('does not bring back what ran on a host that was taken out of the Swarm while it was down', async () => {
+    await lab.hosts.kill('node-3');
+    await lab.swarm.waitMissed('node-3');
+    const entry = (await lab.swarm.nodes()).find(({ hostname }) => hostname === 'node-3')!;
+    assert.equal(docker(['node', 'rm', '--force', entry.id]).code, 0);
+    assert.deepEqual(await healLab(lab), ['node-3']);
+    assert.deepEqual((await labStatus(lab)).nodes[2], { name: 'node-3', host: 'running', swarm: 'absent', replicaId: null, replica: null, containers: { running: 0, total: 1 } });
+    assert.deepEqual(running(), ['node-1/on-node-1', 'node-2/on-node-2']);
+  });
+
   it('rebuilds a host empty under its name and address, with a host key that known_hosts does not have', async () => {
     const { hostKey } = await rebuild(lab, 'node-3', { images: false, trust: false });
     assert.match(hostKey, /^ssh-ed25519 [A-Za-z0-9+/]+=*$/);
