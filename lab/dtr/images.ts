@@ -10,7 +10,6 @@ import { bootstrapperImage, COMPONENTS, imageOrg } from '../contract';
 
 const run = promisify(execFile);
 
-const BASE_IMAGE = 'debian:bookworm-slim';
 const DTR_BASE = 'drydock-lab/dtr-base:latest';
 const HASH_LABEL = 'drydock.lab.hash';
 const FILES = ['Dockerfile', 'entry.sh', 'health.sh'];

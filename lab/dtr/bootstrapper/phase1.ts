@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { Docker, demultiplex, DockerError } from '../common/docker';
+import { type Docker, demultiplex, DockerError } from '../common/docker';
 import { sleep } from '../common/http';
-import { Fatal, Log, messageOf } from '../common/log';
+import { Fatal, type Log, messageOf } from '../common/log';
 import { checkPair } from '../common/pki';
 import type { Flags } from './flags';
 import { storeOnNode } from './input';

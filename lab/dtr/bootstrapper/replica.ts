@@ -1,4 +1,4 @@
-import { Docker, DockerError, type ContainerSpec } from '../common/docker';
+import { type Docker, DockerError, type ContainerSpec } from '../common/docker';
 import { Fatal, type Log } from '../common/log';
 import type { StorageSettings } from '../common/settings';
 import { peerUrl } from '../common/store';

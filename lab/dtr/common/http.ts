@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import http, { IncomingMessage, ServerResponse } from 'node:http';
+import http, { type IncomingMessage, type ServerResponse } from 'node:http';
 import https from 'node:https';
 import { StoreUnavailable } from './etcd';
 import { messageOf, serviceLog } from './log';

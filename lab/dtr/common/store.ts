@@ -1,5 +1,5 @@
-import { Etcd, KeyValue, Op } from './etcd';
-import { primaryKey, Row } from './tables';
+import { Etcd, type KeyValue, type Op } from './etcd';
+import { primaryKey, type Row } from './tables';
 
 const TABLE_ROOT = '/dtr/tables';
 

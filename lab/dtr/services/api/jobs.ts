@@ -138,5 +138,8 @@ function textOf(body: Record<string, unknown>, name: string): string {
 }
 
 function numberOf(body: Record<string, unknown>, name: string): number {
-  return body[name] === undefined ? 0 : parsePositive(String(body[name]), name);
+  const value = body[name];
+  if (value === undefined || value === null) return 0;
+  if (typeof value !== 'number') throw new HttpError(400, 'INVALID_PARAMETERS', `${name} must be a number`);
+  return parsePositive(String(value), name);
 }

@@ -110,7 +110,7 @@ async function notaryOps(context: Context, row: RepositoryRow): Promise<ReturnTy
 function fieldsFrom(body: Record<string, unknown>): Partial<RepositoryRow> {
   const fields: Partial<RepositoryRow> = {};
   if (body.visibility !== undefined) {
-    if (body.visibility !== 'public' && body.visibility !== 'private') throw new HttpError(400, 'INVALID_REPOSITORY_VISIBILITY', `The visibility is public or private, not ${String(body.visibility)}`);
+    if (body.visibility !== 'public' && body.visibility !== 'private') throw new HttpError(400, 'INVALID_REPOSITORY_VISIBILITY', `The visibility is public or private`);
     fields.visibility = body.visibility;
   }
   for (const key of ['shortDescription', 'longDescription'] as const) if (typeof body[key] === 'string') fields[key] = body[key];

@@ -12,9 +12,9 @@ import { withCollectorLock } from './lock';
 export interface JobContext {
   context: Context;
   job: JobRow;
-  log(line: string): Promise<void>;
+  log: (line: string) => Promise<void>;
   /** Throws Canceled when somebody asked the job to stop. */
-  checkCanceled(): Promise<void>;
+  checkCanceled: () => Promise<void>;
 }
 
 type Work = (job: JobContext) => Promise<void>;
