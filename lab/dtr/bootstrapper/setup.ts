@@ -73,8 +73,8 @@ function settingsFrom(flags: Flags): Partial<InstallSettings> {
     settings.dtrHost = url.replace(/^https?:\/\//, '').replace(/\/.*$/, '').replace(/:443$/, '');
     settings.sso = settings.dtrHost !== '';
   }
-  const copy = { 'http-proxy': 'httpProxy', 'https-proxy': 'httpsProxy', 'no-proxy': 'noProxy', 'log-protocol': 'logProtocol', 'log-host': 'logHost', 'log-level': 'logLevel' } as const;
-  for (const [flag, key] of Object.entries(copy) as [string, (typeof copy)[keyof typeof copy]][]) {
+  const copied = [['http-proxy', 'httpProxy'], ['https-proxy', 'httpsProxy'], ['no-proxy', 'noProxy'], ['log-protocol', 'logProtocol'], ['log-host', 'logHost'], ['log-level', 'logLevel']] as const;
+  for (const [flag, key] of copied) {
     const value = flags[flag];
     if (value !== undefined) settings[key] = value;
   }
@@ -153,7 +153,7 @@ async function ensureCertificates(store: Store, request: PhaseTwoRequest, log: L
     await store.setProperties({ webTLSCert: request.web.cert, webTLSKey: request.web.key, webTLSCA: request.web.ca });
   } else if (!stored.webTLSCert) {
     const ca = await newCa('DTR root CA');
-    const external = String(stored.dtrHost ?? '').replace(/:\d+$/, '');
+    const external = typeof stored.dtrHost === 'string' ? stored.dtrHost.replace(/:\d+$/, '') : '';
     const hosts = [...new Set([external, request.node].filter((host) => host !== ''))];
     const pair = await newCertificate(ca, hosts[0] ?? 'dtr', hosts);
     log.info(`Generated TLS certificate. domain=${hosts[0] ?? ''}`);

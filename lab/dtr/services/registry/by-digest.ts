@@ -65,7 +65,7 @@ class RegistryByDigest {
     // JSON is YAML. No descriptor cache: collections run in another process.
     const config = {
       version: 0.1,
-      log: { level: 'fatal', accesslog: { disabled: true } },
+      log: { level: 'error', accesslog: { disabled: true } },
       storage: { filesystem: { rootdirectory: STORAGE_ROOT }, delete: { enabled: true }, maintenance: { uploadpurging: { enabled: false } } },
       http: { addr: `127.0.0.1:${INNER_PORT}`, secret, relativeurls: true },
       auth: { token: { realm: `https://${host === '' ? 'localhost' : host}/auth/token`, service: await this.guard.service(), issuer: ISSUER, rootcertbundle: TRUST } },
