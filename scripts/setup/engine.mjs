@@ -61,14 +61,16 @@ async function startBySystemd() {
 
 /**
  * Starts dockerd in the background. The options exist so that a second engine can run beside the machine's own.
- * @param {{folder?: string, host?: string, args?: string[]}} options folder for log and record; socket; more arguments
+ * @param {{folder?: string, host?: string, args?: string[], launcher?: string[]}} options folder for log and record; socket; more
+ * arguments; a program that becomes dockerd after it prepared the process (`unshare --net`)
  */
-export async function startEngine({ folder = ENGINE_DIR, host, args = [] } = {}) {
+export async function startEngine({ folder = ENGINE_DIR, host, args = [], launcher = [] } = {}) {
   mkdirSync(folder, { recursive: true });
   const log = path.join(folder, 'dockerd.log');
   await step('Docker Engine', `none is running: starting dockerd in the background (log: ${path.relative(process.cwd(), log)})`, async () => {
     const fd = openSync(log, 'a');
-    const child = spawn(which('dockerd'), [...hostArgs(host), ...args], { detached: true, stdio: ['ignore', fd, fd] });
+    const [program, ...rest] = [...launcher, which('dockerd'), ...hostArgs(host), ...args];
+    const child = spawn(program, rest, { detached: true, stdio: ['ignore', fd, fd] });
     child.on('error', () => undefined);
     closeSync(fd);
     child.unref();

@@ -9,6 +9,7 @@ interface EngineOptions {
   folder: string;
   host: string;
   args: string[];
+  launcher: string[];
 }
 interface EngineModule {
   startEngine(options: EngineOptions): Promise<void>;
@@ -33,9 +34,9 @@ describe('a Docker Engine of set-up', function () {
   before(async () => {
     engine = (await load()) as EngineModule;
     folder = mkdtempSync(path.join(os.tmpdir(), 'drydock-engine-'));
-    // Beside the machine's own engine: other folders, no networks.
+    // Beside the machine's own engine: other folders, and a network namespace of its own, so that its bridge and rules stay apart.
     const places = ['--data-root', `${folder}/data`, '--exec-root', `${folder}/exec`, '--pidfile', `${folder}/docker.pid`];
-    options = { folder, host: `unix://${folder}/docker.sock`, args: [...places, '--bridge', 'none', '--iptables=false', '--ip-masq=false'] };
+    options = { folder, host: `unix://${folder}/docker.sock`, args: places, launcher: ['unshare', '--net'] };
   });
   after(async () => {
     await engine.stopEngine(options);
