@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import tls from 'node:tls';
 import { ADMIN, bootstrapperImage, type DtrVersion, NFS_URL, type NodeName, NODES } from '../contract';
-import { LabError, waitFor } from '../hosts/process';
+import { ANY_CODE, LabError, waitFor } from '../hosts/process';
 import type { LabState } from '../hosts/state';
 import type { Lab } from './context';
 import { getText } from './https';
@@ -33,10 +33,16 @@ export async function installDtr(lab: Lab, state: LabState & { dtr: DtrVersion }
 async function bootstrap(lab: Lab, version: DtrVersion, args: string[], log: (line: string) => void): Promise<void> {
   const secrets = { UCP_USERNAME: ADMIN, UCP_PASSWORD: await lab.state.password(ADMIN), UCP_CA: await readFile(lab.ucp.caFile, 'utf8') };
   const names = Object.keys(secrets).flatMap((name) => ['--env', name]);
-  await lab.ucp.docker(['run', '--rm', '--log-driver', 'none', ...names, bootstrapperImage(version), ...args, '--ucp-url', lab.ucp.url], {
-    env: secrets,
-    onLine: (line) => log(/msg="?(.*?)"?$/.exec(line)?.[1] ?? line),
-  });
+  const { code, stderr } = await lab.ucp.docker(
+    ['run', '--rm', '--log-driver', 'none', ...names, bootstrapperImage(version), ...args, '--ucp-url', lab.ucp.url],
+    { env: secrets, onLine: (line) => log(message(line)), okCodes: ANY_CODE },
+  );
+  if (code !== 0) throw new LabError(`the bootstrapper's ${args[0]} failed: ${stderr.trim().split('\n').slice(-2).map(message).join('; ')}`);
+}
+
+/** The text of a log line as the bootstrapper writes it without a terminal. */
+function message(line: string): string {
+  return /msg="?(.*?)"?$/.exec(line)?.[1] ?? line;
 }
 
 /** Waits until the replica on a node says that it is healthy. */

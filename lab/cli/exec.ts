@@ -1,15 +1,14 @@
 /** `lab exec`: a command on a host as root, with this terminal's streams. */
 import { spawn } from 'node:child_process';
 import type { HostName } from '../hosts/hosts';
-import { run } from '../hosts/process';
+import { ANY_CODE, run } from '../hosts/process';
 import type { Lab } from './context';
 
 /** Returns the command's exit code. With `json` its output is collected and printed as one object. */
 export async function execOnHost(lab: Lab, host: HostName, command: string[], json: boolean): Promise<number> {
   const container = lab.names.container(host);
   if (json) {
-    const everyCode = Array.from({ length: 256 }, (_, code) => code);
-    const { code, stdout, stderr } = await run('docker', ['exec', container, ...command], { okCodes: everyCode, signal: lab.signal });
+    const { code, stdout, stderr } = await run('docker', ['exec', container, ...command], { okCodes: ANY_CODE, signal: lab.signal });
     process.stdout.write(`${JSON.stringify({ host, code, stdout, stderr })}\n`);
     return code;
   }

@@ -14,6 +14,9 @@ export interface CommandOptions {
   okCodes?: number[];
 }
 
+/** For commands whose exit code is an answer. */
+export const ANY_CODE = Array.from({ length: 256 }, (_, code) => code);
+
 export interface CommandResult {
   code: number;
   stdout: string;
