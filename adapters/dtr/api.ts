@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import { type z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import { basicAuthorization, HttpClient, type HttpAnswer, type HttpCall, type Service, type TlsOptions } from '../http/http';
 

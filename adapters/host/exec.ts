@@ -10,7 +10,7 @@ export const DEFAULT_STALL_MS = 120_000;
 export async function execOn(host: Pick<Host, 'name' | 'spawn'>, command: string[], options: ExecOptions = {}): Promise<ExecResult> {
   const child = await host.spawn(command, { root: options.root, signal: options.signal, stallMs: options.stallMs });
   try {
-    const fed = feed(child, options.input).catch((error: unknown) => error);
+    const fed = feed(child, options.input).catch(asError);
     const stdout = await collect(child.stdout, options.maxOutput ?? DEFAULT_MAX_OUTPUT, `${host.name}: ${command[0]}`);
     const exit = await child.exit;
     const feedError = await fed;
@@ -23,6 +23,11 @@ export async function execOn(host: Pick<Host, 'name' | 'spawn'>, command: string
     await child.kill();
     throw error;
   }
+}
+
+/** What is thrown need not be an Error; what we throw is. */
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }
 
 async function feed(child: RemoteProcess, input: ExecOptions['input']): Promise<void> {

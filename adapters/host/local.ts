@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable, Writable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
-import { DEFAULT_STALL_MS, execOn } from './exec';
+import { asError, DEFAULT_STALL_MS, execOn } from './exec';
 import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
 import { quoteCommand } from './quote';
 
@@ -39,7 +39,7 @@ class LocalProcess implements RemoteProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exit: Promise<{ code: number | null; signal?: string; stderr: string }>;
-  private failure: unknown;
+  private failure: Error | undefined;
   private over = false;
   private readonly gone: Promise<{ code: number | null; signal?: string }>;
 
@@ -95,10 +95,9 @@ class LocalProcess implements RemoteProcess {
 
   private fail(reason: unknown): void {
     if (this.over || this.failure !== undefined) return;
-    this.failure = reason ?? new Error('aborted');
-    const error = reason instanceof Error ? reason : new Error(String(reason));
-    this.stdout.destroy(error);
-    this.stdin.destroy(error);
+    this.failure = asError(reason);
+    this.stdout.destroy(this.failure);
+    this.stdin.destroy(this.failure);
     void this.kill();
   }
 

@@ -63,7 +63,7 @@ async function login(name: string, config: HostConfig, options: SshOptions, sock
     host: config.address,
     port: config.port,
     username: config.user,
-    sock: sock as ConnectConfig['sock'],
+    sock: sock,
     readyTimeout: READY_TIMEOUT_MS,
     keepaliveInterval: KEEPALIVE_MS,
     keepaliveCountMax: KEEPALIVE_MISSES,

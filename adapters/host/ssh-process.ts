@@ -4,6 +4,7 @@ import { PassThrough, type Readable, type Writable } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
+import { asError } from './exec';
 import type { RemoteProcess } from './host';
 import { quoteCommand } from './quote';
 
@@ -89,7 +90,7 @@ export class SshProcess implements RemoteProcess {
   private readonly status: Promise<Exit>;
   private readonly stderr = new Tail(STDERR_TAIL);
   private readonly watch: StallWatch;
-  private failure: unknown;
+  private failure: Error | undefined;
   private over = false;
   private group: string | undefined;
   private killing: Promise<void> | undefined;
@@ -138,7 +139,7 @@ export class SshProcess implements RemoteProcess {
       // After the mark these do nothing: the promise is settled.
       this.status.then(
         () => reject(refusedStart(this.context.hostName, head)),
-        (error: unknown) => reject(error instanceof Error ? error : new Error(String(error))),
+        (error: unknown) => reject(asError(error)),
       );
     });
     try {
@@ -181,17 +182,16 @@ export class SshProcess implements RemoteProcess {
 
   private fail(reason: unknown): void {
     if (this.over || this.failure !== undefined) return;
-    this.failure = reason;
-    const error = reason instanceof Error ? reason : new Error(String(reason));
-    this.stdout.destroy(error);
-    this.stdin.destroy(error);
+    this.failure = asError(reason);
+    this.stdout.destroy(this.failure);
+    this.stdin.destroy(this.failure);
     void this.kill();
   }
 
   private watchStatus(): Promise<Exit> {
     const status = new Promise<Exit>((resolve, reject) => {
       this.channel.once('exit', (code: number | null, signal?: string) => resolve(signal === undefined ? { code } : { code: null, signal }));
-      const gone = () => reject(this.failure instanceof Error ? this.failure : (this.context.lost() ?? connectionLost(this.context.hostName)));
+      const gone = () => reject(this.failure ?? this.context.lost() ?? connectionLost(this.context.hostName));
       this.channel.once('close', gone);
       this.context.client.once('close', gone);
       this.channel.once('close', () => this.context.client.removeListener('close', gone));

@@ -74,7 +74,7 @@ export function connectThroughProxy(proxy: URL, host: string, port: number, time
       resolve(socket);
     };
     socket.setTimeout(timeoutMs, () => fail(undefined, 'does not answer'));
-    socket.on('error', (error) => fail(undefined, `cannot be reached (${error.message})`, error));
+    socket.on('error', (error: Error) => fail(undefined, `cannot be reached (${error.message})`, error));
     socket.on('close', () => fail(undefined, 'closed the connection'));
     socket.on('data', onData);
     socket.once(encrypted ? 'secureConnect' : 'connect', () => {

@@ -39,6 +39,7 @@ export class TlsDialer {
         rejectUnauthorized: this.options.insecure !== true,
       });
       const fail = (error: Error) => {
+        clearTimeout(timer);
         socket.destroy();
         raw.destroy();
         reject(error);

@@ -15,7 +15,7 @@ import { noise } from '../helpers/noise';
 import { TestCa } from '../helpers/pki';
 
 const IMAGE = 'debian:bookworm-slim';
-const SOCKET = '/var/run/docker.sock';
+const SOCKET = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace('unix://', '');
 const LABEL = `drydock.test=${randomBytes(4).toString('hex')}`;
 const labels = Object.fromEntries([LABEL.split('=') as [string, string]]);
 

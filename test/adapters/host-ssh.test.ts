@@ -142,9 +142,9 @@ describe('a host over SSH', function () {
 
     it('does not call it a stall when our own reader is slow', async () => {
       const host = await connect();
-      const child = await host.spawn(['head', '-c', '20000000', '/dev/zero'], { stallMs: 300 });
+      const child = await host.spawn(['head', '-c', '20000000', '/dev/zero'], { stallMs: 1_500 });
       child.stdin.end();
-      await sleep(1_200);
+      await sleep(3_500);
       let size = 0;
       for await (const chunk of child.stdout as AsyncIterable<Buffer>) size += chunk.length;
       assert.equal(size, 20_000_000);

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { gzipSync } from 'node:zlib';
 import { connectRegistry } from '../../adapters/registry/client';
 import { schema1Payload } from '../../adapters/registry/digest';
 import type { Registry } from '../../adapters/registry/registry';
@@ -25,7 +26,8 @@ describe('the registry API of a real CNCF Distribution with token authentication
   let distribution: ChildProcess;
   let url: string;
   let registry: Registry;
-  const layer = randomBytes(3 * 1024 * 1024);
+  // Compressed, so that skopeo sends it as it is.
+  const layer = gzipSync(randomBytes(3 * 1024 * 1024));
   const config = Buffer.from('{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}');
 
   before(async () => {
@@ -211,7 +213,7 @@ async function pushImage(dir: string, ca: TestCa, port: number, config: Buffer, 
   };
   const manifest = Buffer.from(JSON.stringify({
     schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json',
-    config: add(config, 'application/vnd.oci.image.config.v1+json'), layers: [add(layer, 'application/vnd.oci.image.layer.v1.tar')],
+    config: add(config, 'application/vnd.oci.image.config.v1+json'), layers: [add(layer, 'application/vnd.oci.image.layer.v1.tar+gzip')],
   }));
   writeFileSync(path.join(layout, 'oci-layout'), '{"imageLayoutVersion":"1.0.0"}');
   writeFileSync(path.join(layout, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [{ ...add(manifest, 'application/vnd.oci.image.manifest.v1+json'), annotations: { 'org.opencontainers.image.ref.name': 'v1' } }] }));
