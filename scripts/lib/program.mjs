@@ -37,24 +37,29 @@ export function runTypeScript(file, args, options) {
   return runNode(['--import', 'tsx', file, ...args], options);
 }
 
-/**
- * While the program runs, this process lives on and hands signals to it. On a terminal, Ctrl-C reaches the program by itself
- * (same process group), so that SIGINT is not sent a second time.
- */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+const children = new Set();
+/** Listeners that stood before the first program started; they come back after the last has ended. */
+let earlier = [];
+
+/** On a terminal, Ctrl-C reaches the programs by itself (same process group), so that SIGINT is not sent a second time. */
+function handOn(signal) {
+  if (signal === 'SIGINT' && process.stdin.isTTY) return;
+  for (const child of children) child.kill(signal);
+}
+
+/** While programs run, this process lives on and hands signals to all of them. */
 function handSignalsTo(child) {
-  const handlers = ['SIGINT', 'SIGTERM', 'SIGHUP'].map((signal) => {
-    const earlier = process.listeners(signal);
-    const handler = () => {
-      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
-    };
-    for (const listener of earlier) process.off(signal, listener);
-    process.on(signal, handler);
-    return () => {
-      process.off(signal, handler);
-      for (const listener of earlier) process.once(signal, listener);
-    };
-  });
+  if (children.size === 0) {
+    earlier = SIGNALS.map((signal) => [signal, process.listeners(signal)]);
+    for (const signal of SIGNALS) process.removeAllListeners(signal).on(signal, handOn);
+  }
+  children.add(child);
   return () => {
-    for (const restore of handlers) restore();
+    if (!children.delete(child) || children.size > 0) return;
+    for (const [signal, listeners] of earlier) {
+      process.off(signal, handOn);
+      for (const listener of listeners) process.once(signal, listener);
+    }
   };
 }

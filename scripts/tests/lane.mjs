@@ -1,4 +1,4 @@
-/** Runs the mocha processes of a lane one after another and adds their results up. */
+/** Runs the mocha processes of a lane and adds their results up. */
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -24,10 +24,9 @@ export async function runLane(lane, args, { temporal } = {}) {
     const started = Date.now();
     const before = { ...total };
     process.stdout.write(`\n== ${suite.name} ==\n`);
-    for (const list of suite.processes) {
-      await runProcess(list, options, temporal, total);
-      if (total.interrupted) return total;
-    }
+    if (suite.sideBySide) await runSideBySide(suite.processes, options, temporal, total);
+    else await runInTurn(suite.processes, options, temporal, total);
+    if (total.interrupted) return total;
     const skipped = total.skipped - before.skipped;
     process.stdout.write(`\n${suite.name}: ${total.passed - before.passed} passed, ${total.failed - before.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}; ${elapsed(started)}\n`);
   }
@@ -45,11 +44,27 @@ export function conclude(total) {
   return total.failed > 0 || total.passed === 0 ? 1 : 0;
 }
 
-async function runProcess(files, options, temporal, total) {
+async function runInTurn(processes, options, temporal, total) {
+  for (const files of processes) {
+    await runProcess(files, options, temporal, total);
+    if (total.interrupted) return;
+  }
+}
+
+/** Shows the first process live and what the others said when all have ended. */
+async function runSideBySide(processes, options, temporal, total) {
+  const [first, ...others] = processes;
+  const said = others.map(() => []);
+  const runs = others.map((files, index) => runProcess(files, options, temporal, total, (chunk) => said[index].push(chunk)));
+  await Promise.all([runProcess(first, options, temporal, total), ...runs]);
+  for (const chunks of said) process.stdout.write(Buffer.concat(chunks));
+}
+
+async function runProcess(files, options, temporal, total, onOutput) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'drydock-tests-'));
   const results = path.join(folder, 'results.jsonl');
   try {
-    const code = await runNode(['--import', 'tsx', MOCHA, ...options, ...files], { temporal, env: { DRYDOCK_TEST_RESULTS: results } });
+    const code = await runNode(['--import', 'tsx', MOCHA, ...options, ...files], { temporal, onOutput, env: { DRYDOCK_TEST_RESULTS: results } });
     add(total, results, files, code);
   } finally {
     rmSync(folder, { recursive: true, force: true });
