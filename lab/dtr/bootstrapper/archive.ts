@@ -16,6 +16,9 @@ export interface DumpOptions {
 /** Pause before each table, for tests that want to change rows in between; never part of an archive. */
 export const DELAY_KEY = '/dtr/lab/backupTableDelayMs';
 
+/** When the last backup ended; the warning about a missing one goes by it. */
+export const LAST_BACKUP_KEY = '/dtr/lastBackup';
+
 /** Below etcd's limit of 128 operations a transaction; one at a time would wait for the disk for each row. */
 const ROWS_AT_ONCE = 100;
 

@@ -5,6 +5,7 @@ import { openArchive } from './input';
 import { checkReplicaId, connect, ensureOverlay, newReplicaId, nodeOf, pickNode, portsOf, runPhase2, verifyPorts, webCertificate, type Cluster, type Tool } from './phase1';
 import { prompt } from './prompt';
 import { COMPONENTS, containerName, isVolumeOf } from './replica';
+import { STORAGE_PATH_MOUNT } from './request';
 
 type Run = (tool: Tool) => Promise<void>;
 
@@ -38,10 +39,16 @@ async function deploy(tool: Tool, command: 'install' | 'restore', input?: AsyncI
   const node = pickNode(cluster, flags['ucp-node'] || undefined);
   await verifyPorts(cluster, node, [ports.http, ports.https], log);
   await ensureOverlay(tool, cluster.docker);
-  await runPhase2(tool, cluster, { command, replicaId, node, binds: [caBind(replicaId)], ...(web ? { web } : {}) }, input);
+  await runPhase2(tool, cluster, { command, replicaId, node, binds: [caBind(replicaId), ...storagePath(tool)], ...(web ? { web } : {}) }, input);
   log.info(command === 'install' ? 'Installation is complete' : 'Restore complete.');
   log.info(`Replica ID is set to: ${replicaId}`);
   log.info(`You can use flag '--existing-replica-id ${replicaId}' when joining other replicas to your Docker Trusted Registry Cluster`);
+}
+
+/** A path given for the images is prepared by phase 2. */
+function storagePath({ flags }: Tool): string[] {
+  const given = flags['dtr-storage-volume'] ?? '';
+  return given.startsWith('/') ? [`${given}:${STORAGE_PATH_MOUNT}`] : [];
 }
 
 function checkStorageFlags({ flags, version }: Tool): void {
@@ -143,7 +150,7 @@ async function reconfigure(tool: Tool): Promise<void> {
   // The named replica takes the new settings down into the store; the others then follow it.
   const others = [...cluster.replicas.keys()].filter((id) => id !== existing);
   for (const id of [existing, ...others]) {
-    await runPhase2(tool, cluster, { command: 'reconfigure', replicaId: id, node: nodeOf(cluster, id), existingReplicaId: existing, ...(web ? { web } : {}) });
+    await runPhase2(tool, cluster, { command: 'reconfigure', replicaId: id, node: nodeOf(cluster, id), existingReplicaId: existing, binds: storagePath(tool), ...(web ? { web } : {}) });
   }
   log.info('Reconfigure is complete');
 }

@@ -4,7 +4,7 @@ import { replicaSettings } from '../common/settings';
 import { Store } from '../common/store';
 import { storesBlobsById, tablesOf } from '../common/tables';
 import { rebuildIndex } from '../services/registry/blob-store';
-import { dump, load } from './archive';
+import { dump, LAST_BACKUP_KEY, load } from './archive';
 import { joinStore, startStore, unhealthyReplicas, waitForService, waitForStore } from './cluster';
 import { dumpOffline } from './offline';
 import { createVolumes, removeContainers, removeVolumes, startComponent, startServices, type ReplicaSpec } from './replica';
@@ -137,6 +137,7 @@ async function backup(docker: Docker, request: PhaseTwoRequest, log: Log): Promi
     throw new Fatal(`Failed to back up: the database of replica ${replicaId} is not available: ${messageOf(error)}`);
   });
   await dump(store, process.stdout, { version, offline: false, without }, log);
+  await store.etcd.put(LAST_BACKUP_KEY, String(Date.now()));
 }
 
 async function reconfigure(docker: Docker, request: PhaseTwoRequest, log: Log): Promise<void> {

@@ -24,4 +24,7 @@ export interface PhaseTwoRequest {
   web?: KeyPair & { ca: string };
 }
 
+/** Where phase 2 sees a path given with `--dtr-storage-volume`. */
+export const STORAGE_PATH_MOUNT = '/storage-volume';
+
 export const REQUEST_ENV = 'DTR_PHASE2_REQUEST';

@@ -10,7 +10,7 @@ import type { Store } from '../common/store';
 import { storesBlobsById } from '../common/tables';
 import type { Flags } from './flags';
 import type { ReplicaSpec } from './replica';
-import type { PhaseTwoRequest } from './request';
+import { STORAGE_PATH_MOUNT, type PhaseTwoRequest } from './request';
 
 const NOBODY = 65534;
 const NFS_ROOT = '/srv/nfs';
@@ -37,14 +37,20 @@ export async function storedStorage(store: Store): Promise<StorageSettings> {
   return { storageVolume: text('storageVolume'), nfsHost: text('nfsHost'), nfsPath: text('nfsPath'), nfsOptions: text('nfsOptions') };
 }
 
-/** The export must be one that the hosts share; a server would refuse to mount any other. */
+/** Makes a fresh place for images fit for the services. The export must be one that the hosts share; a server would refuse to mount any other. */
 export async function prepareExport(storage: StorageSettings): Promise<void> {
+  if (storage.storageVolume.startsWith('/')) return ownIfEmpty(STORAGE_PATH_MOUNT);
   if (storage.nfsHost === '' || storage.storageVolume !== '') return;
   const folder = path.resolve(storage.nfsPath);
   if (!folder.startsWith(`${NFS_ROOT}/`)) throw new Fatal(`Failed to mount ${storage.nfsHost}:${storage.nfsPath}: mount.nfs: access denied by server while mounting`);
   await mkdir(folder, { recursive: true });
-  // A fresh export belongs to the services; one with content is as its owner made it.
-  if ((await readdir(folder)).length === 0) await chown(folder, NOBODY, NOBODY);
+  await ownIfEmpty(folder);
+}
+
+/** A fresh folder belongs to the services; one with content is as its owner made it. */
+async function ownIfEmpty(folder: string): Promise<void> {
+  const content = await readdir(folder).catch(() => ['not mounted here']);
+  if (content.length === 0) await chown(folder, NOBODY, NOBODY);
 }
 
 /** Key material of the replica itself in its `dtr-ca` volume (mounted at /ca); made anew at each installation. */
