@@ -99,12 +99,14 @@ class RegistryByDigest {
     await this.guard.requireWritable();
     if (isTag(reference) && repository.immutableTags && (await this.catalog.tag(name, reference))) throw new HttpError(400, 'DENIED', `the tag ${reference} is immutable`);
     const body = await readBody(request);
-    const status = await this.proxy(call, body);
-    if (status !== 201) return;
-    const digest = `sha256:${sha256(body)}`;
-    const { document, mediaType } = parseManifest(body, request.headers['content-type']);
-    const row = manifestRow(name, digest, document, mediaType, claims.sub, await this.configOf(call, name, document.config?.digest));
-    await this.catalog.pushed(row, isTag(reference) ? reference : null, claims.sub);
+    // The rows are there before the client hears that its push is done.
+    await this.proxy(call, body, async (status) => {
+      if (status !== 201) return;
+      const digest = `sha256:${sha256(body)}`;
+      const { document, mediaType } = parseManifest(body, request.headers['content-type']);
+      const row = manifestRow(name, digest, document, mediaType, claims.sub, await this.configOf(call, name, document.config?.digest));
+      await this.catalog.pushed(row, isTag(reference) ? reference : null, claims.sub);
+    });
   }
 
   async deleteManifest(call: Call): Promise<void> {
@@ -112,8 +114,9 @@ class RegistryByDigest {
     const { name, reference } = params as { name: string; reference: string };
     await this.guard.require(request, name, 'push');
     await this.guard.requireWritable();
-    const status = await this.proxy(call);
-    if (status === 202) await this.catalog.deleteManifest(name, reference);
+    await this.proxy(call, undefined, async (status) => {
+      if (status === 202) await this.catalog.deleteManifest(name, reference);
+    });
   }
 
   /** Distribution of that time cannot delete a tag: DTR takes the link away itself. */
@@ -134,15 +137,19 @@ class RegistryByDigest {
     }
   }
 
-  /** Sends the request on to Distribution and its answer back; resolves with the status. */
-  private proxy({ request, response }: Call, body?: Buffer): Promise<number> {
+  /** Sends the request on to Distribution and its answer back; `before` runs between the two. */
+  private proxy({ request, response }: Call, body?: Buffer, before: (status: number) => Promise<void> = () => Promise.resolve()): Promise<void> {
     return new Promise((resolve, reject) => {
       const headers = { ...request.headers, ...(body ? { 'content-length': String(body.length) } : {}) };
       const inner = http.request({ host: '127.0.0.1', port: INNER_PORT, method: request.method, path: request.url, headers, agent: this.agent }, (answer) => {
-        response.writeHead(answer.statusCode ?? 502, answer.headers);
-        answer.pipe(response);
-        answer.on('error', () => response.destroy());
-        answer.on('end', () => resolve(answer.statusCode ?? 502));
+        const status = answer.statusCode ?? 502;
+        const pass = (): void => {
+          response.writeHead(status, answer.headers);
+          answer.pipe(response);
+          answer.on('error', () => response.destroy());
+          answer.on('end', resolve);
+        };
+        before(status).then(pass).catch(reject);
       });
       inner.on('error', (error) => reject(new HttpError(502, 'UNAVAILABLE', `the registry does not answer: ${error.message}`)));
       response.on('close', () => inner.destroy());
