@@ -1,0 +1,168 @@
+/** Connections to one cluster, opened when first used and closed together. One per activity run: nothing is shared between attempts. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Client } from '@temporalio/client';
+import { connectEngine } from '../adapters/docker/dockerode';
+import type { Engine } from '../adapters/docker/engine';
+import { connectDtr } from '../adapters/dtr/client';
+import type { Dtr } from '../adapters/dtr/dtr';
+import type { Host } from '../adapters/host/host';
+import { connectHost } from '../adapters/host/ssh';
+import { loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
+import type { DecryptionKeys, EncryptionKeys } from '../adapters/openpgp/keys';
+import { connectRegistry } from '../adapters/registry/client';
+import type { Registry } from '../adapters/registry/registry';
+import { resolveSecret } from '../adapters/secrets/secrets';
+import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
+import { connectUcp } from '../adapters/ucp/client';
+import type { Ucp } from '../adapters/ucp/ucp';
+import { openDirectoryVault } from '../adapters/vault/directory';
+import type { Vault } from '../adapters/vault/vault';
+import type { ClusterConfig, Config } from '../domain/config';
+import { DrydockError } from '../domain/errors';
+
+export interface ActivityDeps {
+  config: Config;
+  configPath: string;
+  namespace: string;
+  client: Client;
+}
+
+/** A host other than configured: a rebuilt one that takes a lost one's place. */
+export interface HostOverride {
+  host?: string;
+  port?: number;
+  hostKey?: string;
+}
+
+export interface Cluster {
+  readonly name: string;
+  readonly config: ClusterConfig;
+  readonly vault: Vault;
+  /** Aborts when the activity is cancelled. */
+  readonly signal: AbortSignal | undefined;
+  ucp(): Promise<Ucp>;
+  engine(): Promise<Engine>;
+  /** DTR under its external URL, or under another one (a replica's own). */
+  dtr(url?: string): Promise<Dtr>;
+  registry(): Promise<Registry>;
+  /** By Swarm host name. Throws InvalidInput when drydock.yaml does not know it. */
+  host(node: string, override?: HostOverride): Promise<Host>;
+  encryptionKeys(): Promise<EncryptionKeys>;
+  decryptionKeys(): Promise<DecryptionKeys>;
+  /** UCP's login for the environment of the bootstrapper: UCP_USERNAME, UCP_PASSWORD, UCP_CA. Secret: for `Engine.run({env})` only. */
+  bootstrapperEnv(): Promise<Record<string, string>>;
+  /** Directory for this operation's working files, 0700. */
+  workDir(operation: string): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Throws InvalidInput when drydock.yaml has no such cluster. */
+export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal): Cluster {
+  const config = deps.config.clusters[name];
+  if (!config) {
+    const known = Object.keys(deps.config.clusters);
+    throw new DrydockError('InvalidInput', `cluster: "${name}" does not stand in ${deps.configPath}`, { remedy: `use one of: ${known.join(', ') || '(none is configured)'}` });
+  }
+  const settings = deps.config.vaults[config.vault];
+  if (!settings) throw new DrydockError('InvalidInput', `clusters.${name}.vault: there is no vault "${config.vault}" in ${deps.configPath}`);
+  return new OpenCluster(deps, name, config, openDirectoryVault(settings.directory), signal);
+}
+
+/** Opens the cluster for one step and closes it whatever happens. */
+export async function withCluster<T>(deps: ActivityDeps, name: string, signal: AbortSignal | undefined, work: (cluster: Cluster) => Promise<T>): Promise<T> {
+  const cluster = openCluster(deps, name, signal);
+  try {
+    return await work(cluster);
+  } finally {
+    await cluster.close();
+  }
+}
+
+class OpenCluster implements Cluster {
+  private readonly opened = new Map<string, Promise<unknown>>();
+  private readonly closers: (() => Promise<void> | void)[] = [];
+
+  constructor(
+    private readonly deps: ActivityDeps,
+    readonly name: string,
+    readonly config: ClusterConfig,
+    readonly vault: Vault,
+    readonly signal: AbortSignal | undefined,
+  ) {}
+
+  ucp(): Promise<Ucp> {
+    return this.once('ucp', () => connectUcp(this.config.ucp, { signal: this.signal }), (ucp) => ucp.close());
+  }
+
+  engine(): Promise<Engine> {
+    return this.once('engine', async () => {
+      const bundle = await bundleFor(this.name, this.config.ucp, this.deps.config.stateDir, await this.ucp());
+      return connectEngine({ ...engineAddress(bundle), insecure: this.config.ucp.insecureSkipTlsVerify });
+    }, (engine) => engine.close());
+  }
+
+  dtr(url = this.config.dtr.url): Promise<Dtr> {
+    return this.once(`dtr ${url}`, async () => connectDtr({ ...(await this.login()), url }), (dtr) => dtr.close());
+  }
+
+  registry(): Promise<Registry> {
+    return this.once('registry', async () => connectRegistry(await this.login()), (registry) => registry.close());
+  }
+
+  host(node: string, override: HostOverride = {}): Promise<Host> {
+    return this.once(`host ${node} ${JSON.stringify(override)}`, () => this.connect(node, override), (host) => host.close());
+  }
+
+  encryptionKeys(): Promise<EncryptionKeys> {
+    return this.once('encryption', () => loadEncryptionKeys(this.config.encryption));
+  }
+
+  decryptionKeys(): Promise<DecryptionKeys> {
+    return this.once('decryption', () => loadDecryptionKeys(this.config.encryption));
+  }
+
+  async bootstrapperEnv(): Promise<Record<string, string>> {
+    const ucp = await this.ucp();
+    return { UCP_USERNAME: this.config.ucp.username, UCP_PASSWORD: await resolveSecret(this.config.ucp.password), UCP_CA: await ucp.ca() };
+  }
+
+  async workDir(operation: string): Promise<string> {
+    const directory = path.join(this.deps.config.stateDir, 'work', operation);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return directory;
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.opened.values());
+    await Promise.allSettled(this.closers.map(async (close) => close()));
+  }
+
+  private async login() {
+    const { url, caFile, insecureSkipTlsVerify: insecure } = this.config.dtr;
+    return { url, caFile, insecure, username: this.config.ucp.username, password: await resolveSecret(this.config.ucp.password) };
+  }
+
+  private async connect(node: string, override: HostOverride): Promise<Host> {
+    const configured = this.config.hosts[node];
+    if (!configured && override.host === undefined) {
+      throw new DrydockError('InvalidInput', `clusters.${this.name}.hosts has no "${node}" in ${this.deps.configPath}`, { remedy: `add hosts.${node} with address, user and key, or give a target with its host` });
+    }
+    // A replacement that drydock.yaml does not know is reached like its neighbours.
+    const base = configured ?? Object.values(this.config.hosts)[0];
+    if (!base) throw new DrydockError('InvalidInput', `clusters.${this.name}.hosts is empty`, { remedy: 'add the hosts of the replicas' });
+    const host = { ...base, address: override.host ?? base.address, port: override.port ?? base.port };
+    return connectHost(node, host, { knownHosts: this.config.ssh.knownHosts, hosts: this.config.hosts, hostKeyOverride: override.hostKey, signal: this.signal });
+  }
+
+  private once<T>(key: string, open: () => Promise<T>, close?: (value: T) => Promise<void> | void): Promise<T> {
+    const before = this.opened.get(key) as Promise<T> | undefined;
+    if (before) return before;
+    const opening = open().then((value) => {
+      if (close) this.closers.push(() => close(value));
+      return value;
+    });
+    this.opened.set(key, opening);
+    return opening;
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * The activities as workflows see them: one step each against the outside world, one object in, one small object out. Every one may run
+ * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
+ */
+import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
+import type { BackupResult, RestoreTarget } from '../domain/contract';
+
+/** Which operation acts on which cluster. */
+export interface Step {
+  cluster: string;
+  /** The workflow id with `/` replaced by `_`; names records in the vault, labels and working files. */
+  operation: string;
+}
+export interface BackupStep extends Step {
+  backupId: string;
+}
+
+/** What the check found, and what later steps rely on. */
+export interface BackupFacts {
+  version: string;
+  /** With tag. */
+  bootstrapperImage: string;
+  /** The replica whose database is read, and its node. */
+  replica: Replica;
+  replicas: Replica[];
+  settings: Manifest['dtr']['settings'];
+  storage: Storage;
+  /** Null when the images lie elsewhere. `mountpoint` and `host` (Swarm host name) say where they are read. */
+  volume: (NonNullable<Manifest['dtr']['volume']> & { mountpoint: string; host: string }) | null;
+  ucp: { url: string; clusterId: string; version: string };
+  vault: string;
+  warnings: string[];
+}
+
+export interface SavedCron {
+  action: string;
+  schedule: string;
+  retries: number;
+  parameters: unknown;
+  deadline: string;
+  [key: string]: unknown;
+}
+
+/** What was there before a freeze: kept in the workflow and in the vault (`operations/<operation>.json`). */
+export interface FreezeRecord {
+  operation: string;
+  cluster: string;
+  recordedAt: string;
+  crons: SavedCron[];
+  /** Only under the policy `readOnly`: what readOnlyRegistry was. */
+  readOnlyBefore: boolean | null;
+}
+
+export interface ImagesPass {
+  listed: { blobs: number; bytes: number };
+  stored: { blobs: number; bytes: number };
+  /** Stored copies that are void, and blobs that vanished: dealt with in pass 2. */
+  torn: number;
+  vanished: number;
+  /** Only in pass 2. */
+  tree: ArtifactRef | null;
+}
+
+export interface MetadataTaken {
+  artifact: ArtifactRef;
+  root: string;
+  online: boolean;
+  tables: Record<string, number>;
+  documents: number;
+  /** By the registry's own clock, ISO 8601. */
+  dumpStartedAt: string;
+  dumpEndedAt: string;
+}
+
+export interface Proof {
+  counts: { repositories: number; tags: number; manifests: number; blobs: number; inFlight: number; gaps: number };
+  imageBytes: number;
+  /** First 100, named `repository:tag`. */
+  gaps: { image: string; digest: string; what: string }[];
+  layouts: ('sha256' | 'id')[];
+  owners: { id: string; name: string }[];
+  warnings: string[];
+}
+
+export interface ThawResult {
+  putBack: string[];
+  /** Sentences: what was left as someone set it meanwhile. */
+  left: string[];
+}
+
+export interface BackupActivities {
+  /** Step 2. All findings at once, each with its remedy, as one `Refused`; login and administrator right are tried first. */
+  checkBackup(step: BackupStep): Promise<BackupFacts>;
+  /** Steps 3 and 6. Pass 2 also takes the link tree, and looks a minute long for referenced blobs that are not there. */
+  copyImages(step: BackupStep & { facts: BackupFacts; pass: 1 | 2 }): Promise<ImagesPass>;
+  /** Step 4a. A record that an earlier, dead operation left is put back first. */
+  recordFreeze(step: BackupStep): Promise<FreezeRecord>;
+  /** Step 4b. Disables just the recorded crons and waits for running deletions; returns the registry's time. */
+  freeze(step: BackupStep & { record: FreezeRecord }): Promise<{ frozenAt: string }>;
+  /** Step 5. Removes what an earlier attempt of the same run stored. */
+  takeMetadata(step: BackupStep & { facts: BackupFacts; round: number }): Promise<MetadataTaken>;
+  /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. */
+  deletionsSince(step: BackupStep & { since: string }): Promise<{ jobs: string[] }>;
+  /** Step 7; also `reconcile`. Removes the record from the vault. Nothing to put back is success. */
+  thaw(step: Step & { record: FreezeRecord }): Promise<ThawResult>;
+  /** Step 9. */
+  prove(step: BackupStep & { facts: BackupFacts; metadata: MetadataTaken }): Promise<Proof>;
+  /** Step 10. */
+  seal(
+    step: BackupStep & {
+      facts: BackupFacts; record: FreezeRecord; metadata: MetadataTaken; passes: ImagesPass[]; proof: Proof; startedBy: string; startedAt: string;
+    },
+  ): Promise<Pick<BackupResult, 'status' | 'vault' | 'manifestSha256' | 'sealedAt' | 'counts' | 'bytes'>>;
+  /** Removes working files of this operation; with `abandoned`, also what it stored under the backup's id (never segments). */
+  cleanUp(step: BackupStep & { abandoned: boolean }): Promise<void>;
+  /** Records in `operations/` of this cluster, whoever left them. */
+  listFreezeRecords(step: Step): Promise<FreezeRecord[]>;
+}
+
+export interface RestoreActivities {
+  /** What is there now. Never throws because the cluster is broken. */
+  diagnose(step: Step & { targets: RestoreTarget[]; backup: string }): Promise<Diagnosis>;
+  /** Everything of issue 4.4 is refused here, all findings at once in one `Refused`. Changes nothing. */
+  planRestore(step: Step & { backup: string; targets: RestoreTarget[]; force: boolean; acceptMissingOwners: boolean; diagnosis: Diagnosis }): Promise<RestorePlan>;
+  /** The plan in markdown, below 8 KB. */
+  stopReplica(step: Step & { id: string; node: string }): Promise<{ stopped: string[] }>;
+  /** Undo of stopReplica. */
+  startReplica(step: Step & { id: string; node: string; containers: string[] }): Promise<void>;
+  /** Out of the Swarm (`node rm --force`). */
+  fenceNode(step: Step & { node: string }): Promise<void>;
+  /** The vendor's `destroy`, then left-over containers and volumes of this replica. Nothing there is success. */
+  destroyReplica(step: Step & { decisions: RestoreDecisions; id: string; node: string }): Promise<{ removed: string[] }>;
+  /** Volume created, mount held, delta restore by digest, link tree. */
+  restoreImages(step: Step & { decisions: RestoreDecisions }): Promise<{ kept: { blobs: number; bytes: number }; written: { blobs: number; bytes: number } }>;
+  /** The vendor's `restore`; leftovers of a failed attempt are destroyed first, a restored replica is recognised and left. */
+  restoreMetadata(step: Step & { decisions: RestoreDecisions }): Promise<void>;
+  /** Waits until the replica (by its own address) says that it is healthy, at most policy.healthSeconds. */
+  waitHealthy(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
+  setReadOnly(step: Step & { readOnly: boolean }): Promise<void>;
+  /** Warnings instead of errors. */
+  updateVulnerabilityDatabase(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[]; note: string }>;
+  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. Missing images are an error. */
+  confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<{ repositories: number; tags: number; pulled: number; differences: string[] }>;
+  /** The vendor's `join`; joined already is success. */
+  joinReplica(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
+  /** Crons of the manifest put back (those that exist already stand). */
+  restoreCrons(step: Step & { decisions: RestoreDecisions }): Promise<ThawResult>;
+  /** Fenced hosts that are back: sentences for the report. */
+  reportReturned(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[] }>;
+}
+
+export type Activities = BackupActivities & RestoreActivities;
