@@ -1,0 +1,210 @@
+/** From a backup, a diagnosis and targets to the decisions of a restore, with all that speaks against it. */
+import { storageFlagText } from './bootstrapper-flags';
+import type { RestoreTarget } from './contract';
+import type { Manifest, Replica } from './manifest';
+import type { Diagnosis, RestoreDecisions, RestorePlan } from './plan';
+
+/** One reason to refuse, with what to do about it. */
+export interface Finding {
+  what: string;
+  remedy: string;
+}
+
+/** A Swarm member as UCP shows it; a rebuilt host stands there twice until its old entry is removed. */
+export interface MemberNode {
+  hostname: string;
+  ready: boolean;
+}
+
+export interface PlanInput {
+  cluster: string;
+  manifest: Manifest;
+  manifestSha256: string;
+  diagnosis: Diagnosis;
+  targets: RestoreTarget[];
+  members: MemberNode[];
+  /** Replicas of which containers or volumes lie on nodes that can be reached. */
+  holdings: { id: string; node: string }[];
+  ucpUrl: string;
+  vulnerabilityDatabaseFile: boolean;
+  force: boolean;
+  acceptMissingOwners: boolean;
+}
+
+export interface Decided {
+  decisions: RestoreDecisions;
+  findings: Finding[];
+  warnings: string[];
+}
+
+/** Pure: the same input gives the same decisions, and so the same digest. */
+export function decide(input: PlanInput): Decided {
+  const { manifest, diagnosis, targets } = input;
+  const findings: Finding[] = [...refuseHealthy(input), ...refuseTargets(input)];
+  const replicas = manifest.dtr.replicas.map((replica) => placed(replica, targets));
+  findings.push(...refuseLostNodes(input, replicas), ...refuseSharedNodes(replicas));
+  const first = replicas.find(({ id }) => id === manifest.dtr.replica) ?? replicas[0]!;
+  const scanning = scanningOf(input);
+  const decisions: RestoreDecisions = {
+    cluster: input.cluster,
+    backupId: manifest.backupId,
+    manifestSha256: input.manifestSha256,
+    version: manifest.dtr.version,
+    bootstrapperImage: manifest.dtr.bootstrapperImage,
+    ucpUrl: input.ucpUrl,
+    externalUrl: manifest.dtr.settings.externalUrl,
+    storage: manifest.dtr.storage,
+    volume: manifest.dtr.volume === null ? null : { name: manifest.dtr.volume.name, driver: manifest.dtr.volume.driver, options: manifest.dtr.volume.options },
+    first,
+    joins: replicas.filter(({ id }) => id !== first.id),
+    destroys: sorted(input.holdings),
+    fences: fencesOf(input),
+    targets: targets.map(({ replicaId, node, host, port, hostKey }) => ({ replicaId, node, ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }), ...(hostKey === undefined ? {} : { hostKey }) })),
+    stops: sorted(diagnosis.replicas.filter(({ present, running, nodeReachable }) => present && running && nodeReachable).map(({ id, node }) => ({ id, node }))),
+    scanning: scanning.mode,
+    crons: manifest.dtr.crons.map(({ action }) => action).sort(),
+    acceptMissingOwners: input.acceptMissingOwners,
+    force: input.force,
+  };
+  return { decisions, findings, warnings: [...scanning.warnings, ...generalWarnings(input, decisions)] };
+}
+
+function placed(replica: Replica, targets: RestoreTarget[]): Replica {
+  const target = targets.find(({ replicaId }) => replicaId === replica.id);
+  return { ...replica, node: target?.node ?? replica.node };
+}
+
+function refuseHealthy({ diagnosis, force }: PlanInput): Finding[] {
+  if (force) return [];
+  if (diagnosis.verdict === 'healthy') {
+    return [{ what: 'the cluster is healthy, a restore would only throw away what was pushed since the backup', remedy: 'leave it as it is, or say force' }];
+  }
+  if (diagnosis.verdict === 'minorityLost') {
+    const lost = diagnosis.replicas.filter(({ healthy }) => !healthy).map(({ id }) => id).join(',');
+    return [{ what: `only a minority of the replicas is lost (${diagnosis.summary})`, remedy: `use the bootstrapper's "remove --replica-ids ${lost}" and then "join" for each, or say force` }];
+  }
+  return [];
+}
+
+function refuseTargets({ manifest, targets }: PlanInput): Finding[] {
+  const known = manifest.dtr.replicas.map(({ id }) => id);
+  const strangers = targets.filter(({ replicaId }) => !known.includes(replicaId));
+  const twice = known.filter((id) => targets.filter(({ replicaId }) => replicaId === id).length > 1);
+  return [
+    ...strangers.map(({ replicaId, node }) => ({ what: `targets name the replica ${replicaId} (for ${node}), which is not in the backup`, remedy: `use the ids of the backup: ${known.join(', ')}` })),
+    ...twice.map((id) => ({ what: `targets name the replica ${id} more than once`, remedy: 'give one node for each replica' })),
+  ];
+}
+
+function refuseLostNodes({ members, targets, manifest }: PlanInput, replicas: Replica[]): Finding[] {
+  const ready = new Set(members.filter((member) => member.ready).map(({ hostname }) => hostname));
+  const known = new Set(members.map(({ hostname }) => hostname));
+  return replicas.filter(({ node }) => !ready.has(node)).map(({ id, node }) => {
+    const isTarget = targets.some((target) => target.replicaId === id);
+    const state = known.has(node) ? 'does not answer' : 'is not in the Swarm';
+    const before = manifest.dtr.replicas.find((replica) => replica.id === id)?.node;
+    return isTarget
+      ? { what: `the node ${node}, target for replica ${id}, ${state}`, remedy: `bring ${node} up and into the Swarm (docker node ls), or name another target` }
+      : { what: `the node ${before} of replica ${id} is lost (it ${state}) and has no replacement`, remedy: `bring it back, rebuild it under its name, or give targets: [{"replicaId":"${id}","node":"<a node that is ready>"}]` };
+  });
+}
+
+function refuseSharedNodes(replicas: Replica[]): Finding[] {
+  const nodes = [...new Set(replicas.map(({ node }) => node))];
+  return nodes
+    .map((node) => ({ node, ids: replicas.filter((replica) => replica.node === node).map(({ id }) => id) }))
+    .filter(({ ids }) => ids.length > 1)
+    .map(({ node, ids }) => ({ what: `the replicas ${ids.join(' and ')} would both stand on ${node}`, remedy: 'a node can hold one replica: give each its own target' }));
+}
+
+/** Members that do not answer and held a replica: out of the Swarm before anything is put in their place. */
+function fencesOf({ members, diagnosis, manifest }: PlanInput): string[] {
+  const held = new Set([...manifest.dtr.replicas.map(({ node }) => node), ...diagnosis.lostNodes]);
+  return [...new Set(members.filter(({ hostname, ready }) => !ready && held.has(hostname)).map(({ hostname }) => hostname))].sort();
+}
+
+function scanningOf({ manifest, vulnerabilityDatabaseFile }: PlanInput): { mode: RestoreDecisions['scanning']; warnings: string[] } {
+  const { scanningEnabled, scanningSyncOnline } = manifest.dtr.settings;
+  if (!scanningEnabled) return { mode: 'off', warnings: [] };
+  if (vulnerabilityDatabaseFile) return { mode: 'file', warnings: [] };
+  if (scanningSyncOnline) return { mode: 'online', warnings: [] };
+  return { mode: 'off', warnings: ['scanning is on without online updates, and policy.vulnerabilityDatabaseFile is not set: load the vulnerability database by hand after the restore'] };
+}
+
+function generalWarnings({ manifest, diagnosis, force }: PlanInput, decisions: RestoreDecisions): string[] {
+  const known = new Set(manifest.dtr.replicas.map(({ id }) => id));
+  const strangers = decisions.destroys.filter(({ id }) => !known.has(id));
+  return [
+    ...(force && (diagnosis.verdict === 'healthy' || diagnosis.verdict === 'minorityLost') ? [`forced although the cluster works: ${diagnosis.summary}`] : []),
+    ...(manifest.status === 'incomplete' ? [`the backup is incomplete: ${manifest.counts.gaps} parts of images were missing when it was made`] : []),
+    ...(strangers.length > 0 ? [`replicas that the backup does not know are destroyed: ${strangers.map(({ id, node }) => `${id} on ${node}`).join(', ')}`] : []),
+    ...(decisions.storage.kind === 'external' ? [`images are not in this backup: ${decisions.storage.external ?? 'kept elsewhere'} looks after them`] : []),
+  ];
+}
+
+function sorted(list: { id: string; node: string }[]): { id: string; node: string }[] {
+  const unique = new Map(list.map(({ id, node }) => [`${node}/${id}`, { id, node }]));
+  return [...unique.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, value]) => value);
+}
+
+const MAX_MARKDOWN_BYTES = 8 * 1024;
+const MAX_ITEMS = 12;
+
+/** The plan for people, below 8 KB: what is there, what is destroyed, what replaces it, and what was proven. */
+export function planMarkdown(plan: RestorePlan): string {
+  const { decisions: d, diagnosis, estimates } = plan;
+  const replica = ({ id, node }: { id: string; node: string }): string => `\`${id}\` on **${node}**`;
+  const lines = [
+    `## Restore of ${d.cluster} from ${d.backupId}`,
+    `Sealed ${plan.sealedAt}. Plan digest \`${plan.digest.slice(0, 12)}\`.`,
+    '### What is there now',
+    `${diagnosis.summary}`,
+    ...items(diagnosis.replicas.map((state) => `${replica(state)}: ${state.healthy ? 'healthy' : state.note}`)),
+    '### What will be destroyed',
+    ...items(d.destroys.length === 0 ? ['nothing: no container or volume of a replica is left'] : d.destroys.map((each) => `containers and volumes of ${replica(each)}`)),
+    ...(d.fences.length === 0 ? [] : ['### Taken out of the Swarm', 'These do not answer. Approving `destroy` confirms that they are off and stay off:', ...items(d.fences.map((node) => `**${node}**`))]),
+    '### What replaces it',
+    `DTR **${d.version}** (\`${d.bootstrapperImage}\`) at ${d.externalUrl}, UCP ${d.ucpUrl}.`,
+    ...items([`first: ${replica(d.first)}, ports ${d.first.httpPort}/${d.first.httpsPort}`, ...d.joins.map((each) => `then joined: ${replica(each)}, ports ${each.httpPort}/${each.httpsPort}`)]),
+    ...items(d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}`)),
+    `Storage: ${d.storage.kind}${d.volume === null ? '' : `, volume \`${d.volume.name}\``}; flag \`${storageFlagText(d)}\`.`,
+    d.storage.kind === 'external' ? `Images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'}).` : `Images: ${estimates.tags} tags of ${estimates.repositories} repositories; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already.`,
+    `Vulnerability database: ${d.scanning}. Crons put back: ${d.crons.join(', ') || 'none'}.`,
+    '### Proof',
+    ...items(plan.proof),
+    ...(plan.warnings.length === 0 ? [] : ['### Warnings', ...items(plan.warnings)]),
+  ];
+  return clipped(lines.join('\n'));
+}
+
+function items(texts: string[]): string[] {
+  const shown = texts.slice(0, MAX_ITEMS).map((text) => `- ${text}`);
+  return texts.length > MAX_ITEMS ? [...shown, `- and ${texts.length - MAX_ITEMS} more`] : shown;
+}
+
+function binary(bytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** Cut by bytes, at a line's end. */
+function clipped(text: string): string {
+  const note = '\n\n(shortened)';
+  if (byteLength(text) < MAX_MARKDOWN_BYTES) return text;
+  let cut = text;
+  while (cut !== '' && byteLength(cut) + note.length >= MAX_MARKDOWN_BYTES) cut = cut.includes('\n') ? cut.slice(0, cut.lastIndexOf('\n')) : cut.slice(0, cut.length >> 1);
+  return `${cut}${note}`;
+}
+
+/** UTF-8 length without Node: this room is part of workflows. */
+function byteLength(text: string): number {
+  let bytes = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
