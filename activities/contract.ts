@@ -123,7 +123,7 @@ export interface RestoreActivities {
   diagnose(step: Step & { targets: RestoreTarget[]; backup: string }): Promise<Diagnosis>;
   /** Everything of issue 4.4 is refused here, all findings at once in one `Refused`. Changes nothing. */
   planRestore(step: Step & { backup: string; targets: RestoreTarget[]; force: boolean; acceptMissingOwners: boolean; diagnosis: Diagnosis }): Promise<RestorePlan>;
-  /** The plan in markdown, below 8 KB. */
+  /** Containers that it stopped; a node that is away has nothing to stop. */
   stopReplica(step: Step & { id: string; node: string }): Promise<{ stopped: string[] }>;
   /** Undo of stopReplica. */
   startReplica(step: Step & { id: string; node: string; containers: string[] }): Promise<void>;
@@ -150,4 +150,9 @@ export interface RestoreActivities {
   reportReturned(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[] }>;
 }
 
-export type Activities = BackupActivities & RestoreActivities;
+/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
+export interface PolicyActivities {
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; imagesExternal: boolean }>;
+}
+
+export type Activities = BackupActivities & RestoreActivities & PolicyActivities;

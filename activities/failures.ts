@@ -2,6 +2,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { DrydockError } from '../domain/errors';
+import { withPulse } from './pulse';
 
 /** An activity as Temporal calls it, with errors classified at its edge. */
 export function classified<A extends object>(activities: A): A {
@@ -9,7 +10,7 @@ export function classified<A extends object>(activities: A): A {
   for (const [name, activity] of Object.entries(activities) as [string, (input: unknown) => Promise<unknown>][]) {
     wrapped[name] = async (input: unknown): Promise<unknown> => {
       try {
-        return await activity(input);
+        return await withPulse(() => activity(input));
       } catch (error) {
         throw asFailure(error);
       }

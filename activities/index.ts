@@ -2,9 +2,10 @@ import { backupActivities } from './backup';
 import type { ActivityDeps } from './cluster';
 import type { Activities } from './contract';
 import { classified } from './failures';
+import { policyActivities } from './policy';
 import { restoreActivities } from './restore';
 
 /** All activities, bound to this worker's configuration. */
 export function createActivities(deps: ActivityDeps): Activities {
-  return classified({ ...backupActivities(deps), ...restoreActivities(deps) });
+  return classified({ ...backupActivities(deps), ...restoreActivities(deps), ...policyActivities(deps) });
 }

@@ -50,6 +50,8 @@ export function exitCodeOf(kind: ErrorKind): number {
       return EXIT.notFound;
     case 'Conflict':
       return EXIT.locked;
+    case 'Rejected':
+      return EXIT.rejected;
     case 'HostUnreachable':
     case 'EngineUnavailable':
     case 'RegistryUnavailable':

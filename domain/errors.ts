@@ -13,6 +13,8 @@ export const ERROR_KINDS = {
   NoSpace: { retryable: false },
   Conflict: { retryable: false },
   Refused: { retryable: false },
+  /** People said no at a gate. */
+  Rejected: { retryable: false },
   HostKeyMismatch: { retryable: false },
   TlsRejected: { retryable: false },
   BootstrapperFailed: { retryable: false },

@@ -1,0 +1,37 @@
+/** Who may decide what at a gate: pure rules, the same for the update, the signal and the command. */
+import { decideInput, type DecideInput, type Gate } from './contract';
+import { mistakesInWords } from './mistakes';
+
+export interface Vote {
+  gate: string;
+  decision: 'approve' | 'reject';
+  by: string;
+  reason?: string;
+  planDigest: string;
+  at: string;
+  /** False for a vote that was noted but has no effect. */
+  counted: boolean;
+  note?: string;
+}
+
+export type Ballot = { ok: true; vote: DecideInput; repeated: boolean } | { ok: false; sentence: string };
+
+/** Looks whether a vote counts now. The same vote again is success, even after its gate has closed. */
+export function examine(input: unknown, gate: Gate | null, votes: readonly Vote[]): Ballot {
+  const parsed = decideInput.safeParse(input);
+  if (!parsed.success) return refuse(`The decision is not understood: ${mistakesInWords(parsed.error, decideInput)}.`);
+  const vote = { ...parsed.data, by: parsed.data.by.trim(), reason: parsed.data.reason?.trim() };
+  const before = votes.find((v) => v.counted && v.gate === vote.gate && v.by === vote.by && v.decision === vote.decision && v.planDigest === vote.planDigest);
+  if (before) return { ok: true, vote, repeated: true };
+  if (vote.by === '') return refuse('Nobody is named: put your name into "by".');
+  if (!gate) return refuse(`No gate is open now; "${vote.gate}" cannot be decided.`);
+  if (vote.gate !== gate.name) return refuse(`The gate "${vote.gate}" is not open; the run waits at "${gate.name}".`);
+  if (!gate.approvers.includes(vote.by)) return refuse(`"${vote.by}" is not an approver of this cluster; approvers are ${gate.approvers.join(', ')}.`);
+  if (vote.planDigest !== gate.planDigest) return refuse(`This vote is for another plan (${vote.planDigest.slice(0, 12) || 'no digest'}); the plan shown now is ${gate.planDigest.slice(0, 12)}. Read it, then vote for its digest.`);
+  if (vote.decision === 'reject' && !vote.reason) return refuse('A rejection needs a reason: put it into "reason".');
+  return { ok: true, vote, repeated: false };
+}
+
+function refuse(sentence: string): Ballot {
+  return { ok: false, sentence };
+}

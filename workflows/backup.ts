@@ -1,0 +1,133 @@
+import { CancellationScope, uuid4, workflowInfo } from '@temporalio/workflow';
+import type { BackupFacts, FreezeRecord, ImagesPass, MetadataTaken, Proof } from '../activities/contract';
+import { backupInput, type BackupInput, type BackupResult } from '../domain/contract';
+import { long, quick, untilDone } from './activities';
+import { isKind, parseInput, sentenceOf } from './failures';
+import { holdLock } from './lock';
+import { Operation } from './operation';
+import { mib, operationKey } from './text';
+
+/** How often metadata and second pass are done again after a collection ran all the same. */
+const ROUNDS_AGAIN = 2;
+/** How often the frozen part is done again when the working files went with their worker. */
+const LOST_WORK_AGAIN = 2;
+
+/** Backs up one cluster: images, metadata, images again, proof, seal. The registry is in full use all the time. */
+export async function backup(input: BackupInput): Promise<BackupResult> {
+  const request = parseInput(backupInput, input);
+  const operation = new Operation('backup', request.cluster, request.startedBy);
+  const startedAt = new Date().toISOString();
+  const backupId = `${startedAt.replace(/[-:]|\.\d+/g, '')}-${uuid4().slice(0, 6)}`;
+  operation.backupId = backupId;
+  const step = { cluster: request.cluster, operation: operationKey(workflowInfo().workflowId), backupId };
+  operation.expect([
+    ['check', 'Check'],
+    ['images', 'Images, first pass'],
+    ['freeze', 'Freeze deletion'],
+    ['metadata', 'Metadata'],
+    ['images-again', 'Images, second pass'],
+    ['thaw', 'Thaw'],
+    ['prove', 'Prove'],
+    ['seal', 'Seal'],
+  ]);
+
+  // 1. One operation per cluster; drydock.yaml must know it.
+  await quick.readPolicy({ cluster: request.cluster });
+  await holdLock(request.cluster);
+
+  let sealed = false;
+  try {
+    // 2. Check: all findings at once, before anything is changed.
+    const facts = await operation.step('check', () => quick.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${f.replicas.length} replica(s)` }));
+    operation.warn(...facts.warnings);
+
+    // 3. Everything new, while nothing is frozen.
+    const passes: ImagesPass[] = [];
+    if (facts.volume) {
+      passes.push(await operation.step('images', () => long.copyImages.executeWithOptions({ summary: 'Copy new images' }, [{ ...step, facts, pass: 1 }]), movedNote));
+    } else {
+      operation.skip('images', 'not in this backup');
+      operation.skip('images-again', 'not in this backup');
+      operation.warn(`The images are not in this backup: ${facts.storage.external ?? 'kept elsewhere'}.`);
+    }
+
+    for (let attempt = 0; ; attempt++) {
+      // 4 to 7. Metadata and the rest of the images, with deletion off.
+      const taken = await frozen(operation, step, facts);
+      try {
+        // 9. Prove that all that the metadata names is in the vault.
+        const proof = await operation.step('prove', () => long.prove.executeWithOptions({ summary: 'Follow every tag to its blobs' }, [{ ...step, facts, metadata: taken.metadata }]), proofNote);
+        operation.warn(...proof.warnings);
+        // 10. Seal: the manifest, last and once.
+        const allPasses = [...passes, ...taken.passes];
+        const seal = await operation.step('seal', () =>
+          long.seal.executeWithOptions({ summary: 'Write lists, checksums and, last, the manifest' }, [
+            { ...step, facts, record: taken.record, metadata: taken.metadata, passes: allPasses, proof, startedBy: request.startedBy ?? 'unknown', startedAt },
+          ]), (s) => ({ text: s.status }));
+        sealed = true;
+        // 13. Report.
+        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, warnings: operation.warnings, stages: operation.stages };
+      } catch (error) {
+        if (!isKind(error, 'WorkLost') || attempt === LOST_WORK_AGAIN) throw error;
+        operation.warn('Working files went with a worker; metadata and second pass were done again.');
+      }
+    }
+  } finally {
+    await CancellationScope.nonCancellable(async () => {
+      try {
+        await quick.cleanUp.executeWithOptions({ summary: 'Remove working files' }, [{ ...step, abandoned: !sealed }]);
+      } catch (error) {
+        operation.warn(`Working files were left behind: ${sentenceOf(error)}`);
+      }
+    });
+  }
+}
+
+interface Taken {
+  record: FreezeRecord;
+  metadata: MetadataTaken;
+  passes: ImagesPass[];
+}
+
+/** Steps 4 to 7. Whatever happens in between, the crons are put back exactly as they were. */
+async function frozen(operation: Operation, step: { cluster: string; operation: string; backupId: string }, facts: BackupFacts): Promise<Taken> {
+  const record = await operation.step('freeze', () => quick.recordFreeze.executeWithOptions({ summary: 'Record the crons that delete' }, [step]));
+  try {
+    const { frozenAt } = await operation.step('freeze', () => long.freeze.executeWithOptions({ summary: 'Disable them and wait for running deletions' }, [{ ...step, record }]), () => ({ text: frozenNote(record) }));
+    let since = frozenAt;
+    for (let round = 0; ; round++) {
+      const metadata = await operation.step('metadata', () => long.takeMetadata.executeWithOptions({ summary: 'Run the vendor\'s backup and read along' }, [{ ...step, facts, round }]), (m) => ({
+        text: `${m.documents} rows in ${Object.keys(m.tables).length} tables`, bytes: m.artifact.plainBytes,
+      }));
+      const passes: ImagesPass[] = [];
+      if (facts.volume) {
+        passes.push(await operation.step('images-again', () => long.copyImages.executeWithOptions({ summary: 'Copy what came meanwhile, and the link tree' }, [{ ...step, facts, pass: 2 }]), movedNote));
+      }
+      const { jobs } = await quick.deletionsSince.executeWithOptions({ summary: 'Has anything been deleted meanwhile?' }, [{ ...step, since }]);
+      if (jobs.length === 0) return { record, metadata, passes };
+      if (round === ROUNDS_AGAIN) {
+        operation.warn(`Collections kept running during the freeze (${jobs.join('; ')}); the proof below tells whether anything is missing.`);
+        return { record, metadata, passes };
+      }
+      operation.warn(`A collection ran during the freeze (${jobs.join('; ')}); metadata and second pass were done again.`);
+      since = metadata.dumpEndedAt;
+    }
+  } finally {
+    await CancellationScope.nonCancellable(async () => {
+      const { left } = await operation.step('thaw', () => untilDone.thaw.executeWithOptions({ summary: 'Put the crons back as they were' }, [{ ...step, record }]), (t) => ({ text: `${t.putBack.length} put back` }));
+      operation.warn(...left);
+    });
+  }
+}
+
+function movedNote(pass: ImagesPass): { text: string; bytes: number } {
+  return { text: `${pass.stored.blobs} of ${pass.listed.blobs} blobs moved, ${mib(pass.stored.bytes)}`, bytes: pass.stored.bytes };
+}
+
+function proofNote({ counts }: Proof): { text: string } {
+  return { text: `${counts.tags} tags whole but ${counts.gaps} gaps, ${counts.inFlight} in flight` };
+}
+
+function frozenNote(record: FreezeRecord): string {
+  return record.crons.length === 0 ? 'no cron deletes' : record.crons.map((cron) => cron.action).join(', ');
+}
