@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
@@ -6,7 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { asError } from './exec';
 import type { RemoteProcess } from './host';
-import { quoteCommand } from './quote';
+import { SshStart, type Sudo } from './ssh-start';
 
 /** What a process needs from its connection. */
 export interface ProcessContext {
@@ -14,8 +13,7 @@ export interface ProcessContext {
   client: Client;
   /** Why the connection ended, once it did. */
   lost(): DrydockError | undefined;
-  /** How to become root: not needed, sudo without a password, or sudo with it. */
-  sudo: 'no' | 'passwordless' | { password: string };
+  sudo: Sudo;
 }
 
 export interface StartOptions {
@@ -30,14 +28,6 @@ type Exit = { code: number | null; signal?: string };
 const KILL_GRACE_MS = 5_000;
 const STDERR_TAIL = 64 * 1024;
 
-/**
- * Prints a mark and its process group on standard error, then becomes the command. The mark tells that sudo has let us in, so that what we
- * write from then on reaches the command and not sudo; the group is what `kill` ends.
- */
-const STARTER =
-  'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL; mark=$1; shift; ' +
-  'read -r pid name state parent group rest </proc/$$/stat; echo "$mark $group" >&2; exec "$@"';
-
 /** Ends a process group: asks, waits up to two seconds, then forces. */
 const KILLER =
   'kill -s TERM -- "-$1" 2>/dev/null || exit 0; n=0; ' +
@@ -45,21 +35,26 @@ const KILLER =
 
 /** Starts a command; resolves when it runs (sudo passed). Throws AuthRejected, NotPermitted, HostUnreachable, Busy. */
 export async function startProcess(context: ProcessContext, command: string[], options: StartOptions): Promise<SshProcess> {
-  const nonce = randomBytes(8).toString('hex');
-  const prompt = `drydock-${nonce}-sudo:`;
-  const mark = `drydock-${nonce}-start`;
-  const channel = await openChannel(context, quoteCommand(withRoot(context, options.root, prompt, ['sh', '-c', STARTER, 'sh', mark, ...command])));
-  const process = new SshProcess(context, channel, command, options);
-  await process.begin(prompt, mark);
+  const start = new SshStart(context.hostName, command, options.root ? context.sudo : 'no');
+  const process = await openWhenFree(context, start.text, (channel) => new SshProcess(context, channel, command, options, start));
+  await process.started();
   return process;
 }
 
-function withRoot(context: ProcessContext, root: boolean, prompt: string, command: string[]): string[] {
-  if (!root || context.sudo === 'no') return command;
-  return ['env', 'LC_ALL=C', 'sudo', ...(context.sudo === 'passwordless' ? ['-n'] : ['-S', '-p', prompt]), '--', ...command];
+/** A session that has just ended may still be counted by sshd: such a refusal is waited out for a second. */
+async function openWhenFree<T>(context: ProcessContext, command: string, use: (channel: ClientChannel) => T): Promise<T> {
+  for (let n = 0; ; n++) {
+    try {
+      return await openChannel(context, command, use);
+    } catch (error) {
+      if (n === 10 || !(error instanceof DrydockError && error.kind === 'Busy')) throw error;
+      await sleep(100);
+    }
+  }
 }
 
-function openChannel(context: ProcessContext, command: string): Promise<ClientChannel> {
+/** `use` is called in the same turn in which the channel opens: a short command's exit may stand in the very next packet. */
+function openChannel<T>(context: ProcessContext, command: string, use: (channel: ClientChannel) => T): Promise<T> {
   return new Promise((resolve, reject) => {
     const lost = context.lost();
     if (lost !== undefined) return reject(lost);
@@ -68,7 +63,7 @@ function openChannel(context: ProcessContext, command: string): Promise<ClientCh
     try {
       context.client.exec(command, (error, channel) => {
         context.client.removeListener('close', onLost);
-        if (error === undefined) return resolve(channel);
+        if (error === undefined) return resolve(use(channel));
         reject(context.lost() ?? new DrydockError('Busy', `${context.hostName} opens no further SSH session (${error.message})`, { remedy: 'raise MaxSessions of sshd, or try again', cause: error }));
       });
     } catch (cause) {
@@ -87,6 +82,8 @@ export class SshProcess implements RemoteProcess {
   readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exit: Promise<Exit & { stderr: string }>;
+  /** Resolves when the channel is closed, and with it the session that sshd counts. */
+  readonly closed: Promise<unknown>;
   private readonly status: Promise<Exit>;
   private readonly stderr = new Tail(STDERR_TAIL);
   private readonly watch: StallWatch;
@@ -94,10 +91,17 @@ export class SshProcess implements RemoteProcess {
   private over = false;
   private group: string | undefined;
   private killing: Promise<void> | undefined;
-  private onStderr: (chunk: Buffer) => void = (chunk) => this.stderr.push(chunk);
+  private readonly stderrEnd: Promise<unknown>;
 
-  constructor(private readonly context: ProcessContext, private readonly channel: ClientChannel, private readonly command: string[], private readonly options: StartOptions) {
+  constructor(
+    private readonly context: ProcessContext,
+    private readonly channel: ClientChannel,
+    private readonly command: string[],
+    private readonly options: StartOptions,
+    private readonly start: SshStart,
+  ) {
     const touch = () => this.watch.touch();
+    this.closed = new Promise((resolve) => channel.once('close', resolve));
     this.status = this.watchStatus();
     const stdin = new PassThrough({ highWaterMark: 256 * 1024 });
     const stdout = new GuardedStream(touch, () => this.status);
@@ -106,44 +110,25 @@ export class SshProcess implements RemoteProcess {
     channel.pipe(stdout);
     channel.stderr.on('data', (chunk: Buffer) => {
       touch();
-      this.onStderr(chunk);
+      this.stderr.push(start.take(chunk, (answer) => channel.write(answer)));
     });
+    this.stderrEnd = new Promise((resolve) => channel.stderr.once('end', resolve).once('close', resolve));
     this.stdin = stdin;
     this.stdout = stdout;
     this.exit = this.watchExit();
     this.guardStreams(stdin, stdout);
     this.followSignal();
+    // Standard error may still lie unread when the exit status is there already.
+    this.status.then(() => this.stderrEnd).then(
+      () => start.ended(),
+      (error: unknown) => start.fail(asError(error)),
+    );
   }
 
-  /** Answers sudo and waits for the mark. */
-  async begin(prompt: string, mark: string): Promise<void> {
-    let head = '';
-    let asked = false;
-    const started = new Promise<void>((resolve, reject) => {
-      this.onStderr = (chunk) => {
-        head += chunk.toString('utf8');
-        const line = new RegExp(`${mark} (\\d+)\n`).exec(head);
-        if (line !== null) {
-          this.group = line[1];
-          this.onStderr = (more) => this.stderr.push(more);
-          const rest = head.slice(line.index + line[0].length);
-          if (rest !== '') this.stderr.push(Buffer.from(rest));
-          resolve();
-        } else if (head.includes(prompt)) {
-          head = head.replace(prompt, '');
-          if (asked || typeof this.context.sudo !== 'object') reject(wrongPassword(this.context.hostName));
-          else this.channel.write(`${this.context.sudo.password}\n`);
-          asked = true;
-        }
-      };
-      // After the mark these do nothing: the promise is settled.
-      this.status.then(
-        () => reject(refusedStart(this.context.hostName, head)),
-        (error: unknown) => reject(asError(error)),
-      );
-    });
+  /** Waits until the command runs; what keeps it from running ends the channel. */
+  async started(): Promise<void> {
     try {
-      await started;
+      this.group = await this.start.group;
     } catch (error) {
       this.fail(error);
       throw this.failure ?? error;
@@ -206,6 +191,7 @@ export class SshProcess implements RemoteProcess {
         const status = await this.status;
         await new Promise<void>((resolve) => (this.stdout.destroyed || this.stdout.readableEnded ? resolve() : this.stdout.once('close', resolve)));
         if (this.failure !== undefined) throw this.failure;
+        await this.stderrEnd;
         return { ...status, stderr: this.stderr.toString() };
       } catch (error) {
         throw this.failure ?? error;
@@ -232,7 +218,10 @@ export class SshProcess implements RemoteProcess {
       if (!stdout.readableEnded) void this.kill();
     });
     this.channel.on('error', noop);
-    this.context.client.once('close', () => this.fail(this.context.lost() ?? connectionLost(this.context.hostName)));
+    const onLost = () => this.fail(this.context.lost() ?? connectionLost(this.context.hostName));
+    const leave = () => this.context.client.removeListener('close', onLost);
+    this.context.client.once('close', onLost);
+    this.exit.then(leave, leave);
   }
 
   private followSignal(): void {
@@ -252,23 +241,3 @@ export class SshProcess implements RemoteProcess {
 }
 
 function noop(): void {}
-
-function wrongPassword(hostName: string): DrydockError {
-  return new DrydockError('AuthRejected', `sudo on ${hostName} does not accept the password`, { remedy: `check hosts.${hostName}.sudoPassword` });
-}
-
-/** Why the command never came to run: what sudo (or the login shell) said instead. */
-function refusedStart(hostName: string, said: string): DrydockError {
-  const text = said.trim().split('\n').slice(-3).join('; ').slice(0, 500);
-  if (/a password is required|no password was provided|no askpass program/.test(said)) {
-    return new DrydockError('AuthRejected', `sudo on ${hostName} asks for a password`, { remedy: `set hosts.${hostName}.sudoPassword, or allow the user to run sudo without one` });
-  }
-  if (/incorrect password attempt|Sorry, try again/.test(said)) return wrongPassword(hostName);
-  if (/not in the sudoers file|may not run sudo|not allowed to execute/.test(said)) {
-    return new DrydockError('NotPermitted', `the user on ${hostName} may not use sudo: ${text}`, { remedy: 'allow it in sudoers, or log in as root' });
-  }
-  if (/must have a tty/.test(said)) {
-    return new DrydockError('NotPermitted', `sudo on ${hostName} insists on a terminal`, { remedy: 'take requiretty out of sudoers for this user' });
-  }
-  return new DrydockError('CommandFailed', `no command can be started on ${hostName}${text === '' ? '' : `: ${text}`}`, { remedy: 'check that the user has a shell, and sudo where it is no root' });
-}

@@ -11,8 +11,8 @@ import { connectionLost, startProcess, type ProcessContext } from './ssh-process
 
 export type { SshOptions } from './ssh-connect';
 
-/** sshd allows ten sessions on a connection; two stay free for ending commands. */
-const MAX_COMMANDS = 8;
+/** sshd allows ten sessions on a connection, and still counts those that have just ended: so half of them. */
+const MAX_COMMANDS = 5;
 
 /**
  * A host over SSH: one connection, many commands. The host key is always checked; root's rights come from the login or from sudo.
@@ -54,7 +54,7 @@ class SshHost implements Host {
     const release = await this.slots.acquire();
     try {
       const process = await startProcess(this.context, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
-      process.exit.then(release, release);
+      void process.closed.then(release);
       return process;
     } catch (error) {
       release();

@@ -76,6 +76,11 @@ describe('a host over SSH', function () {
       await failure(host.exec(['yes'], { maxOutput: 100_000 }), 'CommandFailed');
     });
 
+    it('misses nothing of commands that end at once, two hundred times', async () => {
+      const host = await connect();
+      for (let n = 0; n < 200; n++) assert.equal((await host.exec(['echo', String(n)])).stdout, `${n}\n`);
+    });
+
     it('runs forty commands at once over one connection', async () => {
       const host = await connect();
       const results = await Promise.all(Array.from({ length: 40 }, (_, n) => host.exec(['echo', String(n)])));
