@@ -62,11 +62,11 @@ async function start(): Promise<TestWorkflowEnvironment> {
 
 let runtimeInstalled = false;
 
-/** Warnings and errors only; the SDK allows this once, before its first connection. */
+/** Errors only: refused votes and failed runs are what tests ask for; the SDK allows this once, before its first connection. */
 function installRuntime(): void {
   if (runtimeInstalled) return;
   runtimeInstalled = true;
-  Runtime.install({ logger: new DefaultLogger('WARN') });
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
 }
 
 function isExecutable(file: string): boolean {
