@@ -56,9 +56,8 @@ const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', 
  * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node).
  */
 export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): Promise<BootstrapperResult> {
+  await settle(cluster, run.operation);
   const engine = await cluster.engine();
-  await removeDeadAttempts(engine, run.operation);
-  await waitForPhase2(engine, cluster.signal);
   const env = run.command === 'images' ? {} : await cluster.bootstrapperEnv();
   const hide = (text: string): string => withoutSecret(text, env.UCP_PASSWORD);
   const log = new BootstrapperLog(hide, run.onLine);
@@ -87,6 +86,13 @@ async function ucpFlags(cluster: Cluster, command: BootstrapperCommand): Promise
   if (command === 'images') return [];
   const { url } = await cluster.ucp();
   return ['--ucp-url', url, ...(cluster.config.ucp.insecureSkipTlsVerify ? ['--ucp-insecure-tls'] : [])];
+}
+
+/** Ends dead attempts of this operation and waits until no phase 2 is at work: only then it is clear what a dead attempt has left. */
+export async function settle(cluster: Cluster, operation: string): Promise<void> {
+  const engine = await cluster.engine();
+  await removeDeadAttempts(engine, operation);
+  await waitForPhase2(engine, cluster.signal);
 }
 
 /** Ends what an attempt left that was killed: its containers carry the operation's id. */

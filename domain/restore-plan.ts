@@ -25,6 +25,8 @@ export interface PlanInput {
   members: MemberNode[];
   /** Replicas of which containers or volumes lie on nodes that can be reached. */
   holdings: { id: string; node: string }[];
+  /** With tag. */
+  bootstrapperImage: string;
   ucpUrl: string;
   vulnerabilityDatabaseFile: boolean;
   force: boolean;
@@ -38,7 +40,7 @@ export interface Decided {
 }
 
 /** Pure: the same input gives the same decisions, and so the same digest. */
-export function decide(input: PlanInput): Decided {
+export function decideRestore(input: PlanInput): Decided {
   const { manifest, diagnosis, targets } = input;
   const findings: Finding[] = [...refuseHealthy(input), ...refuseTargets(input)];
   const replicas = manifest.dtr.replicas.map((replica) => placed(replica, targets));
@@ -50,7 +52,7 @@ export function decide(input: PlanInput): Decided {
     backupId: manifest.backupId,
     manifestSha256: input.manifestSha256,
     version: manifest.dtr.version,
-    bootstrapperImage: manifest.dtr.bootstrapperImage,
+    bootstrapperImage: input.bootstrapperImage,
     ucpUrl: input.ucpUrl,
     externalUrl: manifest.dtr.settings.externalUrl,
     storage: manifest.dtr.storage,

@@ -1,0 +1,98 @@
+/** The backup that is restored: its manifest, checked, and its lists. */
+import { createHash } from 'node:crypto';
+import { readJsonLines } from '../../adapters/vault/json-lines';
+import { backupIdSchema } from '../../domain/contract';
+import { DrydockError } from '../../domain/errors';
+import { blobLineSchema, manifestSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { mistakesInWords } from '../../domain/mistakes';
+import type { RestoreDecisions } from '../../domain/plan';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+
+const MANIFEST_MAX_BYTES = 64 * 1024 * 1024;
+
+export interface SealedBackup {
+  manifest: Manifest;
+  /** Hex, of the manifest's bytes. */
+  sha256: string;
+}
+
+/** `latest` is the newest complete backup of the cluster. Throws NotFound (no such backup, or one without a seal), IntegrityMismatch. */
+export async function readBackup(cluster: Cluster, backup: string): Promise<SealedBackup> {
+  return backup === 'latest' ? readLatest(cluster) : readSealed(cluster, backup);
+}
+
+/** The backup that was decided on; another manifest under its id is refused. */
+export async function readDecided(cluster: Cluster, decisions: RestoreDecisions): Promise<Manifest> {
+  const { manifest, sha256 } = await readSealed(cluster, decisions.backupId);
+  if (sha256 === decisions.manifestSha256) return manifest;
+  throw new DrydockError('IntegrityMismatch', `the manifest of backup ${decisions.backupId} is not the one that the plan was made with`, { remedy: 'look at who changed the vault, then start the restore again' });
+}
+
+async function readSealed(cluster: Cluster, id: string): Promise<SealedBackup> {
+  const name = vaultPaths.manifest(cluster.name, id);
+  if ((await cluster.vault.stat(name)) === null) throw await notThere(cluster, id);
+  const content = await cluster.vault.readAll(name, MANIFEST_MAX_BYTES);
+  const manifest = parseManifest(content, id);
+  if (manifest.backupId !== id || manifest.cluster !== cluster.name) {
+    throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is that of ${manifest.backupId} of cluster ${manifest.cluster}`, { remedy: 'use another backup; see `drydock list`' });
+  }
+  return { manifest, sha256: createHash('sha256').update(content).digest('hex') };
+}
+
+async function notThere(cluster: Cluster, id: string): Promise<DrydockError> {
+  const remedy = `choose one of \`drydock list\` (cluster ${cluster.name})`;
+  for await (const entry of cluster.vault.list(`${vaultPaths.backup(cluster.name, id)}/`)) {
+    if (entry.size >= 0) return new DrydockError('NotFound', `the backup ${id} has no seal: it was never finished`, { remedy });
+  }
+  return new DrydockError('NotFound', `there is no backup ${id} of ${cluster.name} in ${cluster.vault.description}`, { remedy });
+}
+
+function parseManifest(content: Buffer, id: string): Manifest {
+  let json: unknown;
+  try {
+    json = JSON.parse(content.toString('utf8'));
+  } catch (cause) {
+    throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is not JSON`, { remedy: 'use another backup', cause });
+  }
+  const parsed = manifestSchema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} has a form that this version of Drydock does not know: ${mistakesInWords(parsed.error, manifestSchema)}`, { remedy: 'use the version that made it, or another backup' });
+}
+
+async function readLatest(cluster: Cluster): Promise<SealedBackup> {
+  const prefix = vaultPaths.backups(cluster.name);
+  const ids: string[] = [];
+  for await (const { name } of cluster.vault.list(prefix)) {
+    const [id = '', file] = name.slice(prefix.length).split('/');
+    if (file === 'manifest.json' && backupIdSchema.safeParse(id).success) ids.push(id);
+  }
+  // Ids begin with their time.
+  for (const id of ids.sort().reverse()) {
+    const backup = await readSealed(cluster, id);
+    if (backup.manifest.status === 'complete') return backup;
+  }
+  throw new DrydockError('NotFound', `there is no complete backup of ${cluster.name} in ${cluster.vault.description}`, { remedy: 'make one, or name an incomplete one by its id' });
+}
+
+/** `tags.jsonl`, row by row. */
+export async function* readTags(cluster: Cluster, manifest: Manifest): AsyncGenerator<TagLine> {
+  for await (const row of readJsonLines(cluster.vault, manifest.artifacts.tags, await cluster.decryptionKeys(), { signal: cluster.signal })) {
+    const parsed = tagLineSchema.safeParse(row);
+    if (!parsed.success) throw damaged(manifest.artifacts.tags.name);
+    yield parsed.data;
+  }
+}
+
+/** `blobs.jsonl`, row by row: what has to lie in the registry volume, and where it is stored. */
+export async function* readBlobList(cluster: Cluster, manifest: Manifest): AsyncGenerator<BlobLine> {
+  for await (const row of readJsonLines(cluster.vault, manifest.artifacts.blobs, await cluster.decryptionKeys(), { signal: cluster.signal })) {
+    const parsed = blobLineSchema.safeParse(row);
+    if (!parsed.success) throw damaged(manifest.artifacts.blobs.name);
+    yield parsed.data;
+  }
+}
+
+function damaged(name: string): DrydockError {
+  return new DrydockError('IntegrityMismatch', `the list ${name} has a line of an unknown form`, { remedy: 'use another backup' });
+}

@@ -1,0 +1,76 @@
+/** Stage 1, as far as it can be undone; and hosts that do not answer. */
+import { z } from 'zod';
+import { DrydockError } from '../../domain/errors';
+import type { RestoreDecisions } from '../../domain/plan';
+import type { Cluster } from '../cluster';
+import type { Progress } from './progress';
+import { findReplicas, partsOf, readyNames, type ReplicaContainer } from './replicas';
+
+const STOP_SECONDS = 20;
+/** The front first, so that nobody writes any more; the database last. */
+const STOP_ORDER = ['nginx', 'notary-server', 'notary-signer', 'scanningstore', 'jobrunner', 'garant', 'api', 'registry', 'rethinkdb'];
+
+/** Answers which containers ran before, also when an earlier attempt has stopped some of them. */
+export async function stopReplica(cluster: Cluster, { id, node }: { id: string; node: string }, progress: Progress): Promise<{ stopped: string[] }> {
+  const engine = await cluster.engine();
+  const replicas = await findReplicas(engine);
+  // A lost node's containers cannot be stopped, and need not be.
+  if (!readyNames(replicas.nodes).has(node)) return { stopped: [] };
+  const running = inOrder(partsOf(replicas, id, node).containers.filter((container) => container.running)).map(({ name }) => name);
+  const before = z.array(z.string()).catch([]).parse(progress.remembered);
+  const stopped = [...new Set([...running, ...before])];
+  progress.remember(stopped);
+  for (const name of running) await engine.stopContainer(name, STOP_SECONDS);
+  return { stopped };
+}
+
+/** Starts what was stopped, the database first. A container that is gone is passed over: there is nothing to put back. */
+export async function startReplica(cluster: Cluster, { containers }: { containers: string[] }): Promise<void> {
+  const engine = await cluster.engine();
+  for (const name of [...containers].reverse()) {
+    try {
+      await engine.startContainer(name);
+    } catch (error) {
+      if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
+    }
+  }
+}
+
+function inOrder(containers: ReplicaContainer[]): ReplicaContainer[] {
+  const place = ({ component }: ReplicaContainer): number => {
+    const at = STOP_ORDER.indexOf(component);
+    return at < 0 ? 0 : at;
+  };
+  return [...containers].sort((a, b) => place(a) - place(b));
+}
+
+/** Removes the members of that name that do not answer. One that answers again stays: a rebuilt host has the same name. */
+export async function fenceNode(cluster: Cluster, { node }: { node: string }): Promise<void> {
+  const engine = await cluster.engine();
+  for (const member of await engine.nodes()) if (member.hostname === node && member.state !== 'ready') await engine.removeNode(member.id);
+}
+
+/** Fenced hosts that can be reached again, although nothing of the restored cluster stands on them. */
+export async function reportReturned(cluster: Cluster, decisions: RestoreDecisions): Promise<{ warnings: string[] }> {
+  const used = new Set([decisions.first, ...decisions.joins].map(({ node }) => node));
+  const ready = readyNames(await (await cluster.engine()).nodes());
+  const warnings: string[] = [];
+  for (const node of decisions.fences.filter((name) => !used.has(name))) {
+    if (ready.has(node) || (await answersSsh(cluster, node))) {
+      warnings.push(`${node} was taken out of the Swarm and is back: its old replica must not run beside the restored cluster; stop its containers, and join it only after its volumes are removed`);
+    }
+  }
+  return { warnings };
+}
+
+async function answersSsh(cluster: Cluster, node: string): Promise<boolean> {
+  try {
+    await (await cluster.host(node)).exec(['true'], { root: false });
+    return true;
+  } catch (error) {
+    cluster.signal?.throwIfAborted();
+    // Another key or a refused login is an answer, too; but not from the host that we knew.
+    if (error instanceof DrydockError) return false;
+    throw error;
+  }
+}
