@@ -3,7 +3,7 @@ import { DrydockError } from '../../domain/errors';
 import { classifyNetworkError, type HttpCall, type TlsOptions } from '../http/http';
 import { TlsDialer } from '../http/tls';
 import { DTR, DtrApi, type DtrLogin } from './api';
-import type { ClusterStatus, Cron, Dtr, ImagescanStatus, Job, RemoteTag, Repository } from './dtr';
+import type { ClusterStatus, Cron, Dtr, ImagescanStatus, Job, RemoteTag, Repository, TeamAccess } from './dtr';
 import * as schemas from './schemas';
 import { multipartFile } from './upload';
 
@@ -107,6 +107,11 @@ class DtrClient implements Dtr {
 
   tags(namespace: string, name: string): Promise<RemoteTag[]> {
     return this.api.pages(`repositories/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/tags`, schemas.wrappedList('tags', schemas.tag), (tag) => tag.name);
+  }
+
+  teamAccess(namespace: string, name: string): Promise<TeamAccess[]> {
+    const path = `repositories/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}/teamAccess`;
+    return this.api.pages(path, schemas.wrappedList('teamAccessList', schemas.teamAccess), ({ teamId }) => teamId);
   }
 
   async imagescanStatus(): Promise<ImagescanStatus | null> {

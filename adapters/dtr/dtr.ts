@@ -44,6 +44,12 @@ export interface Repository {
   [key: string]: unknown;
 }
 
+export interface TeamAccess {
+  teamId: string;
+  team: string;
+  accessLevel: string;
+}
+
 export interface RemoteTag {
   name: string;
   digest: string;
@@ -77,6 +83,8 @@ export interface Dtr {
   startJob(action: string, parameters?: unknown): Promise<string>;
   repositories(): Promise<Repository[]>;
   tags(namespace: string, name: string): Promise<RemoteTag[]>;
+  /** What teams may do with one repository. */
+  teamAccess(namespace: string, name: string): Promise<TeamAccess[]>;
   /** Null when scanning is not enabled. */
   imagescanStatus(): Promise<ImagescanStatus | null>;
   updateVulnerabilityDatabase(source: { online: true } | { file: string }): Promise<void>;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ClusterStatus, Cron, ImagescanStatus, Job, RemoteTag, Repository } from './dtr';
+import type { ClusterStatus, Cron, ImagescanStatus, Job, RemoteTag, Repository, TeamAccess } from './dtr';
 
 /** What DTR's API sends, read tolerantly: versions differ in what they leave out. */
 
@@ -78,6 +78,11 @@ export const tag = z.object({
   updatedAt: z.string().optional(),
   createdAt: z.string().optional(),
 }).transform(({ manifest, digest, ...rest }): RemoteTag => ({ ...rest, digest: digest || manifest?.digest || '' }));
+
+export const teamAccess = z.object({
+  accessLevel: z.string(),
+  team: z.object({ id: z.string(), name: z.string().default('') }),
+}).transform(({ accessLevel, team }): TeamAccess => ({ teamId: team.id, team: team.name, accessLevel }));
 
 /** `/_ping` writes its fields with capitals, `/health` without. */
 export const health = z.object({ Healthy: z.boolean(), Error: z.string().nullish(), healthy: z.boolean(), error: z.string().nullish() }).partial();
