@@ -122,8 +122,7 @@ async function bringBack(play: Play, narrator: Narrator, input: RestoreInput): P
     ({ result }) => ({ bytes: result.bytes.written, note: `${result.counts.blobsWritten} blobs written` }),
   );
   for (const stage of result.stages) {
-    const waited = stage.waitedSeconds ? `${Math.round(stage.waitedSeconds)} s of it for people` : undefined;
-    narrator.addPart({ title: stage.title, seconds: stage.seconds, bytes: stage.bytes, note: waited });
+    narrator.addPart({ title: stage.title, seconds: stage.seconds + (stage.waitedSeconds ?? 0), bytes: stage.bytes });
   }
   if (result.replicas.length !== NODES.length) throw new LabError(`${result.replicas.length} of ${NODES.length} replicas are back`);
   narrator.seen(`All ${NODES.length} replicas are back and healthy.`);

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
+import { configSchema } from '../../domain/config';
+import { breakLab } from '../../lab/cli/break';
+import { loadConfig } from '../../worker/config';
+import { startSite, type Site } from './site';
+
+const ROOT = path.resolve(__dirname, '..', '..');
+const README = readFileSync(path.join(ROOT, 'README.md'), 'utf8');
+const RESTORE = 'restore/lab/by-hand-1';
+
+/** The fenced block after the comment that names it. */
+function block(name: string): string {
+  const found = new RegExp(`<!-- run by test/e2e/readme-lines\\.test\\.ts: ${name} -->\\n\`\`\`sh\\n([^]*?)\`\`\``).exec(README);
+  assert.ok(found?.[1], `README.md has no block "${name}"`);
+  return found[1];
+}
+
+describe('the lines of the README', function () {
+  this.timeout(600_000);
+  let site: Site;
+
+  before(async () => {
+    site = await startSite('readme');
+  });
+  after(async () => {
+    await site?.stop();
+  });
+
+  /** Runs a block as it stands, as a shell would that stops at the first failure. */
+  async function run(name: string): Promise<string> {
+    const child = spawn('bash', ['-euo', 'pipefail', '-c', block(name)], { cwd: ROOT, env: site.env, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number | null];
+    assert.equal(code, 0, `the block "${name}" ended with ${code}:\n${output}`);
+    return output;
+  }
+
+  it('back a cluster up, list and show it by the drydock command', async () => {
+    const output = await run('command');
+    assert.match(output, /is complete/);
+    assert.match(output, /lab {2}last complete backup \d{8}T\d{6}Z-/);
+  });
+
+  it('back a cluster up by the temporal command', async () => {
+    assert.match(await run('backup'), /COMPLETED/);
+  });
+
+  it('restore it through its three gates: by an update, by a signal, and by the drydock command', async () => {
+    await breakLab(site.lab, 'volume', []);
+    await breakLab(site.lab, 'replica', []);
+    assert.match(await run('restore'), /"stage"/);
+    await site.gate(RESTORE, 'plan');
+    assert.match(await run('plan'), /operator approved/);
+    await site.gate(RESTORE, 'destroy');
+    await run('destroy');
+    await site.gate(RESTORE, 'release');
+    assert.match(await run('release'), /is restored from backup/);
+    assert.equal((await site.end(RESTORE)).status, 'completed');
+  });
+});
+
+describe('the tables and the example of the README', () => {
+  it('show a configuration that is valid and has every field', async () => {
+    const example = /```yaml\n([^]*?)```/.exec(README)?.[1] ?? '';
+    const folder = mkdtempSync(path.join(tmpdir(), 'drydock-readme-'));
+    try {
+      const file = path.join(folder, 'drydock.yaml');
+      writeFileSync(file, example);
+      await loadConfig(file);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+    for (const field of fields(z.toJSONSchema(configSchema, { io: 'input' }))) assert.match(example, new RegExp(`\\b${field}:`), `the example does not show ${field}`);
+  });
+
+  it('list every exit code as the help does', () => {
+    for (const [code, meaning] of Object.entries(EXIT_CODE_MEANINGS)) assert.ok(README.includes(`| ${code} | ${meaning} |`), `exit code ${code}`);
+  });
+});
+
+/** Names of all properties in a JSON schema, however deep; names that a user chooses are none. */
+function fields(schema: unknown): string[] {
+  if (Array.isArray(schema)) return schema.flatMap(fields);
+  if (schema === null || typeof schema !== 'object') return [];
+  return Object.entries(schema).flatMap(([key, value]) => [...(key === 'properties' ? Object.keys(value as object) : []), ...fields(value)]);
+}
