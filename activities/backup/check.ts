@@ -1,0 +1,107 @@
+import type { Dtr } from '../../adapters/dtr/dtr';
+import { isDeletion } from '../../domain/deletions';
+import { DrydockError } from '../../domain/errors';
+import type { Cluster } from '../cluster';
+import type { BackupFacts } from '../contract';
+import { Findings } from './findings';
+import { ignoreFlags } from './metadata-flags';
+import { bootstrapperOf, chooseReplica, findReplicas, lostReplicas, registryNow, versionOf, type ReplicaFound } from './replicas';
+import { installSettings } from './settings';
+import { findVolume, inspectVolume, refuseEmptyVolume, storageOf } from './volume';
+
+/** Less room than this in a vault is no room at all; what a backup really needs is known, and checked, when the blobs are listed. */
+const MIN_FREE_BYTES = 16 * 1024 * 1024;
+
+/** Step 2: looks at everything that a backup relies on and changes nothing but a probe in the vault. */
+export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
+  const ucp = await cluster.ucp();
+  if (!(await ucp.isAdmin())) {
+    throw new DrydockError('NotPermitted', `${cluster.config.ucp.username} is no administrator of UCP at ${ucp.url}`, { remedy: 'use the login of an administrator: the vendor\'s backup command needs one' });
+  }
+  const findings = new Findings();
+  const warnings: string[] = [];
+  await checkVault(cluster, findings);
+  await findings.attempt(() => cluster.encryptionKeys());
+  const registry = await lookAtRegistry(cluster, findings, warnings);
+  const engine = await findings.attempt(async () => {
+    const opened = await cluster.engine();
+    return { opened, info: await opened.info() };
+  });
+  if (engine && !engine.info.isUcp) findings.add(`the client bundle leads to a plain Docker Engine (${engine.info.serverVersion}), not to UCP`, 'use a client bundle of this UCP');
+  const replicas = engine && (await findings.attempt(() => findReplicas(engine.opened, registry?.settings)));
+  if (replicas?.length === 0) findings.add('UCP shows no replica of DTR (no container dtr-rethinkdb-<id>)', 'check that this is the right UCP');
+  const replica = registry && replicas && replicas.length > 0 ? chooseReplica(replicas, registry.status, registry.now, findings, warnings) : undefined;
+  const place = replica && (await findings.attempt(() => lookAtReplica(cluster, replica, registry!.settings, findings, warnings)));
+  findings.throwIfAny();
+  if (!registry || !engine || !replicas || !replica || !place) throw new Error('a check gave neither a result nor a finding');
+  return {
+    version: place.version,
+    bootstrapperImage: place.image,
+    replica: plain(replica),
+    replicas: [...replicas.map(plain), ...lostReplicas(replicas, registry.settings)],
+    settings: installSettings(registry.settings, registry.fingerprint),
+    storage: place.storage,
+    volume: place.volume,
+    ucp: { url: ucp.url, clusterId: engine.info.clusterId ?? '', version: engine.info.serverVersion },
+    vault: cluster.config.vault,
+    warnings,
+  };
+}
+
+function plain({ id, node, httpPort, httpsPort }: ReplicaFound): BackupFacts['replica'] {
+  return { id, node, httpPort, httpsPort };
+}
+
+async function checkVault({ vault }: Cluster, findings: Findings): Promise<void> {
+  await findings.attempt(() => vault.check());
+  const free = await vault.freeBytes();
+  if (free !== null && free < MIN_FREE_BYTES) findings.add(`the vault (${vault.description}) has ${free} bytes left`, 'make room there');
+}
+
+interface RegistryFound {
+  settings: Record<string, unknown>;
+  status: Awaited<ReturnType<Dtr['clusterStatus']>>;
+  fingerprint: string;
+  now: number;
+}
+
+async function lookAtRegistry(cluster: Cluster, findings: Findings, warnings: string[]): Promise<RegistryFound | undefined> {
+  const dtr = await cluster.dtr();
+  const found = await findings.attempt(async () => {
+    const settings = await dtr.settings();
+    const status = await dtr.clusterStatus();
+    return { settings, status, fingerprint: await dtr.certificateFingerprint(), now: await registryNow(dtr) };
+  });
+  if (!found) return undefined;
+  for (const job of (await findings.attempt(() => dtr.jobs({ running: true }))) ?? []) {
+    if (isDeletion(job.action) || /migration/.test(job.action)) warnings.push(`The job ${job.action} (${job.id}) runs now; the backup waits for it before it reads the metadata.`);
+  }
+  if (cluster.config.policy.freeze === 'readOnly' && !('readOnlyRegistry' in found.settings)) {
+    findings.add('this version of DTR has no read-only mode that can be set by its API', 'use policy.freeze: crons');
+  }
+  return found;
+}
+
+interface Place {
+  version: string;
+  image: string;
+  storage: BackupFacts['storage'];
+  volume: BackupFacts['volume'];
+}
+
+/** Version, bootstrapper and registry volume of the chosen replica. */
+async function lookAtReplica(cluster: Cluster, replica: ReplicaFound, settings: Record<string, unknown>, findings: Findings, warnings: string[]): Promise<Place> {
+  const engine = await cluster.engine();
+  const registry = await engine.container(`${replica.node === '' ? '' : `${replica.node}/`}dtr-registry-${replica.id}`);
+  if (!registry.running) findings.add(`the registry of replica ${replica.id} does not run on ${replica.node}`, 'start its container');
+  const version = versionOf(replica, registry);
+  const image = bootstrapperOf(replica, version, cluster.config.bootstrapper.image);
+  if (!(await engine.hasImage(image))) findings.add(`no node of UCP has the image ${image}`, `load or pull it on ${replica.node}`);
+  warnings.push(...ignoreFlags(cluster.config.bootstrapper, version).warnings);
+  const { images } = cluster.config;
+  if (images !== 'ssh') return { version, image, storage: storageOf(settings, images.external), volume: null };
+  const found = await findVolume(engine, replica, registry);
+  const volume = await inspectVolume(cluster, found, findings);
+  if (volume) await findings.attempt(() => refuseEmptyVolume(cluster, volume));
+  return { version, image, storage: storageOf(settings, undefined), volume: volume ?? null };
+}

@@ -1,0 +1,78 @@
+import { MetadataReader } from '../../adapters/archive/metadata';
+import { writeArtifact } from '../../adapters/vault/artifacts';
+import { DrydockError } from '../../domain/errors';
+import type { ArtifactRef } from '../../domain/manifest';
+import { readRow } from '../../domain/rows';
+import { runBootstrapper, type LogLine } from '../bootstrapper';
+import type { Cluster } from '../cluster';
+import type { BackupFacts, BackupStep, MetadataTaken } from '../contract';
+import { report } from '../pulse';
+import { clearArtifact } from './artifact';
+import { ignoreFlags } from './metadata-flags';
+import { registryNow } from './replicas';
+import { WORK, WorkFiles, type LineWriter } from './work-files';
+
+export type MetadataStep = BackupStep & { facts: BackupFacts; round: number };
+
+/** Step 5: runs the vendor's backup command, and parses, counts, hashes, encrypts and stores its archive while it streams. */
+export async function takeMetadata(cluster: Cluster, step: MetadataStep): Promise<MetadataTaken> {
+  const { facts } = step;
+  const work = await WorkFiles.open(cluster, step);
+  const name = await clearArtifact(cluster, step, 'metadata.tar.gz.gpg');
+  // The second pass must never go by the rows of an earlier round.
+  await work.remove(WORK.rows);
+  const rows = work.create(WORK.rows);
+  const dtr = await cluster.dtr();
+  const dumpStartedAt = await registryNow(dtr);
+  try {
+    const { artifact, reader, log } = await dump(cluster, step, name, rows);
+    refuseErrors(log, facts);
+    await rows.end();
+    const { root, online, tables, documents } = reader.summary();
+    return { artifact, root, online, tables, documents, dumpStartedAt: iso(dumpStartedAt), dumpEndedAt: iso(await registryNow(dtr)) };
+  } catch (error) {
+    // What the archive's own end does not show, status and log do: then it must not stay.
+    await cluster.vault.remove(name);
+    throw error;
+  } finally {
+    await rows.abort();
+  }
+}
+
+async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: LineWriter): Promise<{ artifact: ArtifactRef; reader: MetadataReader; log: LogLine[] }> {
+  const { facts } = step;
+  const reader = new MetadataReader(
+    (table, row) => {
+      const found = readRow(table, row);
+      return found ? rows.add(found) : undefined;
+    },
+    { expectedVersion: facts.version },
+  );
+  const keys = await cluster.encryptionKeys();
+  let artifact: ArtifactRef | undefined;
+  const { lines } = await runBootstrapper(cluster, {
+    image: facts.bootstrapperImage,
+    command: 'backup',
+    args: ['--existing-replica-id', facts.replica.id, ...ignoreFlags(cluster.config.bootstrapper, facts.version).flags],
+    ...(facts.replica.node === '' ? {} : { node: facts.replica.node }),
+    operation: step.operation,
+    expect: 'Backup complete.',
+    onStdout: async (stdout) => {
+      artifact = await writeArtifact(cluster.vault, name, keys, stdout, {
+        gzip: true, through: reader, ...(cluster.signal ? { signal: cluster.signal } : {}), onProgress: (bytesDone) => report({ phase: 'metadata', bytesDone }),
+      });
+    },
+  });
+  if (!artifact) throw new DrydockError('BootstrapperFailed', 'the backup command ended without an archive', { remedy: 'look at the node, then start the backup again' });
+  return { artifact, reader, log: lines };
+}
+
+/** The command may end with status 0 and its last line after it said that something was left out. */
+function refuseErrors(log: LogLine[], facts: BackupFacts): void {
+  const bad = log.find(({ level, message }) => level === 'error' || /backup may be incomplete/i.test(message));
+  if (bad) throw new DrydockError('BootstrapperFailed', `backup of ${facts.bootstrapperImage} reported: ${bad.message}`, { remedy: 'mend what the line names, then start the backup again' });
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

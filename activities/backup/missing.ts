@@ -1,0 +1,44 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hashFiles } from '../../adapters/images/hash';
+import type { References } from '../../domain/proof';
+import type { Storage } from '../../domain/manifest';
+import { report } from '../pulse';
+import { copyInto, type Copying } from './copy-images';
+
+/** A client of a shared file system may show a folder as it was half a minute ago. */
+const SHARED_STORAGE_MS = 60_000;
+/** A local disk shows what is there; a second look only covers a file that was just being moved. */
+const LOCAL_STORAGE_MS = 5_000;
+const LOOK_EVERY_MS = 5_000;
+
+/**
+ * Looks for content that the metadata names and that is not stored, by its exact path: reading a name asks the server of a shared file
+ * system again, where a listing may be a cached one. What turns up is copied; what does not is for the proof to name.
+ */
+export async function lookForMissing(copying: Copying, references: References, storage: Storage['kind']): Promise<void> {
+  const { host, root, stored, signal } = copying;
+  const end = Date.now() + (storage === 'local' ? LOCAL_STORAGE_MS : SHARED_STORAGE_MS);
+  for (;;) {
+    const missing = missingPaths(references, copying);
+    if (missing.size === 0) return;
+    report({ phase: 'looking for missing blobs', bytesDone: 0, itemsDone: 0, itemsTotal: missing.size });
+    const found: string[] = [];
+    for await (const { path, sha256 } of hashFiles(host, root, missing.keys(), { signal })) if (missing.get(path) === sha256) found.push(path);
+    if (found.length > 0) {
+      // Their size is what tar says when it reads them; the digest proves them.
+      await copyInto(copying, found.map((path) => ({ path, size: 0, sha256: missing.get(path)! })), 'copying late images');
+    }
+    const isOver = Date.now() + LOOK_EVERY_MS > end;
+    if (isOver || found.length === missing.size) return;
+    await sleep(LOOK_EVERY_MS, undefined, { signal });
+  }
+
+  function missingPaths(known: References, { stored: copies }: Copying): Map<string, string> {
+    const paths = new Map<string, string>();
+    for (const digest of known.named()) {
+      if (known.find(digest, copies)) continue;
+      for (const path of known.pathsOf(digest)) paths.set(path, digest);
+    }
+    return paths;
+  }
+}

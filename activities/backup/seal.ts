@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto';
+import { readIndexes } from '../../adapters/vault/segment-index';
+import { writeJsonLines } from '../../adapters/vault/json-lines';
+import { DrydockError } from '../../domain/errors';
+import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+import type { BackupActivities, BackupStep } from '../contract';
+import { report } from '../pulse';
+import { clearArtifact } from './artifact';
+import { makeManifest, type Segments } from './manifest';
+import type { Gap } from './prove';
+import { restoreGuide } from './restore-guide';
+import { WORK, WorkFiles } from './work-files';
+
+export type SealStep = Parameters<BackupActivities['seal']>[0];
+type Sealed = Awaited<ReturnType<BackupActivities['seal']>>;
+
+const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
+/** As many as the manifest names; the encrypted list of tags has the rest. */
+const MANIFEST_GAPS = 1_000;
+
+/** Step 10: lists, guide, checksums and, last and once, the manifest. From then on the backup exists. */
+export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal): Promise<Sealed> {
+  const before = await sealedBefore(cluster, step);
+  if (before) return before;
+  const work = await WorkFiles.open(cluster, step);
+  const tags = await storeList(cluster, step, 'tags.jsonl.gz.gpg', work.read(WORK.tags), signal);
+  const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work.read(WORK.blobs), signal);
+  const tree = step.passes.reduce<ArtifactRef | null>((last, pass) => pass.tree ?? last, null);
+  const segments = await usedSegments(cluster, step, work, signal);
+  const manifest = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs }, segments, await readGaps(work), new Date().toISOString()));
+  await storeGuide(cluster, step, manifest);
+  await refuseGone(cluster, manifest);
+  const content = `${JSON.stringify(manifest, null, 2)}\n`;
+  await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
+  return resultOf(manifest, content, step);
+}
+
+/** An attempt that wrote the manifest and died before it could say so. */
+async function sealedBefore({ vault, name }: Cluster, step: SealStep): Promise<Sealed | null> {
+  const path = vaultPaths.manifest(name, step.backupId);
+  if ((await vault.stat(path)) === null) return null;
+  const content = (await vault.readAll(path, MANIFEST_MAX_BYTES)).toString('utf8');
+  const manifest = manifestSchema.safeParse(JSON.parse(content));
+  if (manifest.success && manifest.data.backupId === step.backupId && manifest.data.startedAt === step.startedAt) return resultOf(manifest.data, content, step);
+  throw new DrydockError('Conflict', `${path} exists already and is not of this run`, { remedy: 'start another backup' });
+}
+
+function resultOf(manifest: Manifest, content: string, step: SealStep): Sealed {
+  const { status, sealedAt, counts, bytes } = manifest;
+  return { status, vault: step.facts.vault, manifestSha256: sha256(content), sealedAt, counts, bytes };
+}
+
+async function storeList(cluster: Cluster, step: BackupStep, file: string, rows: AsyncIterable<unknown>, signal: AbortSignal): Promise<ArtifactRef> {
+  report({ phase: `writing ${file}`, bytesDone: 0 });
+  return writeJsonLines(cluster.vault, await clearArtifact(cluster, step, file), await cluster.encryptionKeys(), rows, { signal });
+}
+
+/** The segments that hold this backup's blobs, with what is used of each; and what this run added to the vault. */
+async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, signal: AbortSignal): Promise<Segments> {
+  const used = new Map<string, { blobs: number; bytes: number }>();
+  for await (const { segment, size } of work.read<BlobLine>(WORK.blobs)) {
+    const sum = used.get(segment) ?? { blobs: 0, bytes: 0 };
+    used.set(segment, { blobs: sum.blobs + 1, bytes: sum.bytes + size });
+  }
+  const segments: Segments = { used: [], added: { blobs: 0, bytes: 0, storedBytes: 0 } };
+  for await (const { header, blobs } of readIndexes(cluster.vault, cluster.name, { onDamaged: () => undefined })) {
+    signal.throwIfAborted();
+    if (header.writtenBy === step.backupId) {
+      const good = blobs.filter((blob) => !blob.void);
+      segments.added.blobs += good.length;
+      segments.added.bytes += good.reduce((sum, { size }) => sum + size, 0);
+      segments.added.storedBytes += header.bytes;
+    }
+    const share = used.get(header.segment);
+    if (!share) continue;
+    used.delete(header.segment);
+    segments.used.push({
+      segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: header.recipients, index: await indexRecord(cluster, header.segment), usedBlobs: share.blobs, usedBytes: share.bytes,
+    });
+  }
+  if (used.size > 0) throw gone(`the segment ${[...used.keys()][0]}`);
+  return segments;
+}
+
+async function indexRecord({ vault, name }: Cluster, segment: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of (await vault.read(vaultPaths.segmentIndex(name, segment))) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+  }
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
+  const gaps = new Map<string, { digest: string; what: string }>();
+  for await (const { digest, what } of work.read<Gap>(WORK.gaps)) {
+    if (gaps.size < MANIFEST_GAPS) gaps.set(`${digest} ${what}`, { digest, what });
+  }
+  return [...gaps.values()];
+}
+
+/** What a person without Drydock needs, beside the artifacts. */
+async function storeGuide(cluster: Cluster, step: BackupStep, manifest: Manifest): Promise<void> {
+  const guide = restoreGuide(manifest);
+  const folder = `${vaultPaths.backup(cluster.name, step.backupId)}/`;
+  const artifacts = Object.values(manifest.artifacts).filter((artifact) => artifact !== null);
+  // Relative to the backup's folder, so that `sha256sum -c` there checks the segments, too.
+  const lines = [
+    ...artifacts.map(({ name, sha256: digest }) => `${digest}  ${name.slice(folder.length)}`),
+    `${sha256(guide)}  RESTORE.md`,
+    ...manifest.segments.flatMap(({ segment, sha256: digest, index }) => [`${digest}  ../../segments/${segment}.tar.gpg`, `${index.sha256}  ../../segments/${segment}.index`]),
+  ];
+  await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
+  await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), lines.map((line) => `${line}\n`).join(''));
+}
+
+/** A last look before the manifest says that all of this exists. */
+async function refuseGone({ vault }: Cluster, manifest: Manifest): Promise<void> {
+  for (const artifact of Object.values(manifest.artifacts)) {
+    if (artifact && (await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
+  }
+}
+
+function gone(what: string): DrydockError {
+  return new DrydockError('IntegrityMismatch', `${what} went from the vault while the backup was made`, { remedy: 'find out who removes files there, then start the backup again' });
+}
+
+function sha256(content: string): string {
+  return createHash('sha256').update(content).digest('hex');
+}

@@ -1,0 +1,70 @@
+/** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
+import { readIndexes } from '../../adapters/vault/segment-index';
+import type { Vault } from '../../adapters/vault/vault';
+import type { Copies, StoredCopy } from '../../domain/proof';
+
+export class StoredBlobs implements Copies {
+  /** Good copies by path; of several with the same digest the newest counts. */
+  private readonly copies = new Map<string, StoredCopy[]>();
+  /** Paths whose stored copies include void ones: these files were torn, or are broken for good. */
+  private readonly voidAt = new Set<string>();
+  /** One sentence for each index that could not be used; its blobs count as not stored. */
+  readonly damaged: string[] = [];
+  private readonly written = new Map<string, { blobs: number; bytes: number }>();
+
+  private constructor(private readonly vault: Vault, private readonly cluster: string) {}
+
+  static async load(vault: Vault, cluster: string, signal?: AbortSignal): Promise<StoredBlobs> {
+    const stored = new StoredBlobs(vault, cluster);
+    await stored.read(undefined, signal);
+    return stored;
+  }
+
+  /** Takes in segments that were written meanwhile. */
+  add(segments: Iterable<string>): Promise<void> {
+    return this.read(new Set(segments));
+  }
+
+  good(path: string, sha256: string): StoredCopy | undefined {
+    return this.copies.get(path)?.find((copy) => copy.sha256 === sha256);
+  }
+
+  /** Any copy of this size: as much as can be asked where the digest is not known yet. */
+  likely(path: string, size: number): boolean {
+    return this.copies.get(path)?.some((copy) => copy.size === size) ?? false;
+  }
+
+  /** True when what was read from this path before was not what it should be: worth a look before it is moved again. */
+  isSuspect(path: string): boolean {
+    return this.voidAt.has(path) || this.copies.has(path);
+  }
+
+  wasVoid(path: string): boolean {
+    return this.voidAt.has(path);
+  }
+
+  /** What the operation (`writtenBy` of its segments) has stored so far. */
+  writtenBy(operation: string): { blobs: number; bytes: number } {
+    return this.written.get(operation) ?? { blobs: 0, bytes: 0 };
+  }
+
+  private async read(only: ReadonlySet<string> | undefined, signal?: AbortSignal): Promise<void> {
+    if (only?.size === 0) return;
+    const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
+    for await (const { header, blobs } of readIndexes(this.vault, this.cluster, { only, onDamaged })) {
+      signal?.throwIfAborted();
+      const sum = { ...this.writtenBy(header.writtenBy) };
+      for (const { path, size, sha256, refs, void: isVoid } of blobs) {
+        if (isVoid) {
+          this.voidAt.add(path);
+          continue;
+        }
+        sum.blobs += 1;
+        sum.bytes += size;
+        const others = (this.copies.get(path) ?? []).filter((copy) => copy.sha256 !== sha256);
+        this.copies.set(path, [...others, { path, size, sha256, segment: header.segment, ...(refs ? { refs } : {}) }]);
+      }
+      this.written.set(header.writtenBy, sum);
+    }
+  }
+}

@@ -1,0 +1,29 @@
+import { streamTree } from '../../adapters/images/tree';
+import { writeArtifact } from '../../adapters/vault/artifacts';
+import type { ArtifactRef } from '../../domain/manifest';
+import { parseTagLink } from '../../domain/proof';
+import { report } from '../pulse';
+import { clearArtifact } from './artifact';
+import type { Copying } from './copy-images';
+import { WORK, type WorkFiles } from './work-files';
+
+/** Stores the whole link tree as an artifact; its tag links go into a working file for the proof. */
+export async function takeTree({ cluster, step, host, root, signal }: Copying, work: WorkFiles): Promise<ArtifactRef> {
+  const name = await clearArtifact(cluster, step, 'tree.tar.gz.gpg');
+  const links: unknown[] = [];
+  const source = streamTree(host, root, {
+    signal,
+    stallMs: cluster.config.policy.stallSeconds * 1000,
+    onLink: (path, content) => {
+      const link = parseTagLink(path, content);
+      if (link) links.push(link);
+    },
+  });
+  const artifact = await writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), source, {
+    gzip: true,
+    signal,
+    onProgress: (bytesDone) => report({ phase: 'copying the link tree', bytesDone }),
+  });
+  await work.write(WORK.links, links);
+  return artifact;
+}

@@ -1,0 +1,107 @@
+/** Long lists that one step of a backup leaves for the next, on the worker's disk: JSON lines, readable by the worker's user only. */
+import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { once } from 'node:events';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { DrydockError } from '../../domain/errors';
+import type { Cluster } from '../cluster';
+import type { BackupStep } from '../contract';
+
+/** Names of the lists. */
+export const WORK = {
+  /** Rows of the metadata that say which content images need. */
+  rows: 'rows.jsonl',
+  /** The volume's blobs at the second pass: path and size. */
+  listing: 'listing.jsonl',
+  /** Tag links of the older layout. */
+  links: 'tag-links.jsonl',
+  tags: 'tags.jsonl',
+  blobs: 'blobs.jsonl',
+  gaps: 'gaps.jsonl',
+} as const;
+export type WorkName = (typeof WORK)[keyof typeof WORK];
+
+export class WorkFiles {
+  private constructor(private readonly directory: string) {}
+
+  /** The backup's id is part of the place: a workflow id may be used again, and must not find another run's lists. */
+  static async open(cluster: Cluster, step: BackupStep): Promise<WorkFiles> {
+    const directory = path.join(await cluster.workDir(step.operation), step.backupId);
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    return new WorkFiles(directory);
+  }
+
+  /** Replaces a list; it is there only after `end`. */
+  create(name: WorkName): LineWriter {
+    return new LineWriter(path.join(this.directory, name));
+  }
+
+  async write(name: WorkName, rows: Iterable<unknown>): Promise<void> {
+    const writer = this.create(name);
+    try {
+      for (const row of rows) await writer.add(row);
+      await writer.end();
+    } finally {
+      await writer.abort();
+    }
+  }
+
+  /** Rows as they were written by us. Throws WorkLost when an earlier step's list is not there. */
+  async *read<T>(name: WorkName): AsyncGenerator<T> {
+    const file = path.join(this.directory, name);
+    if (!(await stat(file).catch(() => null))) {
+      throw new DrydockError('WorkLost', `the working file ${name} of this backup is not on this worker`, { remedy: 'the step that makes it runs again; keep stateDir on a disk that outlives the worker' });
+    }
+    const source = createReadStream(file);
+    try {
+      for await (const line of createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })) yield JSON.parse(line) as T;
+    } finally {
+      source.destroy();
+    }
+  }
+
+  async remove(...names: WorkName[]): Promise<void> {
+    for (const name of names) await rm(path.join(this.directory, name), { force: true });
+  }
+}
+
+/** Writes one list; its reader sees all of it or nothing. */
+export class LineWriter {
+  private readonly stream: WriteStream;
+  private failure: Error | undefined;
+  private ended = false;
+
+  constructor(private readonly file: string) {
+    this.stream = createWriteStream(`${file}.part`, { mode: 0o600 });
+    this.stream.on('error', (error) => (this.failure = error));
+  }
+
+  /** Resolves when there is room for more. Throws NoSpace or WorkLost when the worker's disk does not take it. */
+  async add(row: unknown): Promise<void> {
+    if (this.failure) throw this.failed();
+    if (!this.stream.write(`${JSON.stringify(row)}\n`)) await once(this.stream, 'drain').catch(() => undefined);
+  }
+
+  async end(): Promise<void> {
+    if (!this.failure) {
+      this.stream.end();
+      await once(this.stream, 'close').catch(() => undefined);
+    }
+    if (this.failure) throw this.failed();
+    await rename(`${this.file}.part`, this.file);
+    this.ended = true;
+  }
+
+  /** Throws away what was not ended; safe to call always. */
+  async abort(): Promise<void> {
+    if (this.ended) return;
+    this.stream.destroy();
+    await rm(`${this.file}.part`, { force: true });
+  }
+
+  private failed(): DrydockError {
+    const full = (this.failure as NodeJS.ErrnoException).code === 'ENOSPC';
+    return new DrydockError(full ? 'NoSpace' : 'WorkLost', `the worker cannot write ${this.file}`, { remedy: full ? 'make room where stateDir lies' : 'check stateDir and its disk', cause: this.failure });
+  }
+}
