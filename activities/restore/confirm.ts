@@ -1,0 +1,160 @@
+/** Stage 5: the restored registry as its users see it, through the external URL, against the backup. */
+import type { Dtr, RemoteTag } from '../../adapters/dtr/dtr';
+import { DrydockError } from '../../domain/errors';
+import type { Manifest } from '../../domain/manifest';
+import type { RestoreDecisions } from '../../domain/plan';
+import type { Cluster } from '../cluster';
+import { readDecided } from './backup';
+import { expectedRepositories, expectedTags, type ExpectedRepository, type ExpectedTag } from './expected';
+import type { Progress } from './progress';
+import { Puller } from './pull';
+
+/** Images pulled of each repository: the newest of those that the backup holds whole. */
+const SAMPLE = 2;
+const NAMED = 20;
+
+interface Confirmed {
+  repositories: number;
+  tags: number;
+  pulled: number;
+  differences: string[];
+}
+
+/** Throws IntegrityMismatch naming `repository:tag` for images that are missing or cannot be pulled; other differences are answered. */
+export async function confirmRestore(cluster: Cluster, { decisions }: { decisions: RestoreDecisions }, progress: Progress): Promise<Confirmed> {
+  const manifest = await readDecided(cluster, decisions);
+  const dtr = await cluster.dtr();
+  const differences = [...(await compareSettings(dtr, manifest)), ...(await compareCertificate(dtr, manifest))];
+  const expected = await expectedRepositories(cluster, manifest);
+  const tags = await expectedTags(cluster, manifest);
+  const live = new Map((await dtr.repositories()).map((repository) => [`${repository.namespace}/${repository.name}`, repository]));
+  const puller = new Puller(await cluster.registry(), (bytes) => progress.update({ bytesDone: bytes }));
+  const missing: string[] = [];
+  let confirmed = 0;
+  let pulled = 0;
+  const names = [...new Set([...expected.keys(), ...tags.keys()])].sort();
+  for (const [at, name] of names.entries()) {
+    progress.update({ phase: `confirming ${name}`, itemsDone: at, itemsTotal: names.length });
+    const wanted = tags.get(name) ?? [];
+    const repository = live.get(name);
+    if (repository === undefined) {
+      missing.push(...wanted.filter(isWhole).map((tag) => `${name}:${tag.name}`));
+      differences.push(`the repository ${name} is not there`);
+      continue;
+    }
+    differences.push(...(await compareRepository(dtr, name, repository.visibility, expected.get(name))));
+    const found = await tagsOf(dtr, name);
+    const compared = compareTags(name, wanted, found);
+    missing.push(...compared.missing);
+    differences.push(...compared.differences);
+    confirmed += compared.same.length;
+    if (decisions.storage.kind === 'external') continue;
+    for (const tag of sampleOf(compared.same, found)) {
+      if (await canBePulled(puller, name, tag.digest)) pulled += 1;
+      else missing.push(`${name}:${tag.name}`);
+    }
+  }
+  differences.push(...strangers(live.keys(), names));
+  if (missing.length > 0) throw imagesMissing(missing);
+  return { repositories: names.length, tags: confirmed, pulled, differences };
+}
+
+function isWhole({ state }: ExpectedTag): boolean {
+  return state === 'whole';
+}
+
+async function tagsOf(dtr: Dtr, name: string): Promise<RemoteTag[]> {
+  const slash = name.indexOf('/');
+  return dtr.tags(name.slice(0, slash), name.slice(slash + 1));
+}
+
+function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag[]): { same: ExpectedTag[]; missing: string[]; differences: string[] } {
+  const live = new Map(found.map((tag) => [tag.name, tag.digest]));
+  const whole = wanted.filter(isWhole);
+  const same = whole.filter(({ name, digest }) => live.get(name) === digest);
+  const missing = whole.filter(({ name, digest }) => live.get(name) !== digest).map(({ name }) => `${repository}:${name}`);
+  const known = new Set(wanted.map(({ name }) => name));
+  const more = found.filter(({ name }) => !known.has(name)).map(({ name }) => name);
+  const notWhole = wanted.filter((tag) => !isWhole(tag)).map(({ name, state }) => `${repository}:${name} was ${state === 'gap' ? 'broken before the backup' : 'in flight during the backup'}`);
+  return { same, missing, differences: [...(more.length > 0 ? [`${repository} has tags that the backup does not: ${some(more)}`] : []), ...notWhole] };
+}
+
+function sampleOf(same: ExpectedTag[], found: RemoteTag[]): ExpectedTag[] {
+  const time = new Map(found.map(({ name, updatedAt, createdAt }) => [name, updatedAt ?? createdAt ?? '']));
+  return [...same].sort((a, b) => (time.get(b.name) ?? '').localeCompare(time.get(a.name) ?? '') || a.name.localeCompare(b.name)).slice(0, SAMPLE);
+}
+
+/** False for content that is not there or damaged; what keeps us from looking is thrown. */
+async function canBePulled(puller: Puller, repository: string, digest: string): Promise<boolean> {
+  try {
+    await puller.pull(repository, digest);
+    return true;
+  } catch (error) {
+    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'IntegrityMismatch')) return false;
+    throw error;
+  }
+}
+
+async function compareRepository(dtr: Dtr, name: string, visibility: string, expected: ExpectedRepository | undefined): Promise<string[]> {
+  if (expected === undefined) return [];
+  const differences = visibility === expected.visibility ? [] : [`${name} is ${visibility}, in the backup it is ${expected.visibility}`];
+  const slash = name.indexOf('/');
+  const live = new Map((await teamAccess(dtr, name.slice(0, slash), name.slice(slash + 1))).map(({ teamId, accessLevel }) => [teamId, accessLevel]));
+  for (const team of new Set([...live.keys(), ...expected.teams.keys()])) {
+    const [now, before] = [live.get(team) ?? 'none', expected.teams.get(team) ?? 'none'];
+    if (now !== before) differences.push(`the team ${team} has the access "${now}" to ${name}, in the backup "${before}"`);
+  }
+  return differences;
+}
+
+/** Repositories of a user have no teams; some versions answer with an error then. */
+async function teamAccess(dtr: Dtr, namespace: string, name: string): ReturnType<Dtr['teamAccess']> {
+  try {
+    return await dtr.teamAccess(namespace, name);
+  } catch (error) {
+    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'InvalidInput')) return [];
+    throw error;
+  }
+}
+
+async function compareSettings(dtr: Dtr, { dtr: { settings: wanted } }: Manifest): Promise<string[]> {
+  const live = await dtr.settings();
+  const bare = (url: string): string => url.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/:443$/, '');
+  const pairs: [string, unknown, unknown][] = [
+    ['external URL', bare(String(live.dtrHost ?? '')), bare(wanted.externalUrl)],
+    ['HTTP proxy', live.httpProxy, wanted.httpProxy],
+    ['HTTPS proxy', live.httpsProxy, wanted.httpsProxy],
+    ['no proxy', live.noProxy, wanted.noProxy],
+    ['log protocol', live.logProtocol, wanted.logProtocol],
+    ['log host', live.logHost, wanted.logHost],
+    ['log level', live.logLevel, wanted.logLevel],
+    ['scanning', live.scanningEnabled, wanted.scanningEnabled],
+    ['online updates for scanning', live.scanningSyncOnline, wanted.scanningSyncOnline],
+  ];
+  // A setting that this version does not show cannot be compared.
+  return pairs.filter(([, now, before]) => now !== undefined && now !== before).map(([what, now, before]) => `the setting ${what} is "${String(now)}", in the backup "${String(before)}"`);
+}
+
+async function compareCertificate(dtr: Dtr, { dtr: { settings } }: Manifest): Promise<string[]> {
+  if (settings.certificateFingerprint === '') return [];
+  const plain = (fingerprint: string): string => fingerprint.replaceAll(':', '').toUpperCase();
+  const now = await dtr.certificateFingerprint();
+  return plain(now) === plain(settings.certificateFingerprint) ? [] : [`the certificate is ${now}, in the backup ${settings.certificateFingerprint}`];
+}
+
+function strangers(live: Iterable<string>, expected: string[]): string[] {
+  const known = new Set(expected);
+  const more = [...live].filter((name) => !known.has(name));
+  return more.length === 0 ? [] : [`there are repositories that the backup does not know: ${some(more)}`];
+}
+
+function imagesMissing(missing: string[]): DrydockError {
+  return new DrydockError('IntegrityMismatch', `${missing.length} images of the backup cannot be pulled: ${some(missing)}`, {
+    remedy: 'the registry stays read-only; start the same restore again with force, or restore another backup',
+    details: { missing: missing.slice(0, 100) },
+  });
+}
+
+function some(names: string[]): string {
+  return names.length <= NAMED ? names.join(', ') : `${names.slice(0, NAMED).join(', ')} and ${names.length - NAMED} more`;
+}

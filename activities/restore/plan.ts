@@ -1,0 +1,119 @@
+/** Stage 0: the plan, and everything that speaks against it. Changes nothing. */
+import { createHash } from 'node:crypto';
+import type { RestoreTarget } from '../../domain/contract';
+import { DrydockError } from '../../domain/errors';
+import type { Manifest } from '../../domain/manifest';
+import { canonicalJson, type Diagnosis, type RestoreDecisions, type RestorePlan } from '../../domain/plan';
+import { decideRestore } from '../../domain/restore-plan';
+import type { Cluster } from '../cluster';
+import { readBackup } from './backup';
+import { checkHosts } from './check-hosts';
+import { checkJoinVolume, checkStorage, type Delta } from './check-storage';
+import type { Progress } from './progress';
+import { proveBackup } from './prove-backup';
+import { Refusals } from './refusals';
+import { findReplicas, type Replicas } from './replicas';
+
+export interface PlanRequest {
+  operation: string;
+  backup: string;
+  targets: RestoreTarget[];
+  force: boolean;
+  acceptMissingOwners: boolean;
+  diagnosis: Diagnosis;
+}
+
+/** Throws Refused with all reasons at once, or the one reason there is; AuthRejected and NotFound (no such backup, no seal) at once. */
+export async function planRestore(cluster: Cluster, request: PlanRequest, progress: Progress): Promise<RestorePlan> {
+  const refusals = new Refusals(cluster.signal);
+  const ucp = await cluster.ucp();
+  if (!(await ucp.isAdmin())) {
+    // Without that right the engine would show only a part of the cluster.
+    throw new DrydockError('NotPermitted', `the UCP user ${cluster.config.ucp.username} is not an administrator`, { remedy: 'set ucp.username to an administrator of UCP' });
+  }
+  const { manifest, sha256 } = await readBackup(cluster, request.backup);
+  const replicas = await findReplicas(await cluster.engine());
+  const { decisions, findings, warnings } = decideRestore({
+    cluster: cluster.name,
+    manifest,
+    manifestSha256: sha256,
+    diagnosis: request.diagnosis,
+    targets: request.targets,
+    members: replicas.nodes.map(({ hostname, state }) => ({ hostname, ready: state === 'ready' })),
+    holdings: replicas.found.map(({ id, node }) => ({ id, node })),
+    bootstrapperImage: bootstrapperImage(cluster, manifest),
+    ucpUrl: ucp.url,
+    vulnerabilityDatabaseFile: cluster.config.policy.vulnerabilityDatabaseFile !== undefined,
+    force: request.force,
+    acceptMissingOwners: request.acceptMissingOwners,
+  });
+  refusals.add(...findings);
+  await refusals.attempt(async () => checkVersions(manifest, decisions, replicas));
+  const more = await checkUcp(cluster, manifest, request.acceptMissingOwners, refusals);
+  const proven = await proveBackup(cluster, manifest, refusals, progress);
+  progress.update({ phase: 'looking at the hosts' });
+  const hosts = await checkHosts(cluster, request.operation, decisions, replicas, refusals);
+  const host = hosts.get(decisions.first.node);
+  const nothing: Delta = { bytesToMove: proven.blobs.reduce((total, { size }) => total + size, 0), bytesKept: 0, blobs: proven.blobs.length };
+  const delta = host === undefined ? nothing : await checkStorage(cluster, request.operation, decisions, host, proven.blobs, refusals);
+  for (const replica of decisions.joins) {
+    const joining = hosts.get(replica.node);
+    if (joining) await refusals.attempt(() => checkJoinVolume(decisions, replica, joining));
+  }
+  refusals.throwIfAny();
+  return {
+    decisions,
+    digest: digestOf(decisions),
+    estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
+    proof: proven.proof,
+    warnings: [...warnings, ...more],
+    diagnosis: request.diagnosis,
+    sealedAt: manifest.sealedAt,
+  };
+}
+
+/** SHA-256 (hex) of what an approval is for. */
+export function digestOf(decisions: RestoreDecisions): string {
+  return createHash('sha256').update(canonicalJson(decisions)).digest('hex');
+}
+
+/** Where images come from may have changed since the backup; their version must not. */
+function bootstrapperImage(cluster: Cluster, { dtr }: Manifest): string {
+  const { image } = cluster.config.bootstrapper;
+  return image === undefined ? dtr.bootstrapperImage : `${image}:${dtr.version}`;
+}
+
+function checkVersions({ dtr: { version } }: Manifest, { bootstrapperImage: image }: RestoreDecisions, { found }: Replicas): void {
+  const tag = /:([^/:]+)$/.exec(image)?.[1];
+  if (tag !== version) {
+    throw new DrydockError('VersionMismatch', `the bootstrapper ${image} is not of version ${version}, that of the backup`, { remedy: `use the image with the tag ${version}` });
+  }
+  for (const { id, node, containers } of found) {
+    const registry = containers.find(({ component }) => component === 'registry' || component === 'rethinkdb');
+    const installed = /:v?(\d+\.\d+\.\d+[^/:@]*)$/.exec(registry?.image ?? '')?.[1];
+    if (installed === undefined || installed === version) continue;
+    throw new DrydockError('VersionMismatch', `DTR ${installed} is installed (replica ${id} on ${node}), the backup is of version ${version}`, {
+      remedy: `restore a backup of version ${installed}, or destroy this DTR by hand before you restore version ${version}`,
+    });
+  }
+}
+
+/** Same users? Owners are compared by id: a UCP that was itself restored has another cluster id, but the same accounts. */
+async function checkUcp(cluster: Cluster, manifest: Manifest, acceptMissingOwners: boolean, refusals: Refusals): Promise<string[]> {
+  const warnings: string[] = [];
+  await refusals.attempt(async () => {
+    const known = new Set((await (await cluster.ucp()).accounts()).map(({ id }) => id));
+    const missing = manifest.ucp.owners.filter(({ id }) => !known.has(id)).map(({ name }) => name).sort();
+    if (missing.length === 0) return;
+    const what = `owners of repositories do not exist on this UCP: ${missing.join(', ')}`;
+    if (acceptMissingOwners) warnings.push(`${what}; nobody can manage their repositories`);
+    else refusals.add({ what, remedy: 'restore UCP first (accounts are compared by id), or say acceptMissingOwners' });
+  });
+  await refusals.attempt(async () => {
+    const { clusterId } = await (await cluster.engine()).info();
+    if (clusterId !== undefined && manifest.ucp.clusterId !== '' && clusterId !== manifest.ucp.clusterId) {
+      warnings.push(`this UCP has the cluster id ${clusterId}, the backup was made under ${manifest.ucp.clusterId}`);
+    }
+  });
+  return warnings;
+}

@@ -1,0 +1,92 @@
+/** Shows, before anything is destroyed, that the backup opens with the key at hand. */
+import { readMetadataArchive } from '../../adapters/archive/metadata';
+import { readArtifact } from '../../adapters/vault/artifacts';
+import { openStored } from '../../adapters/vault/segment-reader';
+import { DrydockError } from '../../domain/errors';
+import type { BlobLine, Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+import { readBlobList, readTags } from './backup';
+import type { Progress } from './progress';
+import type { Refusals } from './refusals';
+
+export interface Proven {
+  /** Sentences for the plan. */
+  proof: string[];
+  blobs: BlobLine[];
+  tags: number;
+  repositories: number;
+}
+
+/**
+ * Metadata, lists and link tree are read to their ends; of the segments one for each set of recipients is opened and all are there with their
+ * sizes. What does not open becomes a refusal.
+ */
+export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals: Refusals, progress: Progress): Promise<Proven> {
+  const proof: string[] = [];
+  const blobs: BlobLine[] = [];
+  const repositories = new Set<string>();
+  let tags = 0;
+  progress.update({ phase: 'opening the metadata' });
+  await refusals.attempt(async () => {
+    const rows = await readMetadata(cluster, manifest);
+    proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.dtr.version}.`);
+  });
+  progress.update({ phase: 'opening the lists' });
+  await refusals.attempt(async () => {
+    for await (const tag of readTags(cluster, manifest)) {
+      tags += 1;
+      repositories.add(tag.repository);
+    }
+    for await (const blob of readBlobList(cluster, manifest)) blobs.push(blob);
+    proof.push(`The lists were read to their ends: ${tags} tags, ${blobs.length} blobs.`);
+  });
+  if (manifest.artifacts.tree !== null) {
+    await refusals.attempt(async () => {
+      await drain(cluster, manifest.artifacts.tree!);
+      proof.push('The link tree was read to its end.');
+    });
+  }
+  progress.update({ phase: 'opening segments' });
+  await refusals.attempt(async () => proof.push(await openSegments(cluster, manifest)));
+  return { proof, blobs, tags, repositories: repositories.size };
+}
+
+async function readMetadata(cluster: Cluster, manifest: Manifest): Promise<number> {
+  const source = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
+  const { documents } = await readMetadataArchive(source, () => undefined, { expectedVersion: manifest.dtr.version });
+  if (documents === manifest.metadata.documents) return documents;
+  throw new DrydockError('IntegrityMismatch', `the metadata archive holds ${documents} rows, the manifest says ${manifest.metadata.documents}`, { remedy: 'use another backup' });
+}
+
+async function drain(cluster: Cluster, record: NonNullable<Manifest['artifacts']['tree']>): Promise<void> {
+  const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
+  // At its end the stream compares what has passed with the record.
+  for await (const _chunk of source) cluster.signal?.throwIfAborted();
+}
+
+async function openSegments(cluster: Cluster, manifest: Manifest): Promise<string> {
+  const opened = new Set<string>();
+  const keys = await cluster.decryptionKeys();
+  for (const { segment, bytes, recipients } of manifest.segments) {
+    const name = vaultPaths.segment(cluster.name, segment);
+    const stored = await cluster.vault.stat(name);
+    if (stored?.size !== bytes) {
+      const why = stored === null ? 'is not in the vault' : `has ${stored.size} bytes instead of ${bytes}`;
+      throw new DrydockError('IntegrityMismatch', `the segment ${name} ${why}`, { remedy: 'put it back from a second copy of the vault, or use another backup' });
+    }
+    if ((await cluster.vault.stat(vaultPaths.segmentIndex(cluster.name, segment))) === null) {
+      throw new DrydockError('IntegrityMismatch', `the index of segment ${name} is not in the vault`, { remedy: 'put it back from a second copy of the vault, or use another backup' });
+    }
+    const set = [...recipients].sort().join(' ');
+    if (opened.has(set)) continue;
+    await openStored(cluster.vault, name, keys);
+    opened.add(set);
+  }
+  if (manifest.segments.length === 0) return 'The backup has no segments: no image is in it.';
+  return `One segment for each of ${opened.size} set(s) of recipients opens with the key at hand; all ${manifest.segments.length} are there with their sizes. Their content was last proven when the backup was made, ${manifest.sealedAt}.`;
+}
+
+function signalOf(cluster: Cluster): { signal?: AbortSignal } {
+  return cluster.signal === undefined ? {} : { signal: cluster.signal };
+}
