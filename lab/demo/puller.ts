@@ -55,9 +55,15 @@ export class Puller {
     } catch (error) {
       this.signal?.throwIfAborted();
       if (limit.aborted) throw new LabError(`no answer within ${PULL_SECONDS} s`);
-      throw error;
+      throw error instanceof LabError ? new LabError(reasonOf(error.message)) : error;
     }
   }
+}
+
+/** What skopeo says in its last log line. */
+function reasonOf(message: string): string {
+  const last = message.split('\n').at(-1) ?? message;
+  return /msg="(.*)"/.exec(last)?.[1] ?? last;
 }
 
 /** skopeo's `dir:` layout names every file but the first manifest by its digest. */

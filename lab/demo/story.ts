@@ -107,7 +107,7 @@ async function expectPullToFail(lab: Lab, narrator: Narrator, puller: Puller, im
     failure = error instanceof Error ? error.message : String(error);
   }
   if (failure === undefined) throw new LabError(`${nameOf(image)} can still be pulled, although hosts and images are lost`);
-  narrator.seen(`After: pulling ${nameOf(image)} fails: ${failure.split('\n').at(-1)?.trim().slice(-300)}`);
+  narrator.seen(`After: pulling ${nameOf(image)} fails: ${failure}`);
 }
 
 async function bringBack(play: Play, narrator: Narrator, input: RestoreInput): Promise<string> {
@@ -144,7 +144,7 @@ async function pullAll(narrator: Narrator, puller: Puller, images: PushedImage[]
         } catch (error) {
           if (!(error instanceof LabError)) throw error;
           failures.push(nameOf(image));
-          narrator.say(`  ${nameOf(image)}  ${image.digest.slice(0, 19)}  ${error.message.split('\n').at(-1)}`);
+          narrator.say(`  ${nameOf(image)}  ${image.digest.slice(0, 19)}  ${error.message}`);
         }
       }
       if (failures.length > 0) throw new LabError(`${failures.length} of ${images.length} images are not what was backed up: ${failures.join(', ')}`);
