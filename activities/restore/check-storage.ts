@@ -50,7 +50,7 @@ async function onDisk(decisions: RestoreDecisions, host: Host, volume: VolumeSpe
   const there = isPath(volume) ? { mountpoint: volume.name } : await inspectVolume(host, volume.name);
   const present = there === null ? new Map<string, number>() : await sizesAt(host, there.mountpoint);
   const goes = decisions.destroys.some(({ id, node }) => node === decisions.first.node && volume.name.endsWith(`-${id}`));
-  const delta = deltaOf(blobs, goes ? new Map() : present);
+  const delta = deltaOf(blobs, goes ? new Map<string, number>() : present);
   const freed = goes ? [...present.values()].reduce((total, size) => total + size, 0) : 0;
   const folder = there?.mountpoint ?? (await host.exec(['docker', 'info', '--format', '{{.DockerRootDir}}'])).stdout.trim();
   await checkSpace(host, folder, delta.bytesToMove, freed);

@@ -121,7 +121,7 @@ async function compareSettings(dtr: Dtr, { dtr: { settings: wanted } }: Manifest
   const live = await dtr.settings();
   const bare = (url: string): string => url.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/:443$/, '');
   const pairs: [string, unknown, unknown][] = [
-    ['external URL', bare(String(live.dtrHost ?? '')), bare(wanted.externalUrl)],
+    ['external URL', bare(typeof live.dtrHost === 'string' ? live.dtrHost : ''), bare(wanted.externalUrl)],
     ['HTTP proxy', live.httpProxy, wanted.httpProxy],
     ['HTTPS proxy', live.httpsProxy, wanted.httpsProxy],
     ['no proxy', live.noProxy, wanted.noProxy],
