@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashFiles } from '../../adapters/images/hash';
-import type { References } from '../../domain/proof';
+import type { Copies, References } from '../../domain/proof';
 import type { Storage } from '../../domain/manifest';
 import { report } from '../pulse';
 import { copyInto, type Copying } from './copy-images';
@@ -16,10 +16,10 @@ const LOOK_EVERY_MS = 5_000;
  * system again, where a listing may be a cached one. What turns up is copied; what does not is for the proof to name.
  */
 export async function lookForMissing(copying: Copying, references: References, storage: Storage['kind']): Promise<void> {
-  const { host, root, stored, signal } = copying;
+  const { host, root, signal } = copying;
   const end = Date.now() + (storage === 'local' ? LOCAL_STORAGE_MS : SHARED_STORAGE_MS);
   for (;;) {
-    const missing = missingPaths(references, copying);
+    const missing = missingPaths(references, copying.stored);
     if (missing.size === 0) return;
     report({ phase: 'looking for missing blobs', bytesDone: 0, itemsDone: 0, itemsTotal: missing.size });
     const found: string[] = [];
@@ -32,13 +32,14 @@ export async function lookForMissing(copying: Copying, references: References, s
     if (isOver || found.length === missing.size) return;
     await sleep(LOOK_EVERY_MS, undefined, { signal });
   }
+}
 
-  function missingPaths(known: References, { stored: copies }: Copying): Map<string, string> {
-    const paths = new Map<string, string>();
-    for (const digest of known.named()) {
-      if (known.find(digest, copies)) continue;
-      for (const path of known.pathsOf(digest)) paths.set(path, digest);
-    }
-    return paths;
+/** Where the content that is not stored may lie, with its digest. */
+function missingPaths(references: References, stored: Copies): Map<string, string> {
+  const paths = new Map<string, string>();
+  for (const digest of references.named()) {
+    if (references.find(digest, stored)) continue;
+    for (const path of references.pathsOf(digest)) paths.set(path, digest);
   }
+  return paths;
 }
