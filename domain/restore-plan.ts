@@ -164,7 +164,7 @@ export function planMarkdown(plan: RestorePlan): string {
     ...items(diagnosis.replicas.map((state) => `${replica(state)}: ${state.healthy ? 'healthy' : state.note}`)),
     '### What will be destroyed',
     ...items(d.destroys.length === 0 ? ['nothing: no container or volume of a replica is left'] : d.destroys.map((each) => `containers and volumes of ${replica(each)}`)),
-    ...(d.fences.length === 0 ? [] : ['### Taken out of the Swarm', 'These do not answer. Approving `destroy` confirms that they are off and stay off:', ...items(d.fences.map((node) => `**${node}**`))]),
+    ...fenceLines(d),
     '### What replaces it',
     `DTR **${d.version}** (\`${d.bootstrapperImage}\`) at ${d.externalUrl}, UCP ${d.ucpUrl}.`,
     ...items([`first: ${replica(d.first)}, ports ${d.first.httpPort}/${d.first.httpsPort}`, ...d.joins.map((each) => `then joined: ${replica(each)}, ports ${each.httpPort}/${each.httpsPort}`)]),
@@ -177,6 +177,13 @@ export function planMarkdown(plan: RestorePlan): string {
     ...(plan.warnings.length === 0 ? [] : ['### Warnings', ...items(plan.warnings)]),
   ];
   return clipped(lines.join('\n'));
+}
+
+function fenceLines(d: RestoreDecisions): string[] {
+  if (d.fences.length === 0) return [];
+  const rebuilt = new Set([d.first, ...d.joins].map(({ node }) => node));
+  const lines = d.fences.map((node) => (rebuilt.has(node) ? `**${node}**: the old member; a new host of that name takes its place` : `**${node}**`));
+  return ['### Taken out of the Swarm', 'These do not answer. Approving `destroy` confirms that they are off and stay off:', ...items(lines)];
 }
 
 function items(texts: string[]): string[] {
