@@ -50,6 +50,7 @@ async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: Li
   );
   const keys = await cluster.encryptionKeys();
   let artifact: ArtifactRef | undefined;
+  let damaged: DrydockError | undefined;
   const { lines } = await runBootstrapper(cluster, {
     image: facts.bootstrapperImage,
     command: 'backup',
@@ -58,11 +59,18 @@ async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: Li
     operation: step.operation,
     expect: 'Backup complete.',
     onStdout: async (stdout) => {
-      artifact = await writeArtifact(cluster.vault, name, keys, stdout, {
-        gzip: true, through: reader, ...(cluster.signal ? { signal: cluster.signal } : {}), onProgress: (bytesDone) => report({ phase: 'metadata', bytesDone }),
-      });
+      try {
+        artifact = await writeArtifact(cluster.vault, name, keys, stdout, {
+          gzip: true, through: reader, signal: cluster.signal, onProgress: (bytesDone) => report({ phase: 'metadata', bytesDone }),
+        });
+      } catch (error) {
+        // An archive that is cut short is the consequence; the command's log, which is still to come, may tell the cause.
+        if (!(error instanceof DrydockError && error.kind === 'IntegrityMismatch')) throw error;
+        damaged = error;
+      }
     },
   });
+  if (damaged) throw damaged;
   if (!artifact) throw new DrydockError('BootstrapperFailed', 'the backup command ended without an archive', { remedy: 'look at the node, then start the backup again' });
   return { artifact, reader, log: lines };
 }

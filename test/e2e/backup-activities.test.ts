@@ -1,0 +1,331 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { CancelledFailure } from '@temporalio/common';
+import type { Config } from '../../domain/config';
+import { manifestSchema, type Manifest } from '../../domain/manifest';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { readJsonLines } from '../../adapters/vault/json-lines';
+import { resolveSecret } from '../../adapters/secrets/secrets';
+import { loadConfig } from '../../worker/config';
+import type { DtrVersion } from '../../lab/contract';
+import { waitFor } from '../../lab/hosts/process';
+import { activityEnvironment, BackupRun } from '../helpers/backup-run';
+import { DtrLab } from '../lab/dtr-lab';
+import { writeImage } from '../lab/image-folder';
+
+interface Cron {
+  action: string;
+  schedule: string;
+  nextRun?: string;
+  id?: string;
+}
+
+const BLOBS = { '2.5.3': 'sha256', '2.9.4': 'id' } as const;
+const GC = { '2.5.3': 'gc', '2.9.4': 'onlinegc' } as const;
+
+for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[]) {
+  describe(`backup steps on DTR ${version}`, function () {
+    this.timeout(240_000);
+    let dtr: DtrLab;
+    let config: Config;
+    let images = 0;
+
+    const cluster = () => config.clusters.lab!;
+    const vaultDirectory = () => config.vaults[cluster().vault]!.directory;
+    const backupFile = (id: string, ...names: string[]) => path.join(vaultDirectory(), 'lab', 'backups', id, ...names);
+    const manifestOf = (id: string): Manifest => manifestSchema.parse(JSON.parse(readFileSync(backupFile(id, 'manifest.json'), 'utf8')));
+    const records = () => (existsSync(path.join(vaultDirectory(), 'lab', 'operations')) ? readdirSync(path.join(vaultDirectory(), 'lab', 'operations')) : []);
+    const newRun = (operation?: string) => new BackupRun(config, operation);
+    const crons = async (): Promise<Cron[]> => {
+      const { body } = await dtr.api<{ crons: Cron[] } | Cron[]>('GET', '/api/v0/crons');
+      return (Array.isArray(body) ? body : body.crons).map(({ nextRun: _next, id: _id, ...kept }) => kept).sort((a, b) => (a.action < b.action ? -1 : 1));
+    };
+    const push = (tag: string, repository = 'acme/app'): string => {
+      const folder = `image-${(images += 1)}`;
+      const digest = writeImage(dtr.file(folder));
+      const pushed = dtr.push(folder, `${repository}:${tag}`);
+      assert.equal(pushed.code, 0, pushed.stderr);
+      return digest;
+    };
+    const layersOf = (digest: string): string[] => {
+      for (let n = 1; n <= images; n += 1) {
+        const manifest = readFileSync(dtr.file(`image-${n}/manifest.json`));
+        const parsed = JSON.parse(manifest.toString()) as { layers: { digest: string }[] };
+        if (`sha256:${sha256(manifest)}` === digest) return parsed.layers.map((layer) => layer.digest.slice(7));
+      }
+      throw new Error(`no image ${digest}`);
+    };
+    /** Path in the volume of a blob, found by its content: by id nothing else tells. */
+    const pathOf = (root: string, hex: string): string => {
+      const found = dtr.on('node-1', `find ${root}/docker/registry/v2/blobs/${BLOBS[version]} -name data -exec sha256sum {} + | grep ^${hex} | cut -c67-`).stdout.trim();
+      assert.notEqual(found, '');
+      return found;
+    };
+    const list = async (id: string, name: 'tags' | 'blobs'): Promise<Record<string, unknown>[]> => {
+      const rows: Record<string, unknown>[] = [];
+      const keys = { passphrase: await resolveSecret(cluster().encryption.passphrase!), privateKeys: [] };
+      for await (const row of readJsonLines(openDirectoryVault(vaultDirectory()), manifestOf(id).artifacts[name], keys)) rows.push(row as Record<string, unknown>);
+      return rows;
+    };
+
+    before(async () => {
+      dtr = await DtrLab.start(`test-backup-${version.replaceAll('.', '')}`, version, 1, 'local');
+      config = await loadConfig(dtr.lab.state.file('drydock.yaml'));
+      for (const name of ['app', 'other']) assert.equal((await dtr.api('POST', '/api/v0/repositories/acme', { name, visibility: 'private' })).status, 201);
+      push('1');
+      push('2', 'acme/other');
+    });
+    after(() => dtr?.stop());
+
+    it('finds replica, version, volume and settings by itself', async () => {
+      const facts = await newRun().check();
+      assert.equal(facts.version, version);
+      assert.equal(facts.replica.id, dtr.ids[0]);
+      assert.equal(facts.replica.node, 'node-1');
+      assert.equal(facts.volume?.name, `dtr-registry-${dtr.ids[0]}`);
+      assert.deepEqual(facts.volume?.owner, { uid: 65534, gid: 65534 });
+      assert.equal(facts.settings.externalUrl, `https://${dtr.host}`);
+      assert.match(facts.bootstrapperImage, new RegExp(`/dtr:${version}$`));
+    });
+
+    it('seals a backup in which every tag is whole, with what was pushed after the first pass', async () => {
+      const run = newRun();
+      let late = '';
+      const before = await crons();
+      const sealed = await run.whole(() => void (late = push('late')));
+      assert.equal(sealed.status, 'complete');
+      assert.equal(run.passes[1]!.stored.blobs, 4);
+      const tags = await list(run.backupId, 'tags');
+      assert.deepEqual(tags.map(({ repository, name, state }) => `${String(repository)}:${String(name)} ${String(state)}`).sort(), ['acme/app:1 whole', 'acme/app:late whole', 'acme/other:2 whole']);
+      assert.ok(tags.some(({ digest }) => digest === late));
+      assert.equal((await list(run.backupId, 'blobs')).length, sealed.counts.blobs);
+      assert.deepEqual(await crons(), before);
+      assert.deepEqual(records(), []);
+      const manifest = manifestOf(run.backupId);
+      assert.deepEqual(manifest.dtr.layouts, [BLOBS[version]]);
+      assert.deepEqual(manifest.dtr.crons.map(({ action }) => action), [GC[version]]);
+      assert.deepEqual(manifest.ucp.owners.map(({ name }) => name), ['acme']);
+      assert.equal(readFileSync(backupFile(run.backupId, 'manifest.json'), 'utf8').includes('acme/app'), false);
+    });
+
+    it('moves nothing the second time', async () => {
+      const sealed = await newRun().whole();
+      assert.equal(sealed.status, 'complete');
+      assert.equal(sealed.counts.newBlobs, 0);
+      assert.equal(sealed.bytes.moved, 0);
+      assert.ok(sealed.counts.blobs > 0);
+    });
+
+    it('leaves files that sha256sum, gpg and tar alone can check and open', async () => {
+      const run = newRun();
+      await run.whole();
+      const folder = backupFile(run.backupId);
+      const passphrase = cluster().encryption.passphrase!.replace(/^file:/, '');
+      const root = mkdtempSync(path.join(tmpdir(), 'drydock-by-hand-'));
+      const gpg = `gpg --homedir ${root} --batch --quiet --pinentry-mode loopback --passphrase-file ${passphrase} --decrypt`;
+      const script = `set -euo pipefail; umask 077; sha256sum --quiet -c SHA256SUMS
+        for segment in $(grep -o '[^ ]*\\.tar\\.gpg' SHA256SUMS | grep segments); do ${gpg} $segment | tar -C ${root} -xf -; done
+        ${gpg} tree.tar.gz.gpg | gzip -dc | tar -C ${root} -xf -
+        ${gpg} blobs.jsonl.gz.gpg | gzip -dc | sed -E 's/.*"path":"([^"]*)".*"sha256":"([0-9a-f]{64})".*/\\2  \\1/' > ${root}/sums; cd ${root}; sha256sum --quiet -c sums; wc -l < sums`;
+      const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder });
+      assert.equal(status, 0, stderr.toString());
+      assert.equal(Number(stdout.toString()), manifestOf(run.backupId).counts.blobs);
+      rmSync(root, { recursive: true, force: true });
+    });
+
+    it('reads again in the second pass what was another content in the first', async () => {
+      const run = newRun();
+      const { volume } = await run.check();
+      const [layer] = layersOf(push('torn'));
+      const file = pathOf(volume!.mountpoint, layer!);
+      // Same size, other bytes: by id only the metadata can tell.
+      dtr.on('node-1', `cp -p ${file} /root/kept && head -c $(stat -c %s ${file}) /dev/urandom > ${file}`);
+      await run.images(1);
+      dtr.on('node-1', `cp -p /root/kept ${file} && chown 65534:65534 ${file}`);
+      await run.freeze();
+      await run.takeMetadata();
+      assert.equal((await run.images(2)).stored.blobs, 1);
+      await run.run('thaw', { record: run.record });
+      assert.equal((await run.prove()).counts.gaps, 0);
+      assert.equal((await run.seal()).status, 'complete');
+    });
+
+    it('seals an image that lacks a layer as incomplete and names it by repository and tag', async () => {
+      const run = newRun();
+      const { volume } = await run.check();
+      const [layer] = layersOf(push('broken', 'acme/other'));
+      const file = pathOf(volume!.mountpoint, layer!);
+      dtr.on('node-1', `mv ${file} /root/layer`);
+      await run.freeze();
+      await run.images(1);
+      await run.takeMetadata();
+      // The tag must be older than the dump, or it would be in flight.
+      run.metadata.dumpStartedAt = new Date(Date.parse(run.metadata.dumpStartedAt) + 60_000).toISOString();
+      await run.images(2);
+      await run.run('thaw', { record: run.record });
+      const proof = await run.prove();
+      assert.deepEqual(proof.gaps, [{ image: 'acme/other:broken', digest: `sha256:${layer}`, what: 'layer' }]);
+      const sealed = await run.seal();
+      assert.equal(sealed.status, 'incomplete');
+      assert.deepEqual(manifestOf(run.backupId).gaps, [{ digest: `sha256:${layer}`, what: 'layer' }]);
+      dtr.on('node-1', `mv /root/layer ${file}`);
+    });
+
+    it('calls a tag in flight, not a gap, when it goes while the backup runs', async () => {
+      const run = newRun();
+      const { volume } = await run.check();
+      const [layer] = layersOf(push('going'));
+      await run.freeze();
+      await run.takeMetadata();
+      run.metadata.dumpStartedAt = new Date(Date.parse(run.metadata.dumpStartedAt) + 60_000).toISOString();
+      dtr.on('node-1', `rm ${pathOf(volume!.mountpoint, layer!)}`);
+      assert.equal((await dtr.api('DELETE', '/api/v0/repositories/acme/app/tags/going')).status, 204);
+      await run.images(1);
+      await run.images(2);
+      await run.run('thaw', { record: run.record });
+      assert.deepEqual((({ gaps, inFlight }) => ({ gaps, inFlight }))((await run.prove()).counts), { gaps: 0, inFlight: 1 });
+    });
+
+    it('switches off the crons that delete and no other, and puts back exactly those', async () => {
+      const before = await crons();
+      const run = newRun();
+      await run.freeze();
+      assert.deepEqual(await crons(), before.filter(({ action }) => action !== GC[version]));
+      assert.deepEqual(records(), [`${run.step.operation}.json`]);
+      const thawed = await run.run('thaw', { record: run.record });
+      assert.deepEqual(thawed, { putBack: [GC[version]], left: [] });
+      assert.deepEqual(await crons(), before);
+      assert.deepEqual(await run.run('thaw', { record: run.record }), { putBack: [], left: [] });
+    });
+
+    it('leaves a cron that someone set meanwhile, and says so', async () => {
+      const before = (await crons()).find(({ action }) => action === GC[version])!;
+      const run = newRun();
+      await run.freeze();
+      await dtr.api('POST', '/api/v0/crons', { ...before, schedule: '0 30 4 * * 0' });
+      const { putBack, left } = await run.run('thaw', { record: run.record });
+      assert.deepEqual(putBack, []);
+      assert.match(left.join(), /0 30 4 \* \* 0/);
+      assert.equal((await crons()).find(({ action }) => action === GC[version])?.schedule, '0 30 4 * * 0');
+      await dtr.api('DELETE', `/api/v0/crons/${GC[version]}`);
+      await dtr.api('POST', '/api/v0/crons', { ...before });
+    });
+
+    it('puts back first what a dead operation left, and records its crons, not an empty list', async () => {
+      const dead = newRun();
+      await dead.freeze();
+      const run = newRun();
+      assert.deepEqual((await run.run('recordFreeze', {})).crons.map(({ action }) => action), [GC[version]]);
+      assert.deepEqual(records(), [`${run.step.operation}.json`]);
+      const second = activityEnvironment(2);
+      await run.run('freeze', { record: await run.run('recordFreeze', {}, second) });
+      assert.deepEqual((await run.run('recordFreeze', {}, activityEnvironment(3))).crons.map(({ action }) => action), [GC[version]]);
+      const [record] = await run.run('listFreezeRecords', {});
+      assert.deepEqual((await run.run('thaw', { record: record! })).putBack, [GC[version]]);
+    });
+
+    it('notices a collection that was started by hand, and no other job', async () => {
+      const run = newRun();
+      const since = await run.freeze();
+      assert.deepEqual(await run.run('deletionsSince', { since }), { jobs: [] });
+      const { body } = await dtr.api<{ id: string }>('POST', '/api/v0/jobs', { action: GC[version], parameters: {} });
+      const { jobs } = await run.run('deletionsSince', { since });
+      assert.equal(jobs.length, 1);
+      assert.match(jobs[0]!, new RegExp(`${GC[version]} \\(job ${body.id}, done`));
+      await run.run('thaw', { record: run.record });
+      await waitFor('the registry to be writable', 30, async () => (await dtr.api<{ readOnlyRegistry?: boolean }>('GET', '/api/v0/meta/settings')).body.readOnlyRegistry !== true);
+    });
+
+    it('leaves no archive when the backup command fails, and says why', async () => {
+      const run = newRun();
+      await run.check();
+      const facts = { ...run.facts, replica: { ...run.facts.replica, id: '0123456789ab' } };
+      const failed = await run.failure('takeMetadata', { facts, round: 0 });
+      assert.equal(failed.type, 'BootstrapperFailed', failed.message);
+      assert.match(failed.message, /0123456789ab/);
+      assert.equal(failed.message.includes(await resolveSecret(cluster().ucp.password)), false);
+      assert.equal(existsSync(backupFile(run.backupId, 'metadata.tar.gz.gpg')), false);
+      await run.takeMetadata();
+      assert.equal((await run.takeMetadata()).root.startsWith(`dtr-backup-v${version}`), true);
+      await run.run('cleanUp', { abandoned: true });
+      assert.deepEqual(existsSync(backupFile(run.backupId)) ? readdirSync(backupFile(run.backupId)) : [], []);
+    });
+
+    it('refuses an archive of another version', async () => {
+      const run = newRun();
+      await run.check();
+      const failed = await run.failure('takeMetadata', { facts: { ...run.facts, version: '2.6.1' }, round: 0 });
+      assert.equal(failed.type, 'VersionMismatch', failed.message);
+      assert.equal(existsSync(backupFile(run.backupId, 'metadata.tar.gz.gpg')), false);
+    });
+
+    it('asks for metadata and second pass again when the working files are gone', async () => {
+      const run = newRun();
+      await run.check();
+      assert.equal((await run.failure('copyImages', { facts: run.facts, pass: 2 })).type, 'WorkLost');
+    });
+
+    it('gives the same answer when the seal is asked for twice', async () => {
+      const run = newRun();
+      const first = await run.whole();
+      assert.deepEqual(await run.seal(), first);
+      await run.run('cleanUp', { abandoned: true });
+      assert.equal(existsSync(backupFile(run.backupId, 'manifest.json')), true);
+    });
+
+    it('ends at once when it is cancelled, and leaves nothing half-written', async () => {
+      const run = newRun();
+      await run.check();
+      push('cancelled');
+      const environment = activityEnvironment();
+      environment.on('heartbeat', () => environment.cancel());
+      const error: unknown = await run.run('copyImages', { facts: run.facts, pass: 1 }, environment).then(() => null, (reason: unknown) => reason);
+      assert.ok(error instanceof CancelledFailure, String(error));
+      assert.deepEqual(readdirSync(path.join(vaultDirectory(), '.drydock-tmp')), []);
+    });
+
+    it('refuses with all that stands in the way, each with its remedy', async () => {
+      const file = path.join(mkdtempSync(path.join(tmpdir(), 'drydock-check-')), 'no-directory', 'vault');
+      const broken = structuredClone(config);
+      broken.vaults[cluster().vault]!.directory = file;
+      broken.clusters.lab!.hosts = {};
+      broken.clusters.lab!.encryption = { ...cluster().encryption, passphrase: 'env:DRYDOCK_TEST_NOT_SET' };
+      const failed = await new BackupRun(broken).failure('checkBackup', {});
+      assert.equal(failed.type, 'Refused');
+      for (const part of ['directory above', 'DRYDOCK_TEST_NOT_SET', 'node-1']) assert.match(failed.message, new RegExp(part));
+      assert.equal((failed.message.match(/\(\d\) .+? - \w+/g) ?? []).length >= 3, true, failed.message);
+    });
+
+    it('refuses a wrong password and a user who is no administrator before it looks at anything else', async () => {
+      const wrong = structuredClone(config);
+      const password = path.join(mkdtempSync(path.join(tmpdir(), 'drydock-check-')), 'password');
+      spawnSync('sh', ['-c', `umask 077; echo wrong > ${password}`]);
+      chmodSync(password, 0o600);
+      wrong.clusters.lab!.ucp.password = `file:${password}`;
+      assert.equal((await new BackupRun(wrong).failure('checkBackup', {})).type, 'AuthRejected');
+      const alice = structuredClone(config);
+      alice.clusters.lab!.ucp = { ...alice.clusters.lab!.ucp, username: 'alice', password: cluster().ucp.password.replace(/admin$/, 'alice') };
+      assert.equal((await new BackupRun(alice).failure('checkBackup', {})).type, 'NotPermitted');
+    });
+
+    it('takes no images when someone else looks after them, and says so', async () => {
+      const external = structuredClone(config);
+      external.clusters.lab!.images = { external: 'the storage team' };
+      const run = new BackupRun(external);
+      const sealed = await run.whole();
+      assert.equal(sealed.status, 'complete');
+      const { dtr: described, artifacts, counts } = manifestOf(run.backupId);
+      assert.deepEqual([described.storage, described.volume, artifacts.tree, counts.blobs], [{ kind: 'external', external: 'the storage team' }, null, null, 0]);
+      assert.ok(counts.tags > 0);
+      assert.match(readFileSync(backupFile(run.backupId, 'RESTORE.md'), 'utf8'), /not in this backup: the storage team/);
+    });
+  });
+}
+
+function sha256(content: Buffer): string {
+  return createHash('sha256').update(content).digest('hex');
+}
