@@ -51,7 +51,7 @@ async function play(lab: Lab, signal: AbortSignal, options: Options): Promise<nu
     if (signal.aborted) return EXIT.interrupted;
     // Who asked to keep things wants to look at what went wrong, too.
     keep = options.keep === true;
-    printFailure(error);
+    printFailure('The story ends here', error);
     if (keep && started.up) await printLinks(lab, started.up);
     return error instanceof RejectedError ? EXIT.rejected : EXIT.failed;
   } finally {
@@ -144,10 +144,10 @@ function prefix(lab: Lab): string {
 }
 
 /** Never a stack trace. */
-function printFailure(error: unknown): void {
+function printFailure(headline: string, error: unknown): void {
   // What the lab says may be several lines: the end of a log.
   const { message, remedy } = error instanceof LabError ? { message: error.message, remedy: undefined } : explain(error);
-  screen.say(`\n${screen.colors.red('The story ends here')}: ${message}${remedy ? ` (${remedy})` : ''}`);
+  screen.say(`\n${screen.colors.red(headline)}: ${message}${remedy ? ` (${remedy})` : ''}`);
 }
 
 main().then(
@@ -155,7 +155,7 @@ main().then(
     process.exitCode = code;
   },
   (error: unknown) => {
-    printFailure(error);
+    printFailure('The demo cannot do this', error);
     process.exitCode = EXIT.failed;
   },
 );

@@ -62,7 +62,7 @@ async function backup(play: Play, narrator: Narrator, title: string, intro: stri
     title,
     intro,
     async () => (await runOperation(play, { type: 'backup', input: { cluster: CLUSTER } })).result as BackupResult,
-    ({ bytes: moved, counts }) => ({ bytes: moved.moved, note: `${counts.newBlobs} of ${counts.blobs} blobs new` }),
+    ({ bytes: moved, counts }) => ({ bytes: moved.moved, note: count(counts.newBlobs, 'new blob') }),
   );
   if (result.status !== 'complete') throw new LabError(`backup ${result.backupId} is ${result.status}: ${result.gaps.map(({ image }) => image).join(', ')}`);
   narrator.seen('The backup is sealed as complete: every tag was followed to blobs that lie in the vault with the right digest.');
@@ -74,7 +74,7 @@ function compareBackups(narrator: Narrator, first: BackupResult, second: BackupR
   if (second.bytes.moved >= first.bytes.moved || second.counts.newBlobs >= second.counts.blobs) {
     throw new LabError(`the second backup moved ${moved}, which is more than what is new`);
   }
-  narrator.seen(`It moved ${moved} (${count(second.counts.newBlobs, 'blob')} of ${second.counts.blobs}): only what is new since the first.`);
+  narrator.seen(`It moved ${moved} (${count(second.counts.newBlobs, 'new blob')}, while the backup names ${second.counts.blobs}): only what is new since the first.`);
 }
 
 /** The majority of the hosts and all images are lost; two empty hosts take their places. Returns who stands where, with the new host keys. */
