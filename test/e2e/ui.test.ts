@@ -91,7 +91,8 @@ describe('the Temporal UI in a browser', function () {
     });
 
     it('shows the plan and its digest as current details', async () => {
-      await page.goto(`${workflows()}/${encodeURIComponent(workflowId)}/user-metadata`);
+      await page.goto(`${workflows()}/${encodeURIComponent(workflowId)}`);
+      await page.getByText('User Metadata', { exact: true }).filter({ visible: true }).first().click();
       await assertSomewhere(page, planDigest);
     });
 
@@ -120,5 +121,6 @@ async function assertSomewhere(page: Page, text: string): Promise<void> {
       if ((await frame.locator('body').innerText()).includes(text)) return;
     }
   }
-  assert.fail(`the page at ${page.url()} does not show ${text}`);
+  const shown = await page.locator('body').innerText();
+  assert.fail(`the page at ${page.url()} does not show ${text}, but: ${shown}`);
 }
