@@ -9,15 +9,16 @@ import { waitHealthy } from './health';
 import { restoreImages } from './images';
 import { joinReplica, restoreMetadata } from './metadata';
 import { planRestore } from './plan';
-import { withProgress, type Progress } from './progress';
+import { Progress } from './progress';
 import { restoreCrons, setReadOnly } from './settings';
 import { fenceNode, reportReturned, startReplica, stopReplica } from './stop';
 import { updateVulnerabilityDatabase } from './vulnerabilities';
 
 export function restoreActivities(deps: ActivityDeps): RestoreActivities {
-  /** One step: its own connections, regular heartbeats, and the cancellation as the signal of every call. */
+  /** One step: its own connections, its progress, and the cancellation as the signal of every call. */
   function run<T>(step: Step, phase: string, work: (cluster: Cluster, progress: Progress) => Promise<T>): Promise<T> {
-    return withProgress(phase, (progress) => withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => work(cluster, progress)));
+    const progress = new Progress(phase);
+    return withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => work(cluster, progress));
   }
 
   return {

@@ -1,55 +1,41 @@
-/** Heartbeats of one step: regular, with what is done so far. */
-import { Context } from '@temporalio/activity';
+/** What a step has done so far, for its heartbeats; and what it wants the next attempt to know. */
+import { activityInfo } from '@temporalio/activity';
 import type { Heartbeat } from '../../domain/contract';
+import { report } from '../pulse';
 
-const BEAT_MS = 3_000;
+/** Streams report each chunk; people need no more than this. */
+const REPORT_MS = 500;
 
 export class Progress {
   private now: Heartbeat;
-  private readonly context = Context.current();
-  private readonly timer: NodeJS.Timeout;
+  private reportedAt = 0;
 
   constructor(phase: string) {
-    this.now = { phase, bytesDone: 0 };
-    this.beat();
-    this.timer = setInterval(() => this.beat(), BEAT_MS);
+    const before = this.remembered;
+    // A beat without it would make the server forget what the earlier attempt said.
+    this.now = { phase, bytesDone: 0, ...(before === undefined ? {} : { cursor: before }) };
+    this.send();
   }
 
-  /** Shown with the next beat. */
   update(change: Partial<Heartbeat>): void {
+    const { phase } = this.now;
     this.now = { ...this.now, ...change };
+    if (this.now.phase !== phase || Date.now() - this.reportedAt > REPORT_MS) this.send();
   }
 
-  /** Kept by the server at once, for the next attempt of this step. */
+  /** Kept for the next attempt of this step. */
   remember(cursor: unknown): void {
     this.now = { ...this.now, cursor };
-    this.beat();
+    this.send();
   }
 
   /** What an earlier attempt of this step remembered. */
   get remembered(): unknown {
-    const details = this.context.info.heartbeatDetails as Partial<Heartbeat> | undefined;
-    return details?.cursor;
+    return (activityInfo().heartbeatDetails as Partial<Heartbeat> | undefined)?.cursor;
   }
 
-  stop(): void {
-    clearInterval(this.timer);
-  }
-
-  private beat(): void {
-    this.context.heartbeat(this.now);
-  }
-}
-
-/** Beats while the work runs. */
-export async function withProgress<T>(phase: string, work: (progress: Progress) => Promise<T>): Promise<T> {
-  const progress = new Progress(phase);
-  const before = progress.remembered;
-  // A beat without it would make the server forget what the earlier attempt said.
-  if (before !== undefined) progress.remember(before);
-  try {
-    return await work(progress);
-  } finally {
-    progress.stop();
+  private send(): void {
+    this.reportedAt = Date.now();
+    report(this.now);
   }
 }

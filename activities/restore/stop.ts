@@ -1,4 +1,5 @@
 /** Stage 1, as far as it can be undone; and hosts that do not answer. */
+import { activityInfo } from '@temporalio/activity';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import type { RestoreDecisions } from '../../domain/plan';
@@ -16,18 +17,29 @@ export async function stopReplica(cluster: Cluster, { id, node }: { id: string; 
   const replicas = await findReplicas(engine);
   // A lost node's containers cannot be stopped, and need not be.
   if (!readyNames(replicas.nodes).has(node)) return { stopped: [] };
-  const running = inOrder(partsOf(replicas, id, node).containers.filter((container) => container.running)).map(({ name }) => name);
-  const before = z.array(z.string()).catch([]).parse(progress.remembered);
-  const stopped = [...new Set([...running, ...before])];
+  const containers = inOrder(partsOf(replicas, id, node).containers);
+  const running = containers.filter((container) => container.running).map(({ name }) => name);
+  const stopped = [...new Set([...running, ...stoppedBefore(containers, progress)])];
   progress.remember(stopped);
   for (const name of running) await engine.stopContainer(name, STOP_SECONDS);
   return { stopped };
 }
 
-/** Starts what was stopped, the database first. A container that is gone is passed over: there is nothing to put back. */
-export async function startReplica(cluster: Cluster, { containers }: { containers: string[] }): Promise<void> {
+/** What an earlier attempt said that it stops; one that was killed before it could say so is taken to have stopped all. */
+function stoppedBefore(containers: ReplicaContainer[], progress: Progress): string[] {
+  const remembered = z.array(z.string()).safeParse(progress.remembered);
+  if (remembered.success) return remembered.data;
+  return activityInfo().attempt > 1 ? containers.map(({ name }) => name) : [];
+}
+
+/**
+ * Starts what was stopped, the database first; with no list (a stop that was broken off) all of the replica, which ran before. A container
+ * that is gone is passed over: there is nothing to put back.
+ */
+export async function startReplica(cluster: Cluster, { id, node, containers }: { id: string; node: string; containers: string[] }): Promise<void> {
   const engine = await cluster.engine();
-  for (const name of [...containers].reverse()) {
+  const names = containers.length > 0 ? containers : inOrder(partsOf(await findReplicas(engine), id, node).containers).map(({ name }) => name);
+  for (const name of [...names].reverse()) {
     try {
       await engine.startContainer(name);
     } catch (error) {
