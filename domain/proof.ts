@@ -43,6 +43,8 @@ export class References {
   /** Rows that are not of a known form, by table. */
   readonly unreadable = new Map<string, number>();
   private readonly manifestRows = new Map<string, ManifestRow>();
+  /** `<repository>@<digest>` */
+  private readonly manifestKeys = new Set<string>();
   private readonly idsOf = new Map<string, string[]>();
   private readonly digestOfId = new Map<string, string>();
 
@@ -53,6 +55,7 @@ export class References {
         break;
       case 'manifests':
         this.manifestRows.set(row.digest, row);
+        this.manifestKeys.add(`${row.repository}@${row.digest}`);
         break;
       case 'blobs':
         this.idsOf.set(row.sha256, [...(this.idsOf.get(row.sha256) ?? []), row.id]);
@@ -73,6 +76,11 @@ export class References {
 
   manifest(digest: string): ManifestRow | undefined {
     return this.manifestRows.get(digest);
+  }
+
+  /** Whether a repository has the rows of all these manifests; the content may be the same in many repositories, the row stands for one. */
+  hasManifests(repository: string, digests: string[]): boolean {
+    return digests.every((digest) => this.manifestKeys.has(`${repository}@${digest}`));
   }
 
   /** Where content with this digest may lie; by id first, because the metadata says so. */
@@ -166,7 +174,10 @@ export interface ProvenTag {
   digest: string;
   changedAt?: string;
   missing: Missing[];
+  manifests: string[];
   parts: string[];
+  /** The metadata knows nothing of it: pushed after the tags were dumped, or a link that was left behind. */
+  linkOnly?: true;
 }
 
 /**
@@ -178,15 +189,14 @@ export function proveTags(references: References, follower: Follower, links: Tag
   const proven: ProvenTag[] = [];
   for (const { repository, name, digest, changedAt } of references.tags) {
     const key = `${repository}:${name}`;
-    const { missing, parts } = follower.follow(digest);
+    const { missing, manifests, parts } = follower.follow(digest);
     const link = linkOf.get(key);
     linkOf.delete(key);
     const broken = links !== null && link?.digest !== digest ? [{ digest, what: link ? 'link of the tag (it points to another image)' : 'link of the tag' }] : [];
-    proven.push({ repository, name, digest, ...(changedAt === undefined ? {} : { changedAt }), missing: [...missing, ...broken], parts });
+    proven.push({ repository, name, digest, ...(changedAt === undefined ? {} : { changedAt }), missing: [...missing, ...broken], manifests, parts });
   }
   for (const { repository, name, digest } of linkOf.values()) {
-    const { missing, parts } = follower.follow(digest);
-    proven.push({ repository, name, digest, missing, parts });
+    proven.push({ repository, name, digest, ...follower.follow(digest), linkOnly: true });
   }
   return proven;
 }
@@ -210,7 +220,10 @@ export function changedSince(changedAt: string | undefined, since: string): bool
   return changedAt !== undefined && Date.parse(changedAt) >= Date.parse(since);
 }
 
-/** Whether a tag that is not whole was being changed while the dump ran: by its row, or by what the registry shows now (`null`: it is gone). */
+/**
+ * Whether a tag that is not whole, or not in the metadata, was being changed while the dump ran: by its row, or by what the registry shows
+ * now (`null`: it is gone).
+ */
 export function isInFlight(tag: ProvenTag, live: LiveTag | null, since: string): boolean {
   if (changedSince(tag.changedAt, since)) return true;
   if (live === null) return true;

@@ -33,7 +33,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal);
   const follower = new Follower(references, stored);
   const tags = proveTags(references, follower, await tagLinks(work, facts.version));
-  const states = await judge(cluster, work, tags, metadata.dumpStartedAt);
+  const states = await judge(cluster, work, references, tags, metadata.dumpStartedAt);
   const manifests = new Set(references.tags.flatMap(({ digest }) => follower.follow(digest).manifests));
   const gaps = tags.filter((_tag, at) => states[at] === 'gap').flatMap(({ repository, name, missing }): Gap[] => missing.map((each) => ({ image: `${repository}:${name}`, digest: `sha256:${each.digest}`, what: each.what })));
   const blobs = await goodBlobs(work, references, stored);
@@ -52,7 +52,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
 
 /** Images that lie elsewhere: the tags are listed as the metadata has them, and nothing is said about their content. */
 async function external(work: WorkFiles, references: References, warnings: string[]): Promise<Proof> {
-  await work.write(WORK.tags, references.tags.map((tag) => tagLine({ ...tag, missing: [], parts: [] }, 'whole', references)));
+  await work.write(WORK.tags, references.tags.map((tag) => tagLine(tag, 'whole', references)));
   await work.write(WORK.blobs, []);
   await work.write(WORK.gaps, []);
   return {
@@ -71,20 +71,20 @@ async function tagLinks(work: WorkFiles, version: string): Promise<TagLink[] | n
 }
 
 /** Whole, a gap, or in flight: being changed while the dump ran. */
-async function judge(cluster: Cluster, work: WorkFiles, tags: ProvenTag[], since: string): Promise<TagLine['state'][]> {
-  const unlinked = await withoutLinks(work, tags.filter((tag) => tag.missing.length === 0 && changedSince(tag.changedAt, since)));
+async function judge(cluster: Cluster, work: WorkFiles, references: References, tags: ProvenTag[], since: string): Promise<TagLine['state'][]> {
+  const changed = tags.filter((tag) => tag.missing.length === 0 && changedSince(tag.changedAt, since));
+  const halfDumped = await withoutLinks(work, changed);
+  // The table of manifests may have been dumped before the push, that of tags after it.
+  for (const tag of changed) if (!references.hasManifests(tag.repository, tag.manifests)) halfDumped.add(tag);
   const live = new LiveTags(await cluster.dtr());
   const states: TagLine['state'][] = [];
   for (const tag of tags) {
-    if (tag.missing.length === 0) states.push(unlinked.has(tag) ? 'inFlight' : 'whole');
-    else states.push(await isBeingChanged(tag, live, since) ? 'inFlight' : 'gap');
+    const isWhole = tag.missing.length === 0;
+    if (isWhole && tag.linkOnly === undefined) states.push(halfDumped.has(tag) ? 'inFlight' : 'whole');
+    else if (changedSince(tag.changedAt, since) || isInFlight(tag, await live.find(tag.repository, tag.name), since)) states.push('inFlight');
+    else states.push(isWhole ? 'whole' : 'gap');
   }
   return states;
-}
-
-async function isBeingChanged(tag: ProvenTag, live: LiveTags, since: string): Promise<boolean> {
-  if (changedSince(tag.changedAt, since)) return true;
-  return isInFlight(tag, await live.find(tag.repository, tag.name), since);
 }
 
 /**
@@ -105,7 +105,7 @@ async function withoutLinks(work: WorkFiles, changed: ProvenTag[]): Promise<Set<
   return rows === 0 ? new Set() : new Set([...open.values()].flat());
 }
 
-function tagLine({ repository, name, digest }: ProvenTag, state: TagLine['state'], references: References): TagLine {
+function tagLine({ repository, name, digest }: Pick<ProvenTag, 'repository' | 'name' | 'digest'>, state: TagLine['state'], references: References): TagLine {
   const visibility = references.repositories.get(repository)?.visibility;
   return { repository, name, digest: `sha256:${digest}`, state, ...(visibility === undefined ? {} : { visibility }) };
 }

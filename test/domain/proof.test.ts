@@ -99,6 +99,19 @@ describe('proof: tags to blobs', () => {
     assert.deepEqual(missingOf(referencesOf(), vault, [{ repository: 'acme/app', name: '2', digest: d('a') }]), [['layer c']]);
   });
 
+  it('tells a manifest of one repository from the same one of another', () => {
+    const references = referencesOf({ table: 'manifests', repository: 'acme/app', digest: d('a'), layers: [], foreign: [], manifests: [] });
+    assert.equal(references.hasManifests('acme/app', [d('a')]), true);
+    assert.equal(references.hasManifests('acme/other', [d('a')]), false);
+    assert.equal(references.hasManifests('acme/app', [d('a'), d('b')]), false);
+  });
+
+  it('marks a tag that only the link tree has', () => {
+    const vault = new Vault().byDigest(d('a'), { layers: [] });
+    const tags = proveTags(referencesOf(tagRow(d('a'))), new Follower(referencesOf(tagRow(d('a'))), vault), [{ repository: 'acme/app', name: '1', digest: d('a') }, { repository: 'acme/app', name: '2', digest: d('a') }]);
+    assert.deepEqual(tags.map(({ name, linkOnly }) => [name, linkOnly]), [['1', undefined], ['2', true]]);
+  });
+
   it('reads the link of a current tag and no other link', () => {
     const base = 'docker/registry/v2/repositories/a/b/c/_manifests';
     assert.deepEqual(parseTagLink(`${base}/tags/1.0/current/link`, `sha256:${d('a')}`), { repository: 'a/b/c', name: '1.0', digest: d('a') });
@@ -109,7 +122,7 @@ describe('proof: tags to blobs', () => {
 
 describe('proof: tags in flight', () => {
   const since = '2026-11-23T02:00:00Z';
-  const broken = (changedAt?: string): ProvenTag => ({ repository: 'acme/app', name: '1', digest: d('a'), missing: [{ digest: d('c'), what: 'layer' }], parts: [], ...(changedAt === undefined ? {} : { changedAt }) });
+  const broken = (changedAt?: string): ProvenTag => ({ repository: 'acme/app', name: '1', digest: d('a'), missing: [{ digest: d('c'), what: 'layer' }], manifests: [], parts: [], ...(changedAt === undefined ? {} : { changedAt }) });
 
   it('knows them by the time in their row', () => {
     assert.equal(isInFlight(broken('2026-11-23T02:00:01.5Z'), { digest: d('a') }, since), true);

@@ -8,6 +8,8 @@ import { CancelledFailure } from '@temporalio/common';
 import type { Config } from '../../domain/config';
 import { manifestSchema, type Manifest } from '../../domain/manifest';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import { readMetadataArchive } from '../../adapters/archive/metadata';
+import { readArtifact } from '../../adapters/vault/artifacts';
 import { readJsonLines } from '../../adapters/vault/json-lines';
 import { resolveSecret } from '../../adapters/secrets/secrets';
 import { loadConfig } from '../../worker/config';
@@ -70,6 +72,20 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
       const keys = { passphrase: await resolveSecret(cluster().encryption.passphrase!), privateKeys: [] };
       for await (const row of readJsonLines(openDirectoryVault(vaultDirectory()), manifestOf(id).artifacts[name], keys)) rows.push(row as Record<string, unknown>);
       return rows;
+    };
+
+    /** What the archive itself holds: layers by manifest, and links of blobs. */
+    const tablesOf = async (id: string): Promise<{ manifests: Map<string, string[]>; links: Set<string> }> => {
+      const keys = { passphrase: await resolveSecret(cluster().encryption.passphrase!), privateKeys: [] };
+      const archive = await readArtifact(openDirectoryVault(vaultDirectory()), manifestOf(id).artifacts.metadata, keys, { gunzip: true });
+      const manifests = new Map<string, string[]>();
+      const links = new Set<string>();
+      await readMetadataArchive(archive, (table, row) => {
+        const { pk, layers } = row as { pk: string; layers: { digest: string }[] };
+        if (table === 'manifests') manifests.set(pk, layers.map(({ digest }) => digest));
+        if (table === 'blob_links') links.add(pk);
+      });
+      return { manifests, links };
     };
 
     before(async () => {
@@ -188,6 +204,34 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
       await run.images(2);
       await run.run('thaw', { record: run.record });
       assert.deepEqual((({ gaps, inFlight }) => ({ gaps, inFlight }))((await run.prove()).counts), { gaps: 0, inFlight: 1 });
+    });
+
+    it('finds no gap under pushes into a slow dump, and no tag whole that the dump has only half', async () => {
+      const run = newRun();
+      await run.check();
+      await dtr.api('PUT', '/api/v0/lab/knobs', { backupTableDelayMs: 200 });
+      await run.freeze();
+      let dumping = true;
+      const pushing = (async () => {
+        for (let n = 0; dumping; n += 1) {
+          writeImage(dtr.file(`under-way-${n}`));
+          await dtr.pushInBackground(`under-way-${n}`, `acme/app:under-way-${n}`);
+        }
+      })();
+      await run.takeMetadata();
+      dumping = false;
+      await pushing;
+      await dtr.api('PUT', '/api/v0/lab/knobs', { backupTableDelayMs: 0 });
+      await run.images(2);
+      await run.run('thaw', { record: run.record });
+      assert.equal((await run.prove()).counts.gaps, 0);
+      await run.seal();
+      const { manifests, links } = await tablesOf(run.backupId);
+      for (const { repository, name, digest, state } of await list(run.backupId, 'tags')) {
+        if (state !== 'whole') continue;
+        assert.ok(manifests.has(`${String(repository)}@${String(digest)}`), `${String(name)} has no manifest in the archive`);
+        if (version === '2.9.4' && manifests.get(`${String(repository)}@${String(digest)}`)!.some((layer) => !links.has(`${String(repository)}@${layer}`))) assert.fail(`${String(name)} is whole without its links`);
+      }
     });
 
     it('switches off the crons that delete and no other, and puts back exactly those', async () => {
