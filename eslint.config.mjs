@@ -36,7 +36,7 @@ export default tseslint.config(
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
     plugins: { boundaries },
     settings: {
-      'boundaries/elements': ROOMS.map((room) => ({ type: room, pattern: `${FOLDERS[room] ?? room}/**`, mode: 'full' })),
+      'boundaries/elements': ROOMS.map((room) => ({ type: room, pattern: `${FOLDERS[room] ?? room}/**`, partialMatch: false })),
       'import/resolver': { node: { extensions: ['.ts', '.js'] } },
     },
     rules: {
