@@ -174,7 +174,7 @@ describe('rows of the metadata', () => {
   it('of an unknown form are counted by table, never guessed', () => {
     const row = readRow('tags', { repository: 'a/b', name: '1', digest: 'md5:00' });
     assert.deepEqual(row, { table: 'unreadable', of: 'tags' });
-    assert.deepEqual([...referencesOf(row!).unreadable], [['tags', 1]]);
+    assert.deepEqual([...referencesOf(row).unreadable], [['tags', 1]]);
   });
 });
 
