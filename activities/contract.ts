@@ -127,6 +127,9 @@ export interface RestoreActivities {
   stopReplica(step: Step & { id: string; node: string }): Promise<{ stopped: string[] }>;
   /** Undo of stopReplica. */
   startReplica(step: Step & { id: string; node: string; containers: string[] }): Promise<void>;
+  /** Marks the point of no return in the vault: until `markFinished`, a restore may be started again without force. */
+  markUnfinished(step: Step & { decisions: RestoreDecisions }): Promise<void>;
+  markFinished(step: Step): Promise<void>;
   /** Out of the Swarm (`node rm --force`). */
   fenceNode(step: Step & { node: string }): Promise<void>;
   /** The vendor's `destroy`, then left-over containers and volumes of this replica. Nothing there is success. */

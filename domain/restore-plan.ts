@@ -168,7 +168,7 @@ export function planMarkdown(plan: RestorePlan): string {
     '### What replaces it',
     `DTR **${d.version}** (\`${d.bootstrapperImage}\`) at ${d.externalUrl}, UCP ${d.ucpUrl}.`,
     ...items([`first: ${replica(d.first)}, ports ${d.first.httpPort}/${d.first.httpsPort}`, ...d.joins.map((each) => `then joined: ${replica(each)}, ports ${each.httpPort}/${each.httpsPort}`)]),
-    ...items(d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}`)),
+    ...items(d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}${target.hostKey === undefined ? '' : `, trusted by the new host key \`${keyText(target.hostKey)}\``}`)),
     `Storage: ${d.storage.kind}${d.volume === null ? '' : `, volume \`${d.volume.name}\``}; flag \`${storageFlagText(d)}\`.`,
     d.storage.kind === 'external' ? `Images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'}).` : `Images: ${estimates.tags} tags of ${estimates.repositories} repositories; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already.`,
     `Vulnerability database: ${d.scanning}. Crons put back: ${d.crons.join(', ') || 'none'}.`,
@@ -179,10 +179,16 @@ export function planMarkdown(plan: RestorePlan): string {
   return clipped(lines.join('\n'));
 }
 
+/** Kind and end of a public host key: enough to compare with what the host shows. */
+function keyText(hostKey: string): string {
+  const [kind = '', key = ''] = hostKey.trim().split(/\s+/);
+  return `${kind} …${key.slice(-16)}`;
+}
+
 function fenceLines(d: RestoreDecisions): string[] {
   if (d.fences.length === 0) return [];
   const rebuilt = new Set([d.first, ...d.joins].map(({ node }) => node));
-  const lines = d.fences.map((node) => (rebuilt.has(node) ? `**${node}**: the old member; a new host of that name takes its place` : `**${node}**`));
+  const lines = d.fences.map((node) => (rebuilt.has(node) ? `the old **${node}**: its entry in the Swarm is down; a new host of that name takes its place` : `**${node}**`));
   return ['### Taken out of the Swarm', 'These do not answer. Approving `destroy` confirms that they are off and stay off:', ...items(lines)];
 }
 

@@ -13,6 +13,7 @@ export const vaultPaths = {
   segmentIndex: (cluster: string, segmentId: string) => `${cluster}/segments/${segmentId}.index`,
   operations: (cluster: string) => `${cluster}/operations/`,
   operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
+  unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,
 } as const;
 
 /** First line of a segment's index (JSON lines). */

@@ -125,7 +125,7 @@ function movedNote(pass: ImagesPass): { text: string; bytes: number } {
 }
 
 function proofNote({ counts }: Proof): { text: string } {
-  return { text: `${counts.tags} tags whole but ${counts.gaps} gaps, ${counts.inFlight} in flight` };
+  return { text: `${counts.tags} tags, ${counts.gaps} gaps, ${counts.inFlight} in flight` };
 }
 
 function frozenNote(record: FreezeRecord): string {

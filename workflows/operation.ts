@@ -1,6 +1,6 @@
 /** The state of one run that people look at: steps, gate, votes, warnings. Kept in the workflow, shown by query, memo and current details. */
 import {
-  ApplicationFailure, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo,
+  type ApplicationFailure, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo,
 } from '@temporalio/workflow';
 import {
   MEMO_KEY, MESSAGE,
@@ -69,7 +69,7 @@ export class Operation {
     const step = this.steps.find((s) => s.name === name);
     if (!step) throw new Error(`step ${name} was not announced`);
     step.state = 'running';
-    step.startedAt ??= now();
+    step.startedAt = now();
     delete step.endedAt;
     this.stage = name;
     this.publish();
@@ -117,14 +117,14 @@ export class Operation {
 
   private validate(input: unknown): void {
     const ballot = examine(input, this.gate, this.votes);
-    if (!ballot.ok) throw ApplicationFailure.nonRetryable(ballot.sentence, 'Refused');
-    if (this.outcome && !ballot.repeated) throw ApplicationFailure.nonRetryable(`The gate "${ballot.vote.gate}" has been decided already.`, 'Refused');
+    if (!ballot.ok) throw refusal(ballot.sentence);
+    if (this.outcome && !ballot.repeated) throw refusal(`The gate "${ballot.vote.gate}" has been decided already.`);
   }
 
   private decide(input: unknown): DecideResult {
     // A vote that came in the same moment may have decided the gate since the validator looked.
     const ballot = examine(input, this.gate, this.votes);
-    if (!ballot.ok) throw fail('Refused', ballot.sentence);
+    if (!ballot.ok) throw refusal(ballot.sentence);
     const { gate, decision, by } = ballot.vote;
     if (!ballot.repeated) this.count(ballot.vote);
     const verb = decision === 'approve' ? 'approved' : 'rejected';
@@ -159,10 +159,10 @@ export class Operation {
   private finish(step: StepView, state: 'done' | 'failed', bytes?: number): void {
     step.state = state;
     step.endedAt = now();
-    // A step that ran twice (after a collection) counts with both times.
+    // A step that ran twice (after a collection, or a wait at a gate) counts with both times.
     const before = this.stages.find((s) => s.name === step.name);
     const seconds = secondsSince(step.startedAt ?? step.endedAt);
-    if (before) before.seconds = seconds;
+    if (before) before.seconds += seconds;
     else this.stages.push({ name: step.name, title: step.title, seconds });
     if (bytes !== undefined) this.stages.find((s) => s.name === step.name)!.bytes = bytes;
     this.publish();
@@ -189,6 +189,13 @@ export class Operation {
     for (const warning of this.warnings) lines.push('', `Warning: ${warning}`);
     return lines.join('\n');
   }
+}
+
+function refusal(sentence: string): ApplicationFailure {
+  const failure = fail('Refused', sentence);
+  // The UI shows whatever stands here below the sentence; people need no stack.
+  failure.stack = '';
+  return failure;
 }
 
 function now(): string {

@@ -60,6 +60,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   undo.forget();
 
   await operation.step('destroy', async () => {
+    await quick.markUnfinished.executeWithOptions({ summary: 'Mark the point of no return in the vault' }, [{ ...step, decisions }]);
     for (const node of decisions.fences) await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
     for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
   }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
@@ -100,6 +101,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   // 7. Release: pushes at once; deletion only when people agree, since the first collection deletes what was pushed after the backup.
   await long.setReadOnly.executeWithOptions({ summary: 'Registry open for pushes again' }, [{ ...step, readOnly: false }]);
   await release(operation, step, plan, policy);
+  await quick.markFinished.executeWithOptions({ summary: 'Take the mark out of the vault' }, [step]);
   operation.warn(...(await quick.reportReturned({ ...step, decisions })).warnings);
 
   return {
@@ -146,7 +148,9 @@ async function passGate(operation: Operation, policy: Policy, plan: RestorePlan,
 function destroyQuestion({ decisions }: RestorePlan): string {
   const what = decisions.destroys.length === 0 ? 'Nothing is left to destroy.' : `Destroy ${decisions.destroys.map(({ id, node }) => `replica ${id} on ${node}`).join(', ')}, volumes included?`;
   // Two halves of one cluster must never meet, so whoever approves vouches for the hosts that cannot be reached.
-  const off = decisions.fences.length === 0 ? '' : ` Approving confirms that these hosts are switched off: ${decisions.fences.join(', ')}.`;
+  const rebuilt = new Set([decisions.first, ...decisions.joins].map(({ node }) => node));
+  const hosts = decisions.fences.map((node) => (rebuilt.has(node) ? `the old ${node}` : node));
+  const off = hosts.length === 0 ? '' : ` Approving confirms that these hosts are switched off and stay off: ${hosts.join(', ')}.`;
   return `POINT OF NO RETURN. ${what}${off}`;
 }
 
@@ -158,7 +162,7 @@ async function release(operation: Operation, step: Step, plan: RestorePlan, poli
   }
   if (policy.releaseGate) {
     const question = `Put back ${decisions.crons.join(', ')}? The first collection deletes what was pushed after the backup and might still be salvaged.`;
-    const vote = await operation.waitAtGate({ name: 'release', question, details: planMarkdown(plan), planDigest: plan.digest, approvers: policy.approvers });
+    const vote = await operation.waitAtGate({ name: 'release', question, details: `Restored from backup ${decisions.backupId}.`, planDigest: plan.digest, approvers: policy.approvers });
     if (vote.decision === 'reject') {
       operation.skip('release', `left off: ${vote.reason ?? 'rejected'}`);
       operation.warn(`Garbage collection and pruning stay off (${vote.by}: ${vote.reason ?? 'no reason'}); set ${decisions.crons.join(', ')} by hand when ready.`);

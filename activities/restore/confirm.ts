@@ -150,7 +150,7 @@ function strangers(live: Iterable<string>, expected: string[]): string[] {
 
 function imagesMissing(missing: string[]): DrydockError {
   return new DrydockError('IntegrityMismatch', `${missing.length} images of the backup cannot be pulled: ${some(missing)}`, {
-    remedy: 'the registry stays read-only; start the same restore again with force, or restore another backup',
+    remedy: 'the registry stays read-only; start the same restore again, or restore another backup',
     details: { missing: missing.slice(0, 100) },
   });
 }

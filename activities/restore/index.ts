@@ -12,6 +12,7 @@ import { planRestore } from './plan';
 import { Progress } from './progress';
 import { restoreCrons, setReadOnly } from './settings';
 import { fenceNode, reportReturned, startReplica, stopReplica } from './stop';
+import { markFinished, markUnfinished } from './unfinished';
 import { updateVulnerabilityDatabase } from './vulnerabilities';
 
 export function restoreActivities(deps: ActivityDeps): RestoreActivities {
@@ -26,6 +27,8 @@ export function restoreActivities(deps: ActivityDeps): RestoreActivities {
     planRestore: (step) => run(step, 'planning', (cluster, progress) => planRestore(cluster, step, progress)),
     stopReplica: (step) => run(step, 'stopping containers', (cluster, progress) => stopReplica(cluster, step, progress)),
     startReplica: (step) => run(step, 'starting containers', (cluster) => startReplica(cluster, step)),
+    markUnfinished: (step) => run(step, 'marking', (cluster) => markUnfinished(cluster, step)),
+    markFinished: (step) => run(step, 'marking', (cluster) => markFinished(cluster)),
     fenceNode: (step) => run(step, 'fencing', (cluster) => fenceNode(cluster, step)),
     destroyReplica: (step) => run(step, 'destroying', (cluster) => destroyReplica(cluster, step)),
     restoreImages: (step) => run(step, 'reading the list of blobs', (cluster, progress) => restoreImages(cluster, step, progress)),

@@ -13,6 +13,7 @@ import type { Progress } from './progress';
 import { proveBackup } from './prove-backup';
 import { Refusals } from './refusals';
 import { findReplicas, type Replicas } from './replicas';
+import { isUnfinished } from './unfinished';
 
 export interface PlanRequest {
   operation: string;
@@ -33,6 +34,8 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   }
   const { manifest, sha256 } = await readBackup(cluster, request.backup);
   const replicas = await findReplicas(await cluster.engine());
+  // What an unfinished restore left may look healthy and still not be what was backed up.
+  const unfinished = await isUnfinished(cluster);
   const { decisions, findings, warnings } = decideRestore({
     cluster: cluster.name,
     manifest,
@@ -44,7 +47,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     bootstrapperImage: bootstrapperImage(cluster, manifest),
     ucpUrl: ucp.url,
     vulnerabilityDatabaseFile: cluster.config.policy.vulnerabilityDatabaseFile !== undefined,
-    force: request.force,
+    force: request.force || unfinished,
     acceptMissingOwners: request.acceptMissingOwners,
   });
   refusals.add(...findings);
@@ -66,7 +69,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     digest: digestOf(decisions),
     estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
     proof: proven.proof,
-    warnings: [...warnings, ...more],
+    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...more],
     diagnosis: request.diagnosis,
     sealedAt: manifest.sealedAt,
   };

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationMemo, RestoreResult } from '../../domain/contract';
 import { rebuild } from '../../lab/cli/break';
@@ -64,6 +66,17 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     assert.match(shown.error ?? '', /healthy/);
   });
 
+  it('is planned without force where an earlier one did not come to its end', async () => {
+    const mark = path.join(crew.vault, 'lab', 'operations', 'unfinished-restore');
+    await mkdir(path.dirname(mark), { recursive: true, mode: 0o700 });
+    await writeFile(mark, '{}\n', { mode: 0o600 });
+    const workflowId = await launch();
+    await gate(workflowId, 'plan');
+    await crew.command('cancel', workflowId);
+    assert.equal((await ended(workflowId)).status, 'cancelled');
+    await rm(mark);
+  });
+
   it('from a backup that does not exist is refused', async () => {
     const { workflowId } = resultOf<{ workflowId: string }>(await crew.command('restore', 'lab', '--backup', '20200101T000000Z-abcdef', '--detach', '--json'), 0);
     assert.match((await ended(workflowId)).error ?? '', /20200101T000000Z-abcdef/);
@@ -116,6 +129,7 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     }
     const result = (await handle.result()) as RestoreResult;
     assert.equal(result.status, 'restored');
+    assert.ok((await crew.vaultFiles()).every((file) => !file.endsWith('unfinished-restore')));
     assert.ok(result.counts.pulled >= images.repositories.length);
     for (const { repository, tag, digest } of images.images) {
       const pulled = crew.dtr.pull(`${repository}@${digest}`, 'pulled');

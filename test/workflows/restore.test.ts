@@ -23,8 +23,8 @@ describe('workflow restore', function () {
       const result = (await run.handle.result()) as RestoreResult;
       assert.deepEqual(result.replicas.map((replica) => replica.node), ['node-1', 'node-2']);
     });
-    assert.deepEqual(calls.slice(calls.indexOf('fenceNode')), [
-      'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
+    assert.deepEqual(calls.slice(calls.indexOf('markUnfinished')), [
+      'markUnfinished', 'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'markFinished', 'reportReturned',
     ]);
   });
 
