@@ -1,3 +1,4 @@
+import { Context } from '@temporalio/activity';
 import { MetadataReader } from '../../adapters/archive/metadata';
 import { writeArtifact } from '../../adapters/vault/artifacts';
 import { DrydockError } from '../../domain/errors';
@@ -11,6 +12,9 @@ import { clearArtifact } from './artifact';
 import { ignoreFlags } from './metadata-flags';
 import { registryNow } from './replicas';
 import { WORK, WorkFiles, type LineWriter } from './work-files';
+
+/** How often an archive is made before it counts as damaged. */
+const ATTEMPTS = 4;
 
 export type MetadataStep = BackupStep & { facts: BackupFacts; round: number };
 
@@ -70,9 +74,18 @@ async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: Li
       }
     },
   });
-  if (damaged) throw damaged;
+  if (damaged) throw worthAnotherTry(damaged);
   if (!artifact) throw new DrydockError('BootstrapperFailed', 'the backup command ended without an archive', { remedy: 'look at the node, then start the backup again' });
   return { artifact, reader, log: lines };
+}
+
+/**
+ * The command says that all went well and the archive is cut: seen on a busy engine, which gives up on the last bytes of a container that has
+ * ended (two seconds in moby's exit handling). The next attempt gets them, unless the archive is damaged each time.
+ */
+function worthAnotherTry(damaged: DrydockError): DrydockError {
+  if (Context.current().info.attempt >= ATTEMPTS) return damaged;
+  return new DrydockError('EngineUnavailable', `the engine did not deliver the whole archive: ${damaged.message}`, { remedy: 'it is made again', cause: damaged });
 }
 
 /** The command may end with status 0 and its last line after it said that something was left out. */
