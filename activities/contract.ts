@@ -155,7 +155,7 @@ export interface RestoreActivities {
 
 /** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
 export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; imagesExternal: boolean }>;
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean }>;
 }
 
 export type Activities = BackupActivities & RestoreActivities & PolicyActivities;
