@@ -9,8 +9,8 @@ export const DEFAULT_STALL_MS = 120_000;
 /** Runs a command to its end on top of `spawn`: the part of `Host.exec` that is the same here and over SSH. */
 export async function execOn(host: Pick<Host, 'name' | 'spawn'>, command: string[], options: ExecOptions = {}): Promise<ExecResult> {
   const child = await host.spawn(command, { root: options.root, signal: options.signal, stallMs: options.stallMs });
+  const fed = feed(child, options.input).catch(asError);
   try {
-    const fed = feed(child, options.input).catch(asError);
     const stdout = await collect(child.stdout, options.maxOutput ?? DEFAULT_MAX_OUTPUT, `${host.name}: ${command[0]}`);
     const exit = await child.exit;
     const feedError = await fed;
@@ -21,7 +21,9 @@ export async function execOn(host: Pick<Host, 'name' | 'spawn'>, command: string
     return { code, stdout: stdout.toString('utf8'), stderr: exit.stderr };
   } catch (error) {
     await child.kill();
-    throw error;
+    // Where the source of the input broke, the command was ended for that reason, and that is the one to tell.
+    const feedError = await fed;
+    throw feedError === undefined || isBrokenPipe(feedError) ? error : feedError;
   }
 }
 

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable, Writable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
-import { asError, DEFAULT_STALL_MS, execOn } from './exec';
+import { asError, commandFailed, DEFAULT_STALL_MS, execOn } from './exec';
 import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
 import { quoteCommand } from './quote';
 
@@ -51,7 +51,11 @@ class LocalProcess implements RemoteProcess {
       child.once('exit', (code, signal) => resolve(signal === null ? { code } : { code, signal })),
     );
     this.gone = gone;
-    const stdout = new GuardedStream(touch, () => gone);
+    const stdout = new GuardedStream(touch, async () => {
+      const status = await gone;
+      // What a killed command wrote may be half of what it had to say: its output must not seem complete.
+      if (status.signal !== undefined) throw commandFailed(name, command, { ...status, stderr: stderr.toString() });
+    });
     const stalled = () => new DrydockError('Stalled', `${name}: nothing moved for ${Math.round(stallMs / 1000)} s while ${command[0]} ran`, { remedy: 'check the load and the disks of the host' });
     const watch = new StallWatch(stallMs, () => this.fail(stalled()), () => stdout.unread);
     child.stdout!.pipe(stdout);

@@ -3,7 +3,7 @@ import { PassThrough, type Readable, type Writable } from 'node:stream';
 import type { Client, ClientChannel } from 'ssh2';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
-import { asError } from './exec';
+import { asError, commandFailed } from './exec';
 import type { RemoteProcess } from './host';
 import { SshStart, type Sudo } from './ssh-start';
 
@@ -104,7 +104,7 @@ export class SshProcess implements RemoteProcess {
     this.closed = new Promise((resolve) => channel.once('close', resolve));
     this.status = this.watchStatus();
     const stdin = new PassThrough({ highWaterMark: 256 * 1024 });
-    const stdout = new GuardedStream(touch, () => this.status);
+    const stdout = new GuardedStream(touch, () => this.ownEnd());
     this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread);
     stdin.on('data', touch).pipe(channel);
     channel.pipe(stdout);
@@ -171,6 +171,12 @@ export class SshProcess implements RemoteProcess {
     this.stdout.destroy(this.failure);
     this.stdin.destroy(this.failure);
     void this.kill();
+  }
+
+  /** What a killed command wrote may be half of what it had to say: its output must not seem complete. */
+  private async ownEnd(): Promise<void> {
+    const status = await this.status;
+    if (status.signal !== undefined) throw commandFailed(this.context.hostName, this.command, { ...status, stderr: this.stderr.toString() });
   }
 
   private watchStatus(): Promise<Exit> {

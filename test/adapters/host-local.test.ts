@@ -49,6 +49,15 @@ describe('this machine as a host', function () {
     rmSync(dir, { recursive: true });
   });
 
+  it('shows an error and not a clean end on standard output when the command is killed', async () => {
+    const child = await host.spawn(['sh', '-c', 'echo part; kill -9 $$']);
+    const reading = (async () => {
+      for await (const chunk of child.stdout as AsyncIterable<Buffer>) void chunk;
+    })();
+    await failure(reading, 'CommandFailed');
+    assert.match((await failure(host.exec(['sh', '-c', 'kill -9 $$']), 'CommandFailed')).message, /KILL/);
+  });
+
   it('ends a silent command with Stalled, and one whose signal fires with the signal\'s reason', async () => {
     await failure(host.exec(['sleep', '600'], { stallMs: 200 }), 'Stalled');
     const controller = new AbortController();

@@ -122,6 +122,16 @@ describe('a host over SSH', function () {
       assert.equal(existsSync(target), false, 'the command took the broken input for a complete one');
     });
 
+    it('shows an error and not a clean end on standard output when the command is killed', async () => {
+      const host = await connect();
+      const child = await host.spawn(['sh', '-c', 'echo part; kill -9 $$']);
+      const reading = (async () => {
+        for await (const chunk of child.stdout as AsyncIterable<Buffer>) void chunk;
+      })();
+      await failure(reading, 'CommandFailed');
+      assert.match((await failure(host.exec(['sh', '-c', 'kill -9 $$']), 'CommandFailed')).message, /KILL/);
+    });
+
     it('shows an error and not a clean end on standard output when the connection is lost', async () => {
       const host = await connect();
       const child = await host.spawn(['sh', '-c', 'echo part; exec sleep 100']);

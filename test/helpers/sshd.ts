@@ -79,8 +79,10 @@ function removeUser(user: string): void {
 /** The daemon's children are its connections; each is ended with the processes it started for the user. */
 function killSessions(daemon: ChildProcess): void {
   for (const pid of childrenOf(daemon.pid!)) {
-    for (const session of childrenOf(pid)) killQuietly(session);
+    // The server first: it would tell the client how the command ended, and that is no lost connection.
+    const below = childrenOf(pid);
     killQuietly(pid);
+    for (const session of below) killQuietly(session);
   }
 }
 
