@@ -31,3 +31,32 @@ export const verdictSchema = z.strictObject({
   drill: z.boolean().optional(),
 });
 export type Verdict = z.infer<typeof verdictSchema>;
+
+/** What the verdicts on one backup come to. */
+export interface Standing {
+  /** The newest good verdict of the highest level. */
+  best?: Verdict;
+  /** The newest bad verdict that no later good one of the same or a higher level has answered. */
+  bad?: Verdict;
+  /** The newest good drill. */
+  drill?: Verdict;
+  /** A good verdict and no unanswered bad one. */
+  verified: boolean;
+}
+
+/** Weighs all verdicts on one backup, in any order. */
+export function standingOf(verdicts: readonly Verdict[]): Standing {
+  const newestFirst = [...verdicts].sort((a, b) => (a.at < b.at ? 1 : -1));
+  const good = newestFirst.filter(({ result }) => result === 'good');
+  // Sorting is stable, so within a level the newest stays first.
+  const best = [...good].sort((a, b) => (a.level < b.level ? 1 : a.level > b.level ? -1 : 0))[0];
+  const bad = newestFirst.find((verdict) => verdict.result === 'bad' && !good.some((later) => answers(later, verdict)));
+  const drill = good.find((verdict) => verdict.drill === true);
+  return { ...(best ? { best } : {}), ...(bad ? { bad } : {}), ...(drill ? { drill } : {}), verified: best !== undefined && bad === undefined };
+}
+
+/** Whether a later good verdict looked again at all that the bad one had looked at. */
+function answers(good: Verdict, bad: Verdict): boolean {
+  if (good.at <= bad.at || good.level < bad.level) return false;
+  return good.part === undefined || (bad.part !== undefined && good.part.n === bad.part.n && good.part.t === bad.part.t);
+}
