@@ -16,7 +16,7 @@ import { resolveSecret } from '../adapters/secrets/secrets';
 import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
 import { connectUcp } from '../adapters/ucp/client';
 import type { Ucp } from '../adapters/ucp/ucp';
-import { openDirectoryVault } from '../adapters/vault/directory';
+import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import type { ClusterConfig, Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
@@ -66,7 +66,7 @@ export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSign
   }
   const settings = deps.config.vaults[config.vault];
   if (!settings) throw new DrydockError('InvalidInput', `clusters.${name}.vault: there is no vault "${config.vault}" in ${deps.configPath}`);
-  return new OpenCluster(deps, name, config, openDirectoryVault(settings.directory), signal);
+  return new OpenCluster(deps, name, config, openVault(settings), signal);
 }
 
 /** Opens the cluster for one step and closes it whatever happens. */
@@ -134,7 +134,7 @@ class OpenCluster implements Cluster {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled(this.opened.values());
+    await Promise.allSettled([...this.opened.values(), this.vault.close()]);
     await Promise.allSettled(this.closers.map(async (close) => close()));
   }
 

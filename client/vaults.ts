@@ -1,6 +1,6 @@
 /** What the vaults hold, read without Temporal: the vault is the truth about backups. */
 import { z } from 'zod';
-import { openDirectoryVault } from '../adapters/vault/directory';
+import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import { backupIdSchema } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
@@ -73,5 +73,5 @@ function vaultOf(local: LoadedConfig, cluster: string): Vault {
   const settings = local.config.vaults[name];
   // loadConfig has refused a cluster whose vault is not there.
   if (!settings) throw new DrydockError('InvalidInput', `there is no vault "${name}" in ${local.path}`);
-  return openDirectoryVault(settings.directory);
+  return openVault(settings);
 }

@@ -89,9 +89,12 @@ export const clusterSchema = z.strictObject({
     .prefault({}),
 });
 
-export const vaultSchema = z.strictObject({
-  directory: z.string().min(1),
-});
+export const vaultSchema = z
+  .strictObject({
+    /** A disk, or a mount of one. */
+    directory: z.string().min(1).optional(),
+  })
+  .refine((vault) => vault.directory !== undefined, 'say where it is: give it a directory');
 
 export const configSchema = z.strictObject({
   temporal: z

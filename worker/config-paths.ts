@@ -37,7 +37,7 @@ export function absolutePaths(config: Config, base: string): Config {
   return {
     ...config,
     stateDir: file(config.stateDir),
-    vaults: mapValues(config.vaults, (vault) => ({ ...vault, directory: file(vault.directory) })),
+    vaults: mapValues(config.vaults, (vault) => ({ ...vault, directory: optionalFile(vault.directory) })),
     clusters: mapValues(config.clusters, cluster),
   };
 }

@@ -2,8 +2,9 @@ import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { DrydockError } from '../../domain/errors';
+import type { DrydockError } from '../../domain/errors';
 import { hasCode } from './fs-errors';
+import { nameTaken, uploadOver } from './probe';
 import type { VaultUpload } from './vault';
 
 export interface UploadTarget {
@@ -46,7 +47,7 @@ export class DirectoryUpload implements VaultUpload {
   }
 
   async commit(): Promise<void> {
-    if (this.state !== 'open') throw new DrydockError('Conflict', `the upload of ${this.target.name} was already ${this.state}`, { remedy: 'start a new one' });
+    if (this.state !== 'open') throw uploadOver(this.target.name, this.state);
     const { temporaryPath, finalPath, root, name } = this.target;
     try {
       if (!this.stream.writableEnded) this.stream.end();
@@ -59,9 +60,7 @@ export class DirectoryUpload implements VaultUpload {
       this.state = 'committed';
     } catch (error) {
       await this.abort();
-      if (hasCode(error, 'EEXIST')) {
-        throw new DrydockError('Conflict', `${name} exists already and is never rewritten`, { remedy: 'another writer was first; look whether two workers run the same operation' });
-      }
+      if (hasCode(error, 'EEXIST')) throw nameTaken(name);
       throw await this.target.toError(error, `write ${name}`, this.bytesWritten);
     }
     await unlink(temporaryPath).catch(() => undefined);

@@ -5,11 +5,10 @@ import { lstat, mkdir, open, readdir, realpath, rm, stat, statfs, unlink, type F
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
-import { vaultPaths } from '../../domain/vault-format';
 import { DirectoryUpload } from './directory-upload';
 import { hasCode, vaultError } from './fs-errors';
 import { checkVaultName, isVaultName } from './names';
-import { checkVaultFile, newVaultFile, VAULT_FILE_MAX_BYTES } from './vault-file';
+import { ensureVaultFile, tooLarge, tryProbe } from './probe';
 import type { Vault, VaultEntry, VaultUpload } from './vault';
 
 /** Half-written files; starts with a dot, so no name of the vault can reach it. */
@@ -27,6 +26,7 @@ export function openDirectoryVault(path: string): Vault {
 
 class DirectoryVault implements Vault {
   readonly description: string;
+  readonly lockDays = null;
 
   constructor(private readonly configuredPath: string) {
     this.description = `directory ${configuredPath}`;
@@ -65,9 +65,7 @@ class DirectoryVault implements Vault {
     const file = await this.open(name);
     try {
       const { size } = await file.stat();
-      if (size > maxBytes) {
-        throw new DrydockError('IntegrityMismatch', `${name} has ${size} bytes, more than the ${maxBytes} it can have`, { remedy: 'the file is damaged or foreign; use another backup' });
-      }
+      if (size > maxBytes) throw tooLarge(name, size, maxBytes);
       return await file.readFile();
     } catch (error) {
       throw await this.toError(error, `read ${name}`);
@@ -120,27 +118,37 @@ class DirectoryVault implements Vault {
     }
   }
 
+  async extendRetention(): Promise<null> {
+    return null;
+  }
+
+  async clock(): Promise<Date> {
+    const root = await this.root();
+    const path = join(root, TEMPORARY, `clock-${randomBytes(8).toString('hex')}`);
+    try {
+      await mkdir(join(root, TEMPORARY), { recursive: true, mode: 0o700 });
+      // On a mount of another machine, the time of a new file is that machine's.
+      const file = await open(path, 'wx', 0o600);
+      try {
+        return (await file.stat()).mtime;
+      } finally {
+        await file.close();
+        await unlink(path);
+      }
+    } catch (error) {
+      throw await this.toError(error, 'ask for the time');
+    }
+  }
+
   async check(): Promise<void> {
     await this.makeRoot();
     await this.removeStale();
-    const kept = await this.stat(vaultPaths.vaultFile);
-    if (kept) {
-      checkVaultFile(await this.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), this.description);
-    } else {
-      await this.put(vaultPaths.vaultFile, newVaultFile()).catch((error: unknown) => {
-        // Another worker made it at the same moment.
-        if (!(error instanceof DrydockError && error.kind === 'Conflict')) throw error;
-      });
-    }
-    const probe = `probe-${randomBytes(8).toString('hex')}`;
-    await this.put(probe, probe);
-    try {
-      if ((await this.readAll(probe, 1024)).toString() !== probe) {
-        throw new DrydockError('VaultUnavailable', `${this.description} gives back other bytes than were written`, { remedy: 'check the disk or the mount of the vault' });
-      }
-    } finally {
-      await this.remove(probe);
-    }
+    await ensureVaultFile(this);
+    await tryProbe(this);
+  }
+
+  async close(): Promise<void> {
+    // Files are opened for one call or stream only.
   }
 
   private async root(): Promise<string> {
@@ -170,11 +178,12 @@ class DirectoryVault implements Vault {
 
   private async removeStale(): Promise<void> {
     const directory = join(await this.root(), TEMPORARY);
+    const now = (await this.clock()).getTime();
     const names = await readdir(directory).catch(() => []);
     for (const name of names) {
       const path = join(directory, name);
       const found = await lstat(path).catch(() => null);
-      if (found && Date.now() - found.mtimeMs > STALE_MS) await rm(path, { force: true });
+      if (found && now - found.mtimeMs > STALE_MS) await rm(path, { force: true });
     }
   }
 

@@ -37,7 +37,7 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
     let images = 0;
 
     const cluster = () => config.clusters.lab!;
-    const vaultDirectory = () => config.vaults[cluster().vault]!.directory;
+    const vaultDirectory = () => config.vaults[cluster().vault]!.directory!;
     const backupFile = (id: string, ...names: string[]) => path.join(vaultDirectory(), 'lab', 'backups', id, ...names);
     const manifestOf = (id: string): Manifest => manifestSchema.parse(JSON.parse(readFileSync(backupFile(id, 'manifest.json'), 'utf8')));
     const records = () => (existsSync(path.join(vaultDirectory(), 'lab', 'operations')) ? readdirSync(path.join(vaultDirectory(), 'lab', 'operations')) : []);
