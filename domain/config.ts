@@ -24,6 +24,29 @@ export const hostSchema = z.strictObject({
   jump: z.string().optional(),
 });
 
+/** Who can open what is written, what opens it here, and who signs. */
+export const encryptionSchema = z
+  .strictObject({
+    passphrase: secretRef.optional(),
+    /** Further passphrases; each opens everything that is written. */
+    passphrases: z.array(secretRef).default([]),
+    /** Files of OpenPGP public keys (armoured or binary). */
+    recipients: z.array(z.string()).default([]),
+    /** Private keys for reading backups again; optional on a worker that only writes. */
+    privateKeys: z.array(secretRef).default([]),
+    privateKeyPassphrase: secretRef.optional(),
+    /** Passphrases that open older backups; nothing new is written for them. */
+    formerPassphrases: z.array(secretRef).default([]),
+    /** Private key that signs manifests. */
+    signingKey: secretRef.optional(),
+    signingKeyPassphrase: secretRef.optional(),
+    /** Files of public keys: a restore takes only manifests that one of them, or `signingKey`, has signed. */
+    signedBy: z.array(z.string()).default([]),
+  })
+  .refine((e) => e.passphrase !== undefined || e.passphrases.length > 0 || e.recipients.length > 0, 'give a passphrase, recipients, or both: encryption is not optional');
+/** As it is written in the file, without defaults. */
+export type EncryptionConfig = z.input<typeof encryptionSchema>;
+
 export const clusterSchema = z.strictObject({
   ucp: z.strictObject({
     /** Managers' own addresses first; a load balancer may cut long streams. Tried in order. */
@@ -46,16 +69,7 @@ export const clusterSchema = z.strictObject({
   /** By Swarm host name. */
   hosts: z.record(z.string(), hostSchema),
   vault: safeName,
-  encryption: z
-    .strictObject({
-      passphrase: secretRef.optional(),
-      /** Files of OpenPGP public keys (armoured or binary). */
-      recipients: z.array(z.string()).default([]),
-      /** Private keys for reading backups again; optional on a worker that only writes. */
-      privateKeys: z.array(secretRef).default([]),
-      privateKeyPassphrase: secretRef.optional(),
-    })
-    .refine((e) => e.passphrase !== undefined || e.recipients.length > 0, 'give a passphrase, recipients, or both: encryption is not optional'),
+  encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
   images: z
     .union([z.literal('ssh'), z.strictObject({ external: z.string().min(1) })])

@@ -16,6 +16,14 @@ export const vaultPaths = {
   unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,
 } as const;
 
+/** How a passphrase is named among recipients: this word, and behind a colon what tells it from other passphrases. */
+export const PASSPHRASE_RECIPIENT = 'passphrase';
+
+/** Whether a recipient's name stands for a passphrase; else it is the fingerprint of a key. */
+export function isPassphrase(recipient: string): boolean {
+  return recipient.startsWith(PASSPHRASE_RECIPIENT);
+}
+
 /** First line of a segment's index (JSON lines). */
 export interface SegmentHeader {
   format: number;

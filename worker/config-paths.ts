@@ -27,9 +27,14 @@ export function absolutePaths(config: Config, base: string): Config {
     encryption: {
       ...from.encryption,
       passphrase: optionalSecret(from.encryption.passphrase),
+      passphrases: from.encryption.passphrases.map(secret),
       recipients: from.encryption.recipients.map(file),
       privateKeys: from.encryption.privateKeys.map(secret),
       privateKeyPassphrase: optionalSecret(from.encryption.privateKeyPassphrase),
+      formerPassphrases: from.encryption.formerPassphrases.map(secret),
+      signingKey: optionalSecret(from.encryption.signingKey),
+      signingKeyPassphrase: optionalSecret(from.encryption.signingKeyPassphrase),
+      signedBy: from.encryption.signedBy.map(file),
     },
     policy: { ...from.policy, vulnerabilityDatabaseFile: optionalFile(from.policy.vulnerabilityDatabaseFile) },
   });

@@ -1,4 +1,5 @@
 import type { Manifest } from '../../domain/manifest';
+import { isPassphrase } from '../../domain/vault-format';
 
 /** `RESTORE.md`: how a person without Drydock restores this very backup, with gpg, tar, sha256sum and docker. Names no repository. */
 export function restoreGuide(manifest: Manifest): string {
@@ -18,8 +19,8 @@ With Drydock: \`drydock restore ${cluster} --backup ${backupId}\`. Without it, g
 }
 
 function opening({ artifacts }: Manifest): string {
-  const byPassphrase = artifacts.metadata.recipients.includes('passphrase');
-  const keys = artifacts.metadata.recipients.filter((name) => name !== 'passphrase');
+  const byPassphrase = artifacts.metadata.recipients.some(isPassphrase);
+  const keys = artifacts.metadata.recipients.filter((name) => !isPassphrase(name));
   const ways = [...(byPassphrase ? ['the passphrase (`gpg` asks; or `--batch --pinentry-mode loopback --passphrase-file FILE`)'] : []), ...keys.map((key) => `the private key ${key}`)];
   return `## 1. Is it whole, and does it open?
 

@@ -1,15 +1,13 @@
 /**
  * Encryption in the one form that gpg 2.2, gpg 2.4 and OpenPGP.js all read: session key packets, then a "symmetrically encrypted and
  * integrity protected" packet version 1 (AES-256 in CFB, SHA-1 as modification detection), holding one literal packet without name or date.
- * OpenPGP.js makes the session key packets; the body is driven by node:crypto, which is faster and needs little memory.
+ * The body is driven by node:crypto, which is faster than OpenPGP.js and needs little memory.
  */
 import { createCipheriv, createHash, randomBytes, type Cipher, type Hash } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
-import * as openpgp from 'openpgp';
-import { DrydockError } from '../../domain/errors';
 import type { EncryptionKeys } from './keys';
 import { PartialLengthWriter } from './framing';
-import { OPENPGP_CONFIG, readPublicKeys } from './keyring';
+import { wrapSessionKey } from './wrap';
 
 const TAG_SEIPD = Buffer.from([0xd2]);
 const TAG_LITERAL = Buffer.from([0xcb]);
@@ -20,21 +18,8 @@ export const MDC_HEADER = Buffer.from([0xd3, 0x14]);
 
 /** A stream that turns plain bytes into one OpenPGP message for all recipients. A fresh session key each time. */
 export async function encryptStream(keys: EncryptionKeys): Promise<Transform> {
-  if (keys.recipients.length === 0) {
-    throw new DrydockError('InvalidInput', 'nobody could open what would be written: no passphrase and no recipient is configured', {
-      remedy: 'set encryption.passphrase or encryption.recipients of the cluster in drydock.yaml',
-    });
-  }
   const sessionKey = randomBytes(32);
-  const header = await openpgp.encryptSessionKey({
-    data: sessionKey,
-    algorithm: 'aes256',
-    encryptionKeys: await readPublicKeys(keys),
-    ...(keys.passphrase === undefined ? {} : { passwords: [keys.passphrase] }),
-    format: 'binary',
-    config: OPENPGP_CONFIG,
-  });
-  return new EncryptTransform(Buffer.from(header), sessionKey);
+  return new EncryptTransform(await wrapSessionKey(sessionKey, keys), sessionKey);
 }
 
 class EncryptTransform extends Transform {

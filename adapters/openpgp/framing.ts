@@ -106,11 +106,27 @@ const TAG_PKESK = 1;
 const TAG_SKESK = 3;
 const TAG_SEIPD = 18;
 
+/** A session key packet in front of the encrypted body. */
+export interface KeyPacket {
+  readonly kind: 'publicKey' | 'passphrase';
+  /** Without tag and length. */
+  readonly body: Buffer;
+  /** With tag and length. */
+  readonly whole: Buffer;
+}
+
+export interface MessageStart {
+  readonly keyPackets: KeyPacket[];
+  /** Just behind the tag octet of the encrypted packet. */
+  readonly bodyStart: number;
+}
+
 /**
- * Where the body of the encrypted packet starts (just after its tag octet); null when more bytes are needed to know.
+ * The packets up to the encrypted one; null when more bytes are needed to know.
  * Throws IntegrityMismatch when this is no OpenPGP message of our form.
  */
-export function findEncryptedBody(start: Buffer): number | null {
+export function readMessageStart(start: Buffer): MessageStart | null {
+  const keyPackets: KeyPacket[] = [];
   let at = 0;
   for (;;) {
     if (at > MAX_HEADER_BYTES) throw notOurs('its first packets are too long');
@@ -118,14 +134,16 @@ export function findEncryptedBody(start: Buffer): number | null {
     if (tagOctet === undefined) return null;
     if ((tagOctet & 0xc0) !== 0xc0) throw notOurs(`it has the octet ${tagOctet} where a packet should start`);
     const tag = tagOctet & 0x3f;
-    if (tag === TAG_SEIPD) return at + 1;
+    if (tag === TAG_SEIPD) return { keyPackets, bodyStart: at + 1 };
     if (tag !== TAG_PKESK && tag !== TAG_SKESK) throw notOurs(`it holds a packet of type ${tag} before the encrypted data`);
     const octets = [...start.subarray(at + 1, at + 6)];
     const used = octets.findIndex((_, i) => parseLength(octets.slice(0, i + 1)) !== null) + 1;
     if (used === 0) return null;
     const length = parseLength(octets.slice(0, used))!;
     if (length.partial) throw notOurs('a session key packet has a partial length');
-    at += 1 + used + length.bytes;
+    const bodyAt = at + 1 + used;
+    keyPackets.push({ kind: tag === TAG_SKESK ? 'passphrase' : 'publicKey', body: start.subarray(bodyAt, bodyAt + length.bytes), whole: start.subarray(at, bodyAt + length.bytes) });
+    at = bodyAt + length.bytes;
   }
 }
 

@@ -1,63 +1,67 @@
-/** Reading and judging OpenPGP keys: from the cluster's configuration to keys that can be used. */
+/** Reading OpenPGP keys: from the cluster's configuration to keys that can be used. */
 import { readFile } from 'node:fs/promises';
 import * as openpgp from 'openpgp';
-import type { ClusterConfig } from '../../domain/config';
+import type { EncryptionConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { resolveSecret } from '../secrets/secrets';
+import { assertUsable } from './key-faults';
 import type { DecryptionKeys, EncryptionKeys } from './keys';
+import { passphraseName } from './passphrase';
 
 /** What every message and key is made with: the form that gpg 2.2 reads. */
 export const OPENPGP_CONFIG: openpgp.PartialConfig = { aeadProtect: false, s2kType: openpgp.enums.s2k.iterated, showVersion: false, showComment: false };
 
-type EncryptionConfig = ClusterConfig['encryption'];
-
-/** Algorithms that gpg 2.2 does not know: a backup for such a key alone could not be opened without newer tools. */
-const UNKNOWN_TO_GPG_22 = ['x25519', 'x448', 'ed25519', 'ed448'];
-const MIN_RSA_BITS = 2048;
-
 /**
- * The recipients that the configuration names. Throws InvalidInput naming the file and the fault of a key that is weak, expired,
- * revoked, for signing only, or of a form that gpg 2.2 cannot use.
+ * The recipients that the configuration names. Throws InvalidInput naming each key (fingerprint, user id, file) that is weak, expired,
+ * revoked, for signing only, or of a form that gpg 2.2 cannot use, with its fault.
  */
 export async function loadEncryptionKeys(encryption: EncryptionConfig): Promise<EncryptionKeys> {
-  const passphrase = encryption.passphrase === undefined ? undefined : await resolveSecret(encryption.passphrase);
+  const passphrases = await resolveAll(writtenPassphrases(encryption));
   const publicKeys: string[] = [];
-  const recipients = new Set<string>(passphrase === undefined ? [] : ['passphrase']);
-  for (const file of encryption.recipients) {
-    for (const key of await readKeyFile(file)) {
-      await assertCanEncrypt(key, file);
-      publicKeys.push(key.toPublic().armor());
-      recipients.add(key.getFingerprint().toUpperCase());
+  const recipients = new Set(await Promise.all(passphrases.map(passphraseName)));
+  const faults: DrydockError[] = [];
+  for (const file of encryption.recipients ?? []) {
+    try {
+      for (const key of await readKeyFile(file)) {
+        await assertUsable(key, 'encrypt', file);
+        publicKeys.push(key.toPublic().armor());
+        recipients.add(key.getFingerprint().toUpperCase());
+      }
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+      faults.push(error);
     }
   }
+  if (faults.length === 1) throw faults[0]!;
+  if (faults.length > 1) throw new DrydockError('InvalidInput', faults.map(({ message }) => message).join('; '), { remedy: [...new Set(faults.map(({ remedy }) => remedy))].join('; ') });
   if (recipients.size === 0) {
     throw new DrydockError('InvalidInput', 'encryption has neither a passphrase nor recipients', { remedy: 'give a passphrase, recipients, or both: encryption is not optional' });
   }
-  return { ...(passphrase === undefined ? {} : { passphrase }), publicKeys, recipients: [...recipients].sort() };
+  return { passphrases, publicKeys, recipients: [...recipients].sort() };
 }
 
-/** What can open backups here; may be empty on a worker that only writes (see `canDecrypt`). Throws InvalidInput for a key that cannot be read or unlocked. */
+/** What can open backups here; may be empty on a worker that only writes (see `canDecrypt`). Throws InvalidInput for a key that cannot be read, AuthRejected for one that stays locked. */
 export async function loadDecryptionKeys(encryption: EncryptionConfig): Promise<DecryptionKeys> {
-  const passphrase = encryption.passphrase === undefined ? undefined : await resolveSecret(encryption.passphrase);
+  const passphrases = await resolveAll([...writtenPassphrases(encryption), ...(encryption.formerPassphrases ?? [])]);
   const unlock = encryption.privateKeyPassphrase === undefined ? undefined : await resolveSecret(encryption.privateKeyPassphrase);
-  const privateKeys: DecryptionKeys['privateKeys'] = [];
-  for (const reference of encryption.privateKeys) {
+  const privateKeys: { armored: string; passphrase?: string }[] = [];
+  for (const reference of encryption.privateKeys ?? []) {
     const armored = await resolveSecret(reference);
-    await unlockPrivateKey(armored, unlock, reference);
+    await unlockPrivateKey(armored, unlock, reference, 'privateKeyPassphrase');
     privateKeys.push({ armored, ...(unlock === undefined ? {} : { passphrase: unlock }) });
   }
-  return { ...(passphrase === undefined ? {} : { passphrase }), privateKeys };
+  return { passphrases, privateKeys };
 }
 
 /** Whether there is anything here that could open a backup. */
 export function canDecrypt(keys: DecryptionKeys): boolean {
-  return keys.passphrase !== undefined || keys.privateKeys.length > 0;
+  return keys.passphrases.length > 0 || keys.privateKeys.length > 0;
 }
 
-/** Names under which these keys stand among a message's recipients: `passphrase` or a primary key's fingerprint. */
+/** Names under which these keys stand among a message's recipients: passphrases' names and primary keys' fingerprints, sorted. */
 export async function decryptionRecipients(keys: DecryptionKeys): Promise<string[]> {
   const fingerprints = (await unlockPrivateKeys(keys)).map((key) => key.getFingerprint().toUpperCase());
-  return [...(keys.passphrase === undefined ? [] : ['passphrase']), ...fingerprints].sort();
+  return [...(await Promise.all(keys.passphrases.map(passphraseName))), ...fingerprints].sort();
 }
 
 /** Parsed public keys; read once for each set of keys. */
@@ -67,22 +71,11 @@ export function readPublicKeys(keys: EncryptionKeys): Promise<openpgp.PublicKey[
 
 /** Unlocked private keys; unlocked once for each set of keys, because it is slow on purpose. */
 export function unlockPrivateKeys(keys: DecryptionKeys): Promise<openpgp.PrivateKey[]> {
-  return once(unlockedPrivateKeys, keys, async () => (await Promise.all(keys.privateKeys.map((key) => unlockPrivateKey(key.armored, key.passphrase, 'the private key')))).flat());
+  return once(unlockedPrivateKeys, keys, async () => (await Promise.all(keys.privateKeys.map((key) => unlockPrivateKey(key.armored, key.passphrase, 'the private key', 'privateKeyPassphrase')))).flat());
 }
 
-const parsedPublicKeys = new WeakMap<EncryptionKeys, Promise<openpgp.PublicKey[]>>();
-const unlockedPrivateKeys = new WeakMap<DecryptionKeys, Promise<openpgp.PrivateKey[]>>();
-
-function once<K extends object, V>(cache: WeakMap<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
-  let value = cache.get(key);
-  if (!value) {
-    value = make();
-    cache.set(key, value);
-  }
-  return value;
-}
-
-async function readKeyFile(file: string): Promise<openpgp.Key[]> {
+/** All keys of one file, armoured or binary. Throws InvalidInput. */
+export async function readKeyFile(file: string): Promise<openpgp.Key[]> {
   let content: Buffer;
   try {
     content = await readFile(file);
@@ -97,47 +90,8 @@ async function readKeyFile(file: string): Promise<openpgp.Key[]> {
   }
 }
 
-async function assertCanEncrypt(key: openpgp.Key, file: string): Promise<void> {
-  const refuse = (fault: string, remedy: string): never => {
-    throw new DrydockError('InvalidInput', `the key ${key.getFingerprint().toUpperCase()} in ${file} ${fault}`, { remedy });
-  };
-  if (key.keyPacket.version !== 4) refuse(`is an OpenPGP version ${key.keyPacket.version} key, which gpg 2.2 cannot use`, 'use a version 4 key');
-  if (await key.isRevoked()) refuse('is revoked', 'give another recipient');
-  const expires = await key.getExpirationTime().catch(() => null);
-  if (expires instanceof Date && expires.getTime() <= Date.now()) refuse(`expired on ${expires.toISOString().slice(0, 10)}`, 'extend its life and export it again, or give another recipient');
-  try {
-    const chosen = await key.getEncryptionKey();
-    const info = chosen.getAlgorithmInfo();
-    if (UNKNOWN_TO_GPG_22.includes(info.algorithm)) refuse(`encrypts with ${info.algorithm}, which gpg 2.2 cannot use`, 'use an RSA key or an ECDH key on Curve25519 as gpg makes them');
-    if (info.bits !== undefined && info.bits < MIN_RSA_BITS) refuse(`is weak: RSA with ${info.bits} bits`, `use a key of at least ${MIN_RSA_BITS} bits`);
-  } catch (cause) {
-    if (cause instanceof DrydockError) throw cause;
-    const weak = weakest(key);
-    if (weak) refuse(`is weak: ${weak}`, `use an RSA key of at least ${MIN_RSA_BITS} bits or a modern elliptic curve`);
-    if (await hasExpiredSubkey(key)) refuse('has no encryption key that is still valid: it expired', 'extend its life and export it again, or give another recipient');
-    refuse('cannot encrypt: it is for signing only', 'add an encryption subkey, or give another recipient');
-  }
-}
-
-/** The first weakness among the key's parts, in words. */
-function weakest(key: openpgp.Key): string | null {
-  for (const part of [key, ...key.subkeys]) {
-    const info = part.getAlgorithmInfo();
-    if (info.algorithm.startsWith('rsa') && info.bits !== undefined && info.bits < MIN_RSA_BITS) return `RSA with ${info.bits} bits`;
-    if (info.algorithm === 'elgamal' || info.algorithm === 'dsa') return info.algorithm;
-  }
-  return null;
-}
-
-async function hasExpiredSubkey(key: openpgp.Key): Promise<boolean> {
-  for (const subkey of key.subkeys) {
-    const expires = await subkey.getExpirationTime().catch(() => null);
-    if (expires instanceof Date && expires.getTime() <= Date.now()) return true;
-  }
-  return false;
-}
-
-async function unlockPrivateKey(armored: string, passphrase: string | undefined, name: string): Promise<openpgp.PrivateKey[]> {
+/** `setting`: the field of `encryption` that should hold its passphrase. Throws InvalidInput or AuthRejected. */
+export async function unlockPrivateKey(armored: string, passphrase: string | undefined, name: string, setting: string): Promise<openpgp.PrivateKey[]> {
   let keys: openpgp.PrivateKey[];
   try {
     keys = await openpgp.readPrivateKeys({ armoredKeys: armored });
@@ -151,12 +105,33 @@ async function unlockPrivateKey(armored: string, passphrase: string | undefined,
         if (passphrase === undefined) throw new Error('no passphrase');
         return await openpgp.decryptKey({ privateKey, passphrase });
       } catch (cause) {
-        const why = passphrase === undefined ? 'is locked and no privateKeyPassphrase is configured' : 'is not unlocked by privateKeyPassphrase';
+        const why = passphrase === undefined ? `is locked and no ${setting} is configured` : `is not unlocked by ${setting}`;
         throw new DrydockError('AuthRejected', `the private key ${privateKey.getFingerprint().toUpperCase()} of ${name} ${why}`, {
-          remedy: 'set encryption.privateKeyPassphrase to the passphrase of this key',
+          remedy: `set encryption.${setting} to the passphrase of this key`,
           cause,
         });
       }
     }),
   );
+}
+
+function writtenPassphrases({ passphrase, passphrases }: EncryptionConfig): string[] {
+  return [...(passphrase === undefined ? [] : [passphrase]), ...(passphrases ?? [])];
+}
+
+/** The secrets, each once. */
+async function resolveAll(references: string[]): Promise<string[]> {
+  return [...new Set(await Promise.all(references.map(resolveSecret)))];
+}
+
+const parsedPublicKeys = new WeakMap<EncryptionKeys, Promise<openpgp.PublicKey[]>>();
+const unlockedPrivateKeys = new WeakMap<DecryptionKeys, Promise<openpgp.PrivateKey[]>>();
+
+function once<K extends object, V>(cache: WeakMap<K, Promise<V>>, key: K, make: () => Promise<V>): Promise<V> {
+  let value = cache.get(key);
+  if (!value) {
+    value = make();
+    cache.set(key, value);
+  }
+  return value;
 }

@@ -1,18 +1,18 @@
 /**
  * Who can open what we write: resolved from the cluster's `encryption` configuration.
- * `recipients` names what stands in manifests: `passphrase` or an upper-case key fingerprint.
+ * `recipients` names what stands in manifests: an upper-case key fingerprint, or a passphrase's name (see passphrase.ts).
  */
 export interface EncryptionKeys {
-  readonly passphrase?: string;
+  readonly passphrases: readonly string[];
   /** Public keys, armoured. */
-  readonly publicKeys: string[];
+  readonly publicKeys: readonly string[];
   /** Stable names of all recipients, sorted. */
   readonly recipients: string[];
 }
 
-/** What can open a message: a passphrase and/or unlocked private keys. */
+/** What can open a message: passphrases and/or unlocked private keys. */
 export interface DecryptionKeys {
-  readonly passphrase?: string;
+  readonly passphrases: readonly string[];
   /** Private keys, armoured, with the passphrase that unlocks them. */
-  readonly privateKeys: { armored: string; passphrase?: string }[];
+  readonly privateKeys: readonly { armored: string; passphrase?: string }[];
 }

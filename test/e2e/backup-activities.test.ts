@@ -69,14 +69,14 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
     };
     const list = async (id: string, name: 'tags' | 'blobs'): Promise<Record<string, unknown>[]> => {
       const rows: Record<string, unknown>[] = [];
-      const keys = { passphrase: await resolveSecret(cluster().encryption.passphrase!), privateKeys: [] };
+      const keys = { passphrases: [await resolveSecret(cluster().encryption.passphrase!)], privateKeys: [] };
       for await (const row of readJsonLines(openDirectoryVault(vaultDirectory()), manifestOf(id).artifacts[name], keys)) rows.push(row as Record<string, unknown>);
       return rows;
     };
 
     /** What the archive itself holds: layers by manifest, and links of blobs. */
     const tablesOf = async (id: string): Promise<{ manifests: Map<string, string[]>; links: Set<string> }> => {
-      const keys = { passphrase: await resolveSecret(cluster().encryption.passphrase!), privateKeys: [] };
+      const keys = { passphrases: [await resolveSecret(cluster().encryption.passphrase!)], privateKeys: [] };
       const archive = await readArtifact(openDirectoryVault(vaultDirectory()), manifestOf(id).artifacts.metadata, keys, { gunzip: true });
       const manifests = new Map<string, string[]>();
       const links = new Set<string>();

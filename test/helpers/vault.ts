@@ -12,8 +12,8 @@ import { DrydockError, type ErrorKind } from '../../domain/errors';
 
 const run = promisify(execFile);
 export const PASSPHRASE = 'a passphrase of the tests';
-export const writeKeys: EncryptionKeys = { passphrase: PASSPHRASE, publicKeys: [], recipients: ['passphrase'] };
-export const readKeys: DecryptionKeys = { passphrase: PASSPHRASE, privateKeys: [] };
+export const writeKeys: EncryptionKeys = { passphrases: [PASSPHRASE], publicKeys: [], recipients: ['passphrase'] };
+export const readKeys: DecryptionKeys = { passphrases: [PASSPHRASE], privateKeys: [] };
 
 export interface Scratch {
   path: string;

@@ -12,6 +12,7 @@ import { encryptStream } from '../../adapters/openpgp/encrypt';
 import { CHUNK_BYTES } from '../../adapters/openpgp/framing';
 import type { DecryptionKeys, EncryptionKeys } from '../../adapters/openpgp/keys';
 import { canDecrypt, decryptionRecipients, loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { passphraseName } from '../../adapters/openpgp/passphrase';
 import { decryptRange } from '../../adapters/openpgp/random-access';
 import { openMessage } from '../../adapters/openpgp/session-key';
 import { DrydockError, type ErrorKind } from '../../domain/errors';
@@ -58,8 +59,8 @@ describe('OpenPGP messages', function () {
   this.timeout(60_000);
   let home: string;
   let keyPair: { fingerprint: string; publicFile: string; privateFile: string };
-  const byPassphrase: EncryptionKeys = { passphrase: PASSPHRASE, publicKeys: [], recipients: ['passphrase'] };
-  const withPassphrase: DecryptionKeys = { passphrase: PASSPHRASE, privateKeys: [] };
+  const byPassphrase: EncryptionKeys = { passphrases: [PASSPHRASE], publicKeys: [], recipients: ['passphrase'] };
+  const withPassphrase: DecryptionKeys = { passphrases: [PASSPHRASE], privateKeys: [] };
 
   const gpg = (...args: string[]) => run('gpg', ['--homedir', home, '--batch', '--yes', '--pinentry-mode', 'loopback', ...args], { maxBuffer: 1 << 26, encoding: 'buffer' });
 
@@ -109,7 +110,7 @@ describe('OpenPGP messages', function () {
   it('for a key and a passphrase are opened by either alone', async () => {
     const passphraseFile = join(home, 'passphrase');
     const keys = await loadEncryptionKeys({ passphrase: `file:${passphraseFile}`, recipients: [keyPair.publicFile], privateKeys: [] });
-    assert.deepEqual(keys.recipients, [keyPair.fingerprint, 'passphrase']);
+    assert.deepEqual(keys.recipients, [keyPair.fingerprint, await passphraseName(PASSPHRASE)]);
     const plain = randomBytes(100_000);
     const message = await encrypt(plain, keys);
 
@@ -135,9 +136,9 @@ describe('OpenPGP messages', function () {
 
   it('are refused with the wrong passphrase or without any key', async () => {
     const message = await encrypt(randomBytes(1000), byPassphrase);
-    await assert.rejects(decrypt(message, { passphrase: 'wrong', privateKeys: [] }), isError('AuthRejected', /none of the keys at hand/));
-    assert.equal(canDecrypt({ privateKeys: [] }), false);
-    await assert.rejects(decrypt(message, { privateKeys: [] }), isError('AuthRejected', /no passphrase and no private key/));
+    await assert.rejects(decrypt(message, { passphrases: ['wrong'], privateKeys: [] }), isError('AuthRejected', /none of the keys at hand/));
+    assert.equal(canDecrypt({ passphrases: [], privateKeys: [] }), false);
+    await assert.rejects(decrypt(message, { passphrases: [], privateKeys: [] }), isError('AuthRejected', /no passphrase and no private key/));
   });
 
   it('are found damaged when any bit flips behind the session key', async () => {
@@ -231,6 +232,6 @@ describe('OpenPGP messages', function () {
     await writeFile(file, message);
     assert.ok((await gpg('--passphrase', 'unlock-me', '--decrypt', file)).stdout.equals(plain));
     const armored = await readFile(privateFile, 'utf8');
-    assert.ok((await decrypt(message, { privateKeys: [{ armored, passphrase: 'unlock-me' }] })).equals(plain));
+    assert.ok((await decrypt(message, { passphrases: [], privateKeys: [{ armored, passphrase: 'unlock-me' }] })).equals(plain));
   });
 });

@@ -78,7 +78,7 @@ describe('artifacts', () => {
 
   it('say from the stream that the key is the wrong one', async () => {
     const record = await writeArtifact(scratch.vault, NAME, writeKeys, Readable.from([randomBytes(2000)]));
-    await assert.rejects(collect(await readArtifact(scratch.vault, record, { passphrase: 'wrong', privateKeys: [] })), isError('AuthRejected', /none of the keys/));
+    await assert.rejects(collect(await readArtifact(scratch.vault, record, { passphrases: ['wrong'], privateKeys: [] })), isError('AuthRejected', /none of the keys/));
   });
 
   it('say from the stream that two files were swapped on purpose, digests and all', async () => {
