@@ -47,7 +47,7 @@ export const durationText = z
   .string()
   .refine((text) => {
     const parsed = parseDuration(text);
-    return parsed !== undefined && (parsed.months < 12 * 1000 && parsed.ms < 1000 * 366 * DAY);
+    return parsed !== undefined && parsed.months < 12 * 1000 && parsed.ms < 1000 * 366 * DAY;
   }, 'expected a length of time like 30d, 12h, 1y6m (m is months, min minutes) or ISO 8601 like P30D');
 
 /** Like `parseDuration`, for a text that `durationText` has passed. */
