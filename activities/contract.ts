@@ -52,6 +52,12 @@ export interface FreezeRecord {
   readOnlyBefore: boolean | null;
 }
 
+export interface FreezeRecorded {
+  record: FreezeRecord;
+  /** Sentences: what a dead operation had left switched off, and what was put back of it or left as someone set it. */
+  warnings: string[];
+}
+
 export interface ImagesPass {
   listed: { blobs: number; bytes: number };
   stored: { blobs: number; bytes: number };
@@ -95,7 +101,7 @@ export interface BackupActivities {
   /** Steps 3 and 6. Pass 2 also takes the link tree, and looks a minute long for referenced blobs that are not there. */
   copyImages(step: BackupStep & { facts: BackupFacts; pass: 1 | 2 }): Promise<ImagesPass>;
   /** Step 4a. A record that an earlier, dead operation left is put back first. */
-  recordFreeze(step: BackupStep): Promise<FreezeRecord>;
+  recordFreeze(step: BackupStep): Promise<FreezeRecorded>;
   /** Step 4b. Disables just the recorded crons and waits for running deletions; returns the registry's time. */
   freeze(step: BackupStep & { record: FreezeRecord }): Promise<{ frozenAt: string }>;
   /** Step 5. Removes what an earlier attempt of the same run stored. */

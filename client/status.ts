@@ -5,7 +5,7 @@ import { temporalSettings } from '../worker/temporal-settings';
 import { explain } from './failures';
 import { readMemo, type OperationStatus } from './operations';
 import { openSession, type LoadedConfig, type Session } from './session';
-import { latestComplete, listBackups, type BackupEntry } from './vaults';
+import { latestComplete, listBackups, newVaultNote, type BackupEntry } from './vaults';
 import { workerPolls } from './workers';
 
 export interface RunningOperation {
@@ -26,6 +26,8 @@ export interface ClusterStatus {
   running: RunningOperation[];
   /** Why the vault could not be read. */
   vaultError: string | null;
+  /** A sentence when there is no vault yet. */
+  vaultNote: string | null;
 }
 
 export interface Status {
@@ -41,9 +43,9 @@ export async function readStatus(local: LoadedConfig): Promise<Status> {
 async function askVault(local: LoadedConfig, name: string): Promise<Omit<ClusterStatus, 'running'>> {
   try {
     const entries = await listBackups(local, name);
-    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null };
+    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null };
   } catch (error) {
-    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message };
+    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null };
   }
 }
 

@@ -22,17 +22,19 @@ const manifestHead = z.looseObject({ backupId: backupIdSchema, status: z.enum(['
 
 const MANIFEST_MAX_BYTES = 16 * 1024 * 1024;
 
-/** Backups of one cluster, newest first. Throws VaultUnavailable. */
+/** Backups of one cluster, newest first; none where the vault itself is not there yet, which its first backup makes. Throws VaultUnavailable. */
 export async function listBackups(local: LoadedConfig, cluster: string): Promise<BackupEntry[]> {
   const vault = vaultOf(local, cluster);
-  const ids: string[] = [];
-  for await (const entry of vault.list(vaultPaths.backups(cluster))) {
-    const id = entry.name.slice(vaultPaths.backups(cluster).length).split('/', 1)[0] ?? '';
-    // A folder without a manifest is an unfinished backup: it does not exist.
-    if (entry.name === vaultPaths.manifest(cluster, id)) ids.push(id);
-  }
+  const ids = (await ifThere(sealedIds(vault, cluster))) ?? [];
   const entries = await Promise.all(ids.map((id) => readEntry(vault, cluster, id)));
   return entries.sort((a, b) => b.id.localeCompare(a.id));
+}
+
+/** A sentence when the cluster's vault is not there yet: right before the first backup, and a sign of a missing mount after it. */
+export async function newVaultNote(local: LoadedConfig, cluster: string): Promise<string | null> {
+  const vault = vaultOf(local, cluster);
+  if ((await ifThere(vault.stat(vaultPaths.vaultFile))) !== undefined) return null;
+  return `the vault (${vault.description}) does not exist yet: the first backup makes it; if it held backups before, look at its mount`;
 }
 
 /** The newest complete backup, which is what `latest` means. */
@@ -44,10 +46,30 @@ export function latestComplete(entries: BackupEntry[]): BackupEntry | undefined 
 export async function readManifest(local: LoadedConfig, id: string): Promise<{ cluster: string; manifest: Record<string, unknown> }> {
   for (const cluster of Object.keys(local.config.clusters)) {
     const vault = vaultOf(local, cluster);
-    if ((await vault.stat(vaultPaths.manifest(cluster, id))) === null) continue;
+    if (!(await ifThere(vault.stat(vaultPaths.manifest(cluster, id))))) continue;
     return { cluster, manifest: await parseManifest(vault, cluster, id) };
   }
   throw new DrydockError('NotFound', `there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
+}
+
+/** Undefined where the vault itself is not there. */
+async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    if (error instanceof DrydockError && error.kind === 'NotFound') return undefined;
+    throw error;
+  }
+}
+
+async function sealedIds(vault: Vault, cluster: string): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const entry of vault.list(vaultPaths.backups(cluster))) {
+    const id = entry.name.slice(vaultPaths.backups(cluster).length).split('/', 1)[0] ?? '';
+    // A folder without a manifest is an unfinished backup: it does not exist.
+    if (entry.name === vaultPaths.manifest(cluster, id)) ids.push(id);
+  }
+  return ids;
 }
 
 async function readEntry(vault: Vault, cluster: string, id: string): Promise<BackupEntry> {

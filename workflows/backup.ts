@@ -91,7 +91,8 @@ interface Taken {
 
 /** Steps 4 to 7. Whatever happens in between, the crons are put back exactly as they were. */
 async function frozen(operation: Operation, step: { cluster: string; operation: string; backupId: string }, facts: BackupFacts): Promise<Taken> {
-  const record = await operation.step('freeze', () => quick.recordFreeze.executeWithOptions({ summary: 'Record the crons that delete' }, [step]));
+  const { record, warnings } = await operation.step('freeze', () => quick.recordFreeze.executeWithOptions({ summary: 'Record the crons that delete' }, [step]));
+  operation.warn(...warnings);
   try {
     const { frozenAt } = await operation.step('freeze', () => long.freeze.executeWithOptions({ summary: 'Disable them and wait for running deletions' }, [{ ...step, record }]), () => ({ text: frozenNote(record) }));
     let since = frozenAt;

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isDeletion } from '../../domain/deletions';
 import type { Cluster } from '../cluster';
-import type { FreezeRecord, Step } from '../contract';
+import type { FreezeRecord, FreezeRecorded, Step, ThawResult } from '../contract';
 import { deletionsAfter, waitForDeletions } from './deletions';
 import { readRecords, writeRecord } from './records';
 import { registryNow } from './replicas';
@@ -17,17 +17,23 @@ const CLOCK_STEP_MS = 1_500;
  * Step 4a: records the crons that delete, in the vault, before anything is touched. We hold the cluster's lock, so a record of another
  * operation is that of a dead one, and so is one under our name at the first attempt (a workflow id may be used again): it is put back first.
  */
-export async function recordFreeze(cluster: Cluster, step: Step, attempt: number): Promise<FreezeRecord> {
+export async function recordFreeze(cluster: Cluster, step: Step, attempt: number): Promise<FreezeRecorded> {
+  const warnings: string[] = [];
   for (const left of await readRecords(cluster)) {
-    if (left.operation === step.operation && attempt > 1) return left;
-    await thaw(cluster, left);
+    if (left.operation === step.operation && attempt > 1) return { record: left, warnings };
+    warnings.push(...leftoverSentences(left, await thaw(cluster, left)));
   }
   const dtr = await cluster.dtr();
   const crons = (await dtr.crons()).filter(({ action }) => isDeletion(action)).map((cron) => ({ ...cron }));
   const readOnlyBefore = cluster.config.policy.freeze === 'readOnly' ? (await dtr.settings()).readOnlyRegistry === true : null;
   const record: FreezeRecord = { operation: step.operation, cluster: cluster.name, recordedAt: new Date().toISOString(), crons, readOnlyBefore };
   await writeRecord(cluster, record);
-  return record;
+  return { record, warnings };
+}
+
+function leftoverSentences({ operation, recordedAt }: FreezeRecord, { putBack, left }: ThawResult): string[] {
+  const restored = putBack.length === 0 ? [] : [`The operation ${operation} had left something switched off since ${recordedAt}; it was put back first: ${putBack.join(', ')}.`];
+  return [...restored, ...left];
 }
 
 /** Step 4b: disables just the recorded crons, then waits for deletions that run. Returns the registry's time from which on nothing is deleted. */

@@ -4,7 +4,7 @@ import type { SealStep } from './seal';
 
 export interface Segments {
   used: Manifest['segments'];
-  /** What this run moved: plain bytes of blobs, and bytes of its segments in the vault. */
+  /** Blobs of the backup that this run stored; plain bytes that it moved, those that no image needs any more included; bytes of its segments in the vault. */
   added: { blobs: number; bytes: number; storedBytes: number };
 }
 

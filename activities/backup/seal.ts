@@ -67,13 +67,12 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
   const segments: Segments = { used: [], added: { blobs: 0, bytes: 0, storedBytes: 0 } };
   for await (const { header, blobs } of readIndexes(cluster.vault, cluster.name, { onDamaged: () => undefined })) {
     signal.throwIfAborted();
+    const share = used.get(header.segment);
     if (header.writtenBy === step.backupId) {
-      const good = blobs.filter((blob) => !blob.void);
-      segments.added.blobs += good.length;
-      segments.added.bytes += good.reduce((sum, { size }) => sum + size, 0);
+      segments.added.blobs += share?.blobs ?? 0;
+      segments.added.bytes += blobs.filter((blob) => !blob.void).reduce((sum, { size }) => sum + size, 0);
       segments.added.storedBytes += header.bytes;
     }
-    const share = used.get(header.segment);
     if (!share) continue;
     used.delete(header.segment);
     segments.used.push({

@@ -2,7 +2,7 @@ import { EXIT } from '../../domain/contract';
 import { createConsole } from '../console';
 import { table, time } from '../format';
 import { requiredConfig } from '../session';
-import { listBackups } from '../vaults';
+import { listBackups, newVaultNote } from '../vaults';
 
 /** Backups in the vault, newest first; of all clusters when none is named. Needs no Temporal. */
 export async function run(cluster: string | undefined, options: { config?: string; json?: boolean }): Promise<number> {
@@ -14,6 +14,8 @@ export async function run(cluster: string | undefined, options: { config?: strin
     screen.json({ backups });
   } else if (backups.length === 0) {
     screen.say('No backups yet.');
+    const notes = await Promise.all(clusters.map((name) => newVaultNote(local, name)));
+    for (const note of new Set(notes)) if (note !== null) screen.say(`  ${note}`);
   } else {
     const rows = backups.map((entry) => [entry.cluster, entry.id, entry.status, entry.sealedAt === null ? (entry.note ?? '') : time(entry.sealedAt)]);
     for (const line of table([['CLUSTER', 'BACKUP', 'STATUS', 'SEALED'], ...rows])) screen.out(line);

@@ -29,6 +29,7 @@ function printStatus(status: Status, screen: Console): void {
 function lastBackup(cluster: ClusterStatus): string {
   if (cluster.vaultError !== null) return `the vault cannot be read: ${cluster.vaultError}`;
   const { lastBackup: last } = cluster;
-  if (!last?.sealedAt) return `no complete backup${cluster.backups > 0 ? `, ${cluster.backups} others` : ''}`;
+  if (cluster.backups === 0) return `no backup yet${cluster.vaultNote === null ? '' : `; ${cluster.vaultNote}`}`;
+  if (!last?.sealedAt) return `no complete backup, ${cluster.backups} others`;
   return `last complete backup ${last.id}, ${seconds(between(last.sealedAt, new Date().toISOString()))} ago`;
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
-import { latestComplete, listBackups, readManifest } from '../../client/vaults';
+import { latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
 import { vaultPaths } from '../../domain/vault-format';
 import { mkdir } from 'node:fs/promises';
@@ -11,6 +11,23 @@ const OLD = '20261121T020000Z-aaaaaa';
 const COMPLETE = '20261122T020000Z-bbbbbb';
 const INCOMPLETE = '20261123T020000Z-cccccc';
 const UNSEALED = '20261124T020000Z-dddddd';
+
+describe('a vault that no backup has made yet', () => {
+  it('holds no backups, which is said without an error, as is where it will come to lie', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      const local = { path: here.config, config: await loadConfig(here.config) };
+      assert.deepEqual(await listBackups(local, 'lab'), []);
+      await assert.rejects(readManifest(local, COMPLETE), { kind: 'NotFound', message: /there is no backup/ });
+      assert.ok((await newVaultNote(local, 'lab'))?.includes(`${here.vault}) does not exist yet`));
+      await mkdir(here.vault);
+      await openDirectoryVault(here.vault).check();
+      assert.equal(await newVaultNote(local, 'lab'), null);
+    } finally {
+      await here.remove();
+    }
+  });
+});
 
 describe('backups read from the vault', () => {
   let here: Place;

@@ -136,6 +136,19 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
       assert.ok(sealed.counts.blobs > 0);
     });
 
+    it('calls those blobs new that it names, not what lies in the volume without a use', async () => {
+      const { volume } = await newRun().check();
+      const orphan = Buffer.from('belongs to no image');
+      const name = version === '2.9.4' ? 'id/0a/0a0a0a0a-1111-4222-8333-0a0a0a0a0a0a' : `sha256/${sha256(orphan).slice(0, 2)}/${sha256(orphan)}`;
+      const folder = `${volume!.mountpoint}/docker/registry/v2/blobs/${name}`;
+      dtr.on('node-1', `mkdir -p ${folder} && cat > ${folder}/data`, orphan);
+      const sealed = await newRun().whole();
+      assert.equal(sealed.bytes.moved, orphan.length);
+      // By id only the metadata could tell what it should be, and that does not know it.
+      assert.equal(sealed.counts.newBlobs, version === '2.9.4' ? 0 : 1);
+      dtr.on('node-1', `rm -r ${folder}`);
+    });
+
     it('leaves files that sha256sum, gpg and tar alone can check and open', async () => {
       const run = newRun();
       await run.whole();
@@ -263,11 +276,14 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
       const dead = newRun();
       await dead.freeze();
       const run = newRun();
-      assert.deepEqual((await run.run('recordFreeze', {})).crons.map(({ action }) => action), [GC[version]]);
+      const { record: first, warnings } = await run.run('recordFreeze', {});
+      assert.deepEqual(first.crons.map(({ action }) => action), [GC[version]]);
+      assert.equal(warnings.length, 1);
+      assert.match(warnings[0]!, new RegExp(`${dead.step.operation} had left .* ${GC[version]}\\.$`));
       assert.deepEqual(records(), [`${run.step.operation}.json`]);
       const second = activityEnvironment(2);
-      await run.run('freeze', { record: await run.run('recordFreeze', {}, second) });
-      assert.deepEqual((await run.run('recordFreeze', {}, activityEnvironment(3))).crons.map(({ action }) => action), [GC[version]]);
+      await run.run('freeze', { record: (await run.run('recordFreeze', {}, second)).record });
+      assert.deepEqual((await run.run('recordFreeze', {}, activityEnvironment(3))).record.crons.map(({ action }) => action), [GC[version]]);
       const [record] = await run.run('listFreezeRecords', {});
       assert.deepEqual((await run.run('thaw', { record: record! })).putBack, [GC[version]]);
     });

@@ -89,7 +89,7 @@ export class Steps {
     const step = { cluster: CLUSTER, operation: `backup_${backupId}`, backupId };
     const facts = await this.run('checkBackup', step);
     const first = await this.run('copyImages', { ...step, facts, pass: 1 });
-    const record = await this.run('recordFreeze', step);
+    const { record } = await this.run('recordFreeze', step);
     await this.run('freeze', { ...step, record });
     const metadata = await this.run('takeMetadata', { ...step, facts, round: 1 });
     const second = await this.run('copyImages', { ...step, facts, pass: 2 });

@@ -55,7 +55,7 @@ export class BackupRun {
   }
 
   async freeze(): Promise<string> {
-    this.record = await this.run('recordFreeze', {});
+    ({ record: this.record } = await this.run('recordFreeze', {}));
     return (await this.run('freeze', { record: this.record })).frozenAt;
   }
 
