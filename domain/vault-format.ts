@@ -11,6 +11,13 @@ export const vaultPaths = {
   segments: (cluster: string) => `${cluster}/segments/`,
   segment: (cluster: string, segmentId: string) => `${cluster}/segments/${segmentId}.tar.gpg`,
   segmentIndex: (cluster: string, segmentId: string) => `${cluster}/segments/${segmentId}.index`,
+  /** Session key packets for a recipient that was added later, beside the encrypted file `name` (a segment or an artifact). */
+  wrappedKeys: (name: string, recipient: string) => `${name.replace(/\.tar\.gpg$/, '')}.${recipient.replace(':', '-')}.keys`,
+  signature: (cluster: string, id: string) => `${cluster}/backups/${id}/manifest.json.asc`,
+  verdicts: (cluster: string) => `${cluster}/verdicts/`,
+  /** `at`: ISO 8601, UTC. */
+  verdict: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.json`,
+  findings: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.findings.jsonl.gz.gpg`,
   operations: (cluster: string) => `${cluster}/operations/`,
   operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
   unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,

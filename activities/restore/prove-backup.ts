@@ -1,7 +1,7 @@
 /** Shows, before anything is destroyed, that the backup opens with the key at hand. */
 import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { readArtifact } from '../../adapters/vault/artifacts';
-import { openStored } from '../../adapters/vault/segment-reader';
+import { openStored } from '../../adapters/vault/open-stored';
 import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';

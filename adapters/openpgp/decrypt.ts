@@ -5,7 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import { MDC_HEADER } from './encrypt';
 import { BodyReader } from './framing';
 import type { DecryptionKeys } from './keys';
-import { openMessage, PREFIX_BYTES } from './session-key';
+import { openMessage, PREFIX_BYTES, type OpenedMessage } from './session-key';
 
 const MDC_BYTES = 20;
 const LITERAL_TAG = 0xcb;
@@ -16,7 +16,12 @@ const LITERAL_TAG = 0xcb;
  * Fails with AuthRejected (no key opens it) or IntegrityMismatch (damaged, cut short, or with something behind).
  */
 export function decryptStream(keys: DecryptionKeys): Transform {
-  return new DecryptTransform(keys);
+  return new DecryptTransform((start) => openMessage(start, keys));
+}
+
+/** The same for a message that has been opened already, from its first byte on. */
+export function decryptOpened(message: OpenedMessage): Transform {
+  return new DecryptTransform((start) => Promise.resolve(start.length >= message.bodyStart ? message : null));
 }
 
 class DecryptTransform extends Transform {
@@ -24,7 +29,8 @@ class DecryptTransform extends Transform {
   private startBytes = 0;
   private decryptor: BodyDecryptor | null = null;
 
-  constructor(private readonly keys: DecryptionKeys) {
+  /** `open` finds the session key in the first bytes; null when it needs more of them. */
+  constructor(private readonly open: (start: Buffer) => Promise<OpenedMessage | null>) {
     super({ writableHighWaterMark: 1 << 20, readableHighWaterMark: 1 << 20 });
   }
 
@@ -51,7 +57,7 @@ class DecryptTransform extends Transform {
     this.startBytes += chunk.length;
     const start = Buffer.concat(this.start, this.startBytes);
     this.start = [start];
-    const message = await openMessage(start, this.keys);
+    const message = await this.open(start);
     if (!message) return;
     this.start = [];
     this.decryptor = new BodyDecryptor(message.sessionKey, (plain) => this.push(plain));

@@ -64,6 +64,14 @@ export async function decryptionRecipients(keys: DecryptionKeys): Promise<string
   return [...(await Promise.all(keys.passphrases.map(passphraseName))), ...fingerprints].sort();
 }
 
+/** Of these keys, what one recipient alone needs. Empty when it is not among them. */
+export async function onlyFor(keys: EncryptionKeys, recipient: string): Promise<EncryptionKeys> {
+  const passphrases: string[] = [];
+  for (const passphrase of keys.passphrases) if ((await passphraseName(passphrase)) === recipient) passphrases.push(passphrase);
+  const publicKeys = (await readPublicKeys(keys)).filter((key) => key.getFingerprint().toUpperCase() === recipient).map((key) => key.armor());
+  return { passphrases, publicKeys, recipients: [recipient] };
+}
+
 /** Parsed public keys; read once for each set of keys. */
 export function readPublicKeys(keys: EncryptionKeys): Promise<openpgp.PublicKey[]> {
   return once(parsedPublicKeys, keys, async () => (await Promise.all(keys.publicKeys.map((armoredKeys) => openpgp.readKeys({ armoredKeys })))).flat());

@@ -4,9 +4,10 @@ import { PassThrough, Transform, type Readable, type TransformCallback, type Wri
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { DrydockError } from '../../domain/errors';
-import { decryptStream } from '../openpgp/decrypt';
+import { decryptOpened } from '../openpgp/decrypt';
 import { encryptStream } from '../openpgp/encrypt';
 import type { DecryptionKeys, EncryptionKeys } from '../openpgp/keys';
+import { openStored } from './open-stored';
 import type { Vault } from './vault';
 
 /** What a manifest says about an artifact. */
@@ -75,6 +76,7 @@ export interface ReadArtifactOptions {
  */
 export async function readArtifact(vault: Vault, record: ArtifactRecord, keys: DecryptionKeys, options: ReadArtifactOptions = {}): Promise<Readable> {
   await verifyCiphertext(vault, record, options.signal);
+  const message = await openStored(vault, record.name, keys);
   const ciphertext = await vault.read(record.name);
   const refuse = (): never => {
     throw new DrydockError('IntegrityMismatch', `the content of ${record.name} is not what was backed up`, { remedy: 'use another backup' });
@@ -84,7 +86,7 @@ export async function readArtifact(vault: Vault, record: ArtifactRecord, keys: D
     (bytes) => bytes > record.plainBytes && refuse(),
     (bytes, sha256) => (bytes !== record.plainBytes || sha256 !== record.plainSha256) && refuse(),
   );
-  const stages = [ciphertext, decryptStream(keys), ...(options.gunzip ? [createGunzip()] : []), check];
+  const stages = [ciphertext, decryptOpened(message), ...(options.gunzip ? [createGunzip()] : []), check];
   // The reader of `check` gets the error; this promise would report it a second time.
   pipeline(stages, { signal: options.signal }).catch((error: Error) => check.destroy(error));
   return check;

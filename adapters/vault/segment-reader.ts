@@ -4,11 +4,11 @@ import { pipeline } from 'node:stream/promises';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import { readTar } from '../archive/tar-entries';
-import { decryptStream } from '../openpgp/decrypt';
+import { decryptOpened } from '../openpgp/decrypt';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
-import { openMessage, type OpenedMessage } from '../openpgp/session-key';
 import { verifyCiphertext } from './artifacts';
+import { openStored } from './open-stored';
 import { readIndex, type SegmentIndex } from './segment-index';
 import type { Vault } from './vault';
 
@@ -61,7 +61,7 @@ async function* readWhole(vault: Vault, cluster: string, index: SegmentIndex, pl
   const name = vaultPaths.segment(cluster, segment);
   await verifyCiphertext(vault, { name, bytes: index.header.bytes, sha256: index.header.sha256 }, signal);
   const byOffset = new Map(places.map((blob) => [blob.offset, blob]));
-  const plain = decryptStream(keys);
+  const plain = decryptOpened(await openStored(vault, name, keys));
   // The loop below gets the error from `plain`; this promise would report it a second time.
   pipeline(await vault.read(name), plain, { signal }).catch((error: Error) => plain.destroy(error));
   for await (const entry of readTar(plain)) {
@@ -81,20 +81,6 @@ async function* readAlone(vault: Vault, cluster: string, index: SegmentIndex, pl
   const read = (offset: number, length: number) => vault.read(name, { offset, length });
   for (const blob of places) {
     yield { path: blob.path, size: blob.size, sha256: blob.sha256, segment, data: proven(decryptRange(read, message, blob.offset, blob.size), blob, segment) };
-  }
-}
-
-/** Opens a stored message by its first bytes. Shows that a key fits without reading the rest. Throws NotFound, IntegrityMismatch, AuthRejected. */
-export async function openStored(vault: Vault, name: string, keys: DecryptionKeys): Promise<OpenedMessage> {
-  for (let length = 16 * 1024; ; length *= 4) {
-    const parts: Buffer[] = [];
-    for await (const part of (await vault.read(name, { offset: 0, length })) as AsyncIterable<Buffer>) parts.push(part);
-    const start = Buffer.concat(parts);
-    const message = await openMessage(start, keys);
-    if (message) return message;
-    if (start.length < length) {
-      throw new DrydockError('IntegrityMismatch', `${name} in ${vault.description} is cut short within its first packets`, { remedy: 'put the file back from a second copy of the vault, or use another backup' });
-    }
   }
 }
 
