@@ -136,6 +136,8 @@ export interface RestoreActivities {
   /** Marks the point of no return in the vault: until `markFinished`, a restore may be started again without force. */
   markUnfinished(step: Step & { decisions: RestoreDecisions }): Promise<void>;
   markFinished(step: Step): Promise<void>;
+  /** Throws Refused when a host that people said to be off answers, in the Swarm or over SSH. */
+  refuseReturned(step: Step & { decisions: RestoreDecisions }): Promise<void>;
   /** Out of the Swarm (`node rm --force`). */
   fenceNode(step: Step & { node: string }): Promise<void>;
   /** The vendor's `destroy`, then left-over containers and volumes of this replica. Nothing there is success. */
@@ -147,14 +149,16 @@ export interface RestoreActivities {
   /** Waits until the replica (by its own address) says that it is healthy, at most policy.healthSeconds. */
   waitHealthy(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
   setReadOnly(step: Step & { readOnly: boolean }): Promise<void>;
+  /** Disables crons that delete, which came with the metadata or with the vendor's installation: they wait for the release. */
+  holdDeletions(step: Step): Promise<{ held: SavedCron[] }>;
   /** Warnings instead of errors. */
   updateVulnerabilityDatabase(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[]; note: string }>;
   /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. Missing images are an error. */
   confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<{ repositories: number; tags: number; pulled: number; differences: string[] }>;
   /** The vendor's `join`; joined already is success. */
   joinReplica(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
-  /** Crons of the manifest put back (those that exist already stand). */
-  restoreCrons(step: Step & { decisions: RestoreDecisions }): Promise<ThawResult>;
+  /** Crons of the manifest, then those that were held and are not in it, put back (those that exist already stand). */
+  restoreCrons(step: Step & { decisions: RestoreDecisions; held: SavedCron[] }): Promise<ThawResult>;
   /** Fenced hosts that are back: sentences for the report. */
   reportReturned(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[] }>;
 }

@@ -2,6 +2,7 @@
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
 import { MESSAGE, type DecideInput, type DecideResult, type Gate, type OperationView } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
+import { examine } from '../domain/gates';
 import { explain } from './failures';
 import { describeOperation, type OperationSummary } from './operations';
 import { viewFromWorker } from './workers';
@@ -74,12 +75,8 @@ async function sendUpdate(session: Session, vote: Vote, input: DecideInput): Pro
 
 /** Nobody answers a signal, so what the run would refuse for certain is refused here. */
 async function sendSignal(session: Session, vote: Vote, input: DecideInput, gate: Gate): Promise<VoteOutcome> {
-  if (input.planDigest !== gate.planDigest) {
-    throw new DrydockError('Refused', `the plan has changed: gate ${gate.name} now stands for digest ${gate.planDigest}`, { remedy: 'read the plan again, then vote with its digest' });
-  }
-  if (!gate.approvers.includes(vote.by)) {
-    throw new DrydockError('Refused', `"${vote.by}" is not an approver of this cluster, expected one of ${gate.approvers.join(', ')}`, { remedy: 'the vote was not sent' });
-  }
+  const ballot = examine(input, gate, []);
+  if (!ballot.ok) throw new DrydockError('Refused', ballot.sentence, { remedy: 'the vote was not sent' });
   await session.call((client) => client.workflow.getHandle(vote.workflowId).signal(MESSAGE.decide, input));
   return outcome(vote, input.planDigest, 'signal', null, 'no worker listens now; the vote was left with the run and counts as soon as one does');
 }

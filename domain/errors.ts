@@ -20,6 +20,8 @@ export const ERROR_KINDS = {
   BootstrapperFailed: { retryable: false },
   /** A command on a host ended with a code that says no more. */
   CommandFailed: { retryable: false },
+  /** A replica did not become healthy in the time that the policy gives it. */
+  Unhealthy: { retryable: false },
   /** Files that an earlier step left on the worker are gone: the step that made them has to run again. */
   WorkLost: { retryable: false },
   // Worth repeating: the outside world may mend itself.

@@ -21,7 +21,7 @@ export function examine(input: unknown, gate: Gate | null, votes: readonly Vote[
   const parsed = decideInput.safeParse(input);
   if (!parsed.success) return refuse(`The decision is not understood: ${mistakesInWords(parsed.error, decideInput)}.`);
   const vote = { ...parsed.data, by: parsed.data.by.trim(), reason: parsed.data.reason?.trim() };
-  const before = votes.find((v) => v.counted && v.gate === vote.gate && v.by === vote.by && v.decision === vote.decision && v.planDigest === vote.planDigest);
+  const before = votes.find((v) => v.counted && v.gate === vote.gate && v.by === vote.by && v.decision === vote.decision && v.planDigest === vote.planDigest && !isOlderThan(gate, v));
   if (before) return { ok: true, vote, repeated: true };
   if (vote.by === '') return refuse('Nobody is named: put your name into "by".');
   if (!gate) return refuse(`No gate is open now; "${vote.gate}" cannot be decided.`);
@@ -30,6 +30,11 @@ export function examine(input: unknown, gate: Gate | null, votes: readonly Vote[
   if (vote.planDigest !== gate.planDigest) return refuse(`This vote is for another plan (${vote.planDigest.slice(0, 12) || 'no digest'}); the plan shown now is ${gate.planDigest.slice(0, 12)}. Read it, then vote for its digest.`);
   if (vote.decision === 'reject' && !vote.reason) return refuse('A rejection needs a reason: put it into "reason".');
   return { ok: true, vote, repeated: false };
+}
+
+/** A gate that was opened again (the plan had changed meanwhile) asks anew: what counted before it opened is no answer to it. */
+function isOlderThan(gate: Gate | null, { gate: name, at }: Vote): boolean {
+  return gate !== null && gate.name === name && at < gate.openedAt;
 }
 
 function refuse(sentence: string): Ballot {

@@ -1,7 +1,7 @@
 /** Failures of a run as the three doors show them: a kind, one sentence, a remedy. */
 import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
 import type { z } from 'zod';
-import type { ErrorKind } from '../domain/errors';
+import { isErrorKind, type ErrorKind } from '../domain/errors';
 import { mistakesInWords } from '../domain/mistakes';
 
 export function fail(kind: ErrorKind, message: string, remedy?: string): ApplicationFailure {
@@ -17,6 +17,14 @@ export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.in
 
 export function isKind(error: unknown, kind: ErrorKind): boolean {
   return error instanceof ActivityFailure && error.cause instanceof ApplicationFailure && error.cause.type === kind;
+}
+
+/** The same failure, saying as well what could not be put back: then even a cancelled run must end as failed, or nobody would look. */
+export function withLeftovers(error: unknown, leftovers: string[]): unknown {
+  if (leftovers.length === 0) return error;
+  const cause = error instanceof ActivityFailure ? error.cause : error;
+  const kind = cause instanceof ApplicationFailure && isErrorKind(cause.type) ? cause.type : 'Conflict';
+  return fail(kind, `${sentenceOf(error)} And not all was put back: ${leftovers.join('; ')}`, 'put back by hand what is named');
 }
 
 /** The sentence in the middle of Temporal's wrapping. */

@@ -1,10 +1,10 @@
-import { workflowInfo } from '@temporalio/workflow';
-import type { Activities } from '../activities/contract';
+import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import type { Activities, SavedCron } from '../activities/contract';
 import { restoreInput, type RestoreInput, type RestoreResult } from '../domain/contract';
 import type { RestorePlan } from '../domain/plan';
 import { planMarkdown } from '../domain/restore-plan';
 import { long, quick } from './activities';
-import { fail, parseInput } from './failures';
+import { fail, parseInput, withLeftovers } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
 import { mib, operationKey } from './text';
@@ -48,14 +48,15 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     await operation.step('stop', async () => {
       for (const { id, node } of decisions.stops) {
         const containers: string[] = [];
-        undo.add(`start the containers of replica ${id} again`, () => quick.startReplica({ ...step, id, node, containers }));
+        undo.add(`start the containers of replica ${id} on ${node} again`, () => long.startReplica({ ...step, id, node, containers }));
         containers.push(...(await quick.stopReplica.executeWithOptions({ summary: `Stop replica ${id} on ${node}` }, [{ ...step, id, node }])).stopped);
       }
     }, () => ({ text: `${decisions.stops.length} replica(s)` }));
     await passGate(operation, policy, plan, 'destroy', destroyQuestion(plan));
+    // Days may have passed at the gate: what people said to be off must still be off.
+    if (decisions.fences.length > 0) await quick.refuseReturned.executeWithOptions({ summary: 'Are the hosts off that were said to be?' }, [{ ...step, decisions }]);
   } catch (error) {
-    await undo.run();
-    throw error;
+    throw withLeftovers(error, await undo.run());
   }
   undo.forget();
 
@@ -70,11 +71,12 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     text: `${written.blobs} blobs written (${mib(written.bytes)}), ${kept.blobs} kept`, bytes: written.bytes,
   }));
 
-  // 3. Metadata, then health; read-only until it is confirmed.
-  await operation.step('metadata', async () => {
+  // 3. Metadata, then health; read-only until it is confirmed, and nothing is deleted until people say so.
+  const held = await operation.step('metadata', async () => {
     await long.restoreMetadata.executeWithOptions({ summary: `Run the vendor's restore on ${decisions.first.node}` }, [{ ...step, decisions }]);
     await long.waitHealthy.executeWithOptions({ summary: `Wait for replica ${decisions.first.id}` }, [{ ...step, decisions, replica: decisions.first }]);
     await long.setReadOnly.executeWithOptions({ summary: 'Registry read-only until confirmed' }, [{ ...step, readOnly: true }]);
+    return (await long.holdDeletions.executeWithOptions({ summary: 'No cron deletes before the release' }, [step])).held;
   });
 
   // 4. Vulnerability database: a failure is a warning, it holds nothing.
@@ -100,9 +102,15 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
 
   // 7. Release: pushes at once; deletion only when people agree, since the first collection deletes what was pushed after the backup.
   await long.setReadOnly.executeWithOptions({ summary: 'Registry open for pushes again' }, [{ ...step, readOnly: false }]);
-  await release(operation, step, plan, policy);
+  try {
+    await release(operation, step, plan, policy, held);
+  } catch (error) {
+    // Whoever cancels here leaves the crons off; the restore itself is done.
+    if (isCancellation(error)) await CancellationScope.nonCancellable(() => quick.markFinished(step));
+    throw error;
+  }
+  operation.warn(...(await quick.reportReturned.executeWithOptions({ summary: 'Has a host come back that was said to be off?' }, [{ ...step, decisions }])).warnings);
   await quick.markFinished.executeWithOptions({ summary: 'Take the mark out of the vault' }, [step]);
-  operation.warn(...(await quick.reportReturned({ ...step, decisions })).warnings);
 
   return {
     backupId: decisions.backupId,
@@ -154,21 +162,22 @@ function destroyQuestion({ decisions }: RestorePlan): string {
   return `POINT OF NO RETURN. ${what}${off}`;
 }
 
-async function release(operation: Operation, step: Step, plan: RestorePlan, policy: Policy): Promise<void> {
+async function release(operation: Operation, step: Step, plan: RestorePlan, policy: Policy, held: SavedCron[]): Promise<void> {
   const { decisions } = plan;
-  if (decisions.crons.length === 0) {
+  const crons = [...new Set([...decisions.crons, ...held.map(({ action }) => action)])].sort().join(', ');
+  if (crons === '') {
     operation.skip('release', 'the backup knows no cron that deletes');
     return;
   }
   if (policy.releaseGate) {
-    const question = `Put back ${decisions.crons.join(', ')}? The first collection deletes what was pushed after the backup and might still be salvaged.`;
+    const question = `Put back ${crons}? The first collection deletes what was pushed after the backup and might still be salvaged.`;
     const vote = await operation.waitAtGate({ name: 'release', question, details: `Restored from backup ${decisions.backupId}.`, planDigest: plan.digest, approvers: policy.approvers });
     if (vote.decision === 'reject') {
       operation.skip('release', `left off: ${vote.reason ?? 'rejected'}`);
-      operation.warn(`Garbage collection and pruning stay off (${vote.by}: ${vote.reason ?? 'no reason'}); set ${decisions.crons.join(', ')} by hand when ready.`);
+      operation.warn(`Garbage collection and pruning stay off (${vote.by}: ${vote.reason ?? 'no reason'}); set ${crons} by hand when ready.`);
       return;
     }
   }
-  const { left } = await operation.step('release', () => long.restoreCrons.executeWithOptions({ summary: 'Put the crons back as the backup has them' }, [{ ...step, decisions }]), (r) => ({ text: `${r.putBack.length} put back` }));
+  const { left } = await operation.step('release', () => long.restoreCrons.executeWithOptions({ summary: 'Put the crons back as they were before the freeze' }, [{ ...step, decisions, held }]), (r) => ({ text: `${r.putBack.length} put back` }));
   operation.warn(...left);
 }

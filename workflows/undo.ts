@@ -17,16 +17,19 @@ export class Undo {
     this.actions.length = 0;
   }
 
-  /** Runs whatever was cancelled; an undo that fails is a warning that names it, and the others still run. */
-  async run(): Promise<void> {
+  /** Runs whatever was cancelled; an undo that fails is a warning that names it, and the others still run. Returns those warnings. */
+  async run(): Promise<string[]> {
+    const failed: string[] = [];
     await CancellationScope.nonCancellable(async () => {
       for (let action = this.actions.pop(); action; action = this.actions.pop()) {
         try {
           await action.run();
         } catch (error) {
-          this.operation.warn(`could not ${action.title}: ${sentenceOf(error)}`);
+          failed.push(`could not ${action.title}: ${sentenceOf(error)}`);
         }
       }
     });
+    this.operation.warn(...failed);
+    return failed;
   }
 }

@@ -5,6 +5,7 @@ import type { Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import { runBootstrapper } from '../bootstrapper';
 import type { Cluster } from '../cluster';
+import { ensureImages } from '../node-images';
 import type { Refusals } from './refusals';
 import { partsOf, readyNames, type Replicas } from './replicas';
 import { hostOf } from './targets';
@@ -21,11 +22,11 @@ export async function checkHosts(cluster: Cluster, operation: string, decisions:
     const host = await refusals.attempt(() => reach(cluster, decisions, node));
     if (host) hosts.set(node, host);
   }
-  const images = await refusals.attempt(() => neededImages(cluster, operation, decisions, [...hosts]));
+  const images = await refusals.attempt(() => neededImages(cluster, operation, decisions, [...hosts], refusals));
   for (const replica of used) {
     const host = hosts.get(replica.node);
     if (!host) continue;
-    if (images) await refusals.attempt(() => checkImages(host, images));
+    if (images && images.length > 0) await refusals.attempt(() => ensureImages(host, images));
     await refusals.attempt(() => checkPorts(cluster, host, replica, decisions, replicas));
   }
   return hosts;
@@ -39,28 +40,19 @@ async function reach(cluster: Cluster, decisions: RestoreDecisions, node: string
   throw new DrydockError('Refused', `the SSH host for ${node} calls itself ${name}`, { remedy: `check hosts.${node}.address, or the host of its target` });
 }
 
-/** The bootstrapper knows which images a replica is made of; it is asked on a node that has it. */
-async function neededImages(cluster: Cluster, operation: string, { bootstrapperImage: image }: RestoreDecisions, hosts: [string, Host][]): Promise<string[]> {
+/** The bootstrapper knows which images a replica is made of; it is asked on a node that has it, or that can pull it. */
+async function neededImages(cluster: Cluster, operation: string, { bootstrapperImage: image }: RestoreDecisions, hosts: [string, Host][], refusals: Refusals): Promise<string[]> {
+  const ready: string[] = [];
   for (const [node, host] of hosts) {
-    if ((await missingImages(host, [image])).length > 0) continue;
-    const { stdout } = await runBootstrapper(cluster, { image, command: 'images', args: [], node, operation });
-    return [image, ...stdout.split('\n').map((line) => line.trim()).filter((line) => line !== '')];
+    await refusals.attempt(async () => {
+      await ensureImages(host, [image]);
+      ready.push(node);
+    });
   }
-  return [image];
-}
-
-async function checkImages(host: Host, images: string[]): Promise<void> {
-  const missing = await missingImages(host, images);
-  if (missing.length === 0) return;
-  throw new DrydockError('Refused', `${host.name} has not the image${missing.length > 1 ? 's' : ''} ${missing.join(', ')}`, { remedy: `docker pull or docker load ${missing.length > 1 ? 'them' : 'it'} on ${host.name}` });
-}
-
-async function missingImages(host: Host, images: string[]): Promise<string[]> {
-  const answer = await host.exec(['docker', 'image', 'inspect', '--format', '{{.Id}}', ...images], { okCodes: [0, 1] });
-  if (answer.code === 0) return [];
-  const missing = images.filter((image) => answer.stderr.includes(`No such image: ${image}`));
-  if (missing.length > 0) return missing;
-  throw new DrydockError('EngineUnavailable', `the Docker Engine of ${host.name} does not answer: ${answer.stderr.trim().slice(-300)}`, { remedy: `check dockerd on ${host.name}` });
+  const [node] = ready;
+  if (node === undefined) return [];
+  const { stdout } = await runBootstrapper(cluster, { image, command: 'images', args: [], node, operation });
+  return stdout.split('\n').map((line) => line.trim()).filter((line) => line !== '');
 }
 
 async function checkPorts(cluster: Cluster, host: Host, replica: Replica, decisions: RestoreDecisions, replicas: Replicas): Promise<void> {

@@ -7,15 +7,21 @@ import { runBootstrapper, settle } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import { findReplicas, isRegistryVolume, partsOf, readyNames } from './replicas';
 
-/** The vendor's `destroy`, then whatever it left. A node that is lost is passed over: it is fenced. Returns the names of what is gone. */
+/**
+ * The vendor's `destroy`, then whatever it left. Returns the names of what is gone. Throws HostUnreachable for a node that was there when the plan
+ * was made: passed over, its replica would come back with it.
+ */
 export async function destroyReplica(cluster: Cluster, step: { operation: string; decisions: RestoreDecisions; id: string; node: string }): Promise<{ removed: string[] }> {
   const { operation, decisions, id, node } = step;
   const engine = await cluster.engine();
   await settle(cluster, operation);
   const before = await findReplicas(engine);
+  if (!readyNames(before.nodes).has(node)) {
+    throw new DrydockError('HostUnreachable', `${node} does not answer any more, and replica ${id} on it is to be destroyed`, { remedy: `bring ${node} back; or start the restore again: it will be planned without this host` });
+  }
   const parts = partsOf(before, id, node);
   const names = [...parts.containers.map(({ name }) => name), ...parts.volumes];
-  if (names.length === 0 || !readyNames(before.nodes).has(node)) return { removed: [] };
+  if (names.length === 0) return { removed: [] };
   await vendorsDestroy(cluster, { operation, decisions, id, node });
   await removeLeftovers(engine, id, node, { keepImages: false });
   return { removed: names };

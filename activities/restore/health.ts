@@ -11,7 +11,7 @@ const LOOK_MS = 2_000;
 /** One good answer may come from a moment between two restarts. */
 const GOOD_IN_A_ROW = 2;
 
-/** Asks the replica at its own address. Throws RegistryUnavailable with what it said last after policy.healthSeconds. */
+/** Asks the replica at its own address. Throws Unhealthy with what it said last after policy.healthSeconds. */
 export async function waitHealthy(cluster: Cluster, { replica }: { replica: Replica }, progress: Progress): Promise<void> {
   const { healthSeconds } = cluster.config.policy;
   const end = Date.now() + healthSeconds * 1000;
@@ -23,8 +23,8 @@ export async function waitHealthy(cluster: Cluster, { replica }: { replica: Repl
     if (good >= GOOD_IN_A_ROW) return;
     progress.update({ phase: answer.healthy ? 'healthy' : `not healthy yet: ${answer.error}` });
     if (Date.now() > end) {
-      throw new DrydockError('RegistryUnavailable', `replica ${replica.id} on ${replica.node} is not healthy after ${healthSeconds} s: ${answer.error}`, {
-        remedy: `look at its containers (docker ps and docker logs of dtr-*-${replica.id}); the step goes on when it is healthy`,
+      throw new DrydockError('Unhealthy', `replica ${replica.id} on ${replica.node} is not healthy after ${healthSeconds} s: ${answer.error}`, {
+        remedy: `look at its containers (docker ps and docker logs of dtr-*-${replica.id}); then start the same restore again`,
       });
     }
     await sleep(LOOK_MS, undefined, cluster.signal === undefined ? {} : { signal: cluster.signal });

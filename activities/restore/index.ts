@@ -10,8 +10,9 @@ import { restoreImages } from './images';
 import { joinReplica, restoreMetadata } from './metadata';
 import { planRestore } from './plan';
 import { Progress } from './progress';
-import { restoreCrons, setReadOnly } from './settings';
-import { fenceNode, reportReturned, startReplica, stopReplica } from './stop';
+import { holdDeletions, restoreCrons, setReadOnly } from './settings';
+import { fenceNode, refuseReturned, reportReturned } from './fence';
+import { startReplica, stopReplica } from './stop';
 import { markFinished, markUnfinished } from './unfinished';
 import { updateVulnerabilityDatabase } from './vulnerabilities';
 
@@ -29,12 +30,14 @@ export function restoreActivities(deps: ActivityDeps): RestoreActivities {
     startReplica: (step) => run(step, 'starting containers', (cluster) => startReplica(cluster, step)),
     markUnfinished: (step) => run(step, 'marking', (cluster) => markUnfinished(cluster, step)),
     markFinished: (step) => run(step, 'marking', (cluster) => markFinished(cluster)),
+    refuseReturned: (step) => run(step, 'fenced hosts', (cluster) => refuseReturned(cluster, step.decisions)),
     fenceNode: (step) => run(step, 'fencing', (cluster) => fenceNode(cluster, step)),
     destroyReplica: (step) => run(step, 'destroying', (cluster) => destroyReplica(cluster, step)),
     restoreImages: (step) => run(step, 'reading the list of blobs', (cluster, progress) => restoreImages(cluster, step, progress)),
     restoreMetadata: (step) => run(step, 'metadata', (cluster, progress) => restoreMetadata(cluster, step, progress)),
     waitHealthy: (step) => run(step, 'waiting for health', (cluster, progress) => waitHealthy(cluster, step, progress)),
     setReadOnly: (step) => run(step, 'read-only mode', (cluster) => setReadOnly(cluster, step)),
+    holdDeletions: (step) => run(step, 'crons', (cluster, progress) => holdDeletions(cluster, progress)),
     updateVulnerabilityDatabase: (step) => run(step, 'vulnerability database', (cluster, progress) => updateVulnerabilityDatabase(cluster, step, progress)),
     confirmRestore: (step) => run(step, 'confirming', (cluster, progress) => confirmRestore(cluster, step, progress)),
     joinReplica: (step) => run(step, 'joining', (cluster, progress) => joinReplica(cluster, step, progress)),

@@ -9,6 +9,7 @@ import type { Cluster } from '../cluster';
 import { readBackup } from './backup';
 import { checkHosts } from './check-hosts';
 import { checkJoinVolume, checkStorage, type Delta } from './check-storage';
+import { warnOfAnswering } from './fence';
 import type { Progress } from './progress';
 import { proveBackup } from './prove-backup';
 import { Refusals } from './refusals';
@@ -63,13 +64,14 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     const joining = hosts.get(replica.node);
     if (joining) await refusals.attempt(() => checkJoinVolume(decisions, replica, joining));
   }
+  const awake = await warnOfAnswering(cluster, decisions);
   refusals.throwIfAny();
   return {
     decisions,
     digest: digestOf(decisions),
     estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
     proof: proven.proof,
-    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...more],
+    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...awake, ...more],
     diagnosis: request.diagnosis,
     sealedAt: manifest.sealedAt,
   };

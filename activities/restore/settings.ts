@@ -1,12 +1,18 @@
 /** What the backup froze, and what stays closed until the restore is confirmed. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
 import type { Cron } from '../../adapters/dtr/dtr';
+import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
 import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
-import type { ThawResult } from '../contract';
+import type { SavedCron, ThawResult } from '../contract';
 import { readDecided } from './backup';
+import type { Progress } from './progress';
 
+const savedCron = z
+  .looseObject({ action: z.string(), schedule: z.string(), retries: z.number(), parameters: z.unknown(), deadline: z.string() })
+  .transform((cron) => ({ ...cron, parameters: cron.parameters ?? null }));
 const LOOKS = 20;
 const LOOK_MS = 1_500;
 
@@ -22,12 +28,27 @@ export async function setReadOnly(cluster: Cluster, { readOnly }: { readOnly: bo
   throw new DrydockError('RegistryUnavailable', `the registry does not take the setting readOnlyRegistry: ${readOnly}`, { remedy: 'look at the settings page of DTR' });
 }
 
-/** The crons of the backup, as they were before its freeze. One that exists already stands, and is reported when it differs. */
-export async function restoreCrons(cluster: Cluster, { decisions }: { decisions: RestoreDecisions }): Promise<ThawResult> {
+/**
+ * Disables the crons that delete: one that somebody set during the backup's freeze comes back with the metadata, and an installation brings its
+ * own. A list that an attempt had made before it died is remembered.
+ */
+export async function holdDeletions(cluster: Cluster, progress: Progress): Promise<{ held: SavedCron[] }> {
+  const dtr = await cluster.dtr();
+  const before = z.array(savedCron).safeParse(progress.remembered);
+  const present = (await dtr.crons()).filter(({ action }) => isDeletion(action)).map((cron) => savedCron.parse(cron));
+  const held = [...(before.success ? before.data.filter(({ action }) => !present.some((cron) => cron.action === action)) : []), ...present];
+  progress.remember(held);
+  for (const { action } of present) await dtr.deleteCron(action);
+  return { held };
+}
+
+/** The crons of the backup, as they were before its freeze, then those held that it does not know. One that exists already stands, and is reported when it differs. */
+export async function restoreCrons(cluster: Cluster, { decisions, held }: { decisions: RestoreDecisions; held: SavedCron[] }): Promise<ThawResult> {
   const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
-  for (const saved of manifest.dtr.crons) {
+  const more = held.filter(({ action }) => !manifest.dtr.crons.some((cron) => cron.action === action));
+  for (const saved of [...manifest.dtr.crons, ...more]) {
     const wanted: Cron = { ...saved, parameters: saved.parameters ?? null };
     const present = await dtr.cron(wanted.action);
     if (present === null) {

@@ -1,8 +1,7 @@
-/** Stage 1, as far as it can be undone; and hosts that do not answer. */
+/** Stage 1, as far as it can be undone. */
 import { activityInfo } from '@temporalio/activity';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
-import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
 import type { Progress } from './progress';
 import { findReplicas, partsOf, readyNames, type ReplicaContainer } from './replicas';
@@ -54,35 +53,4 @@ function inOrder(containers: ReplicaContainer[]): ReplicaContainer[] {
     return at < 0 ? 0 : at;
   };
   return [...containers].sort((a, b) => place(a) - place(b));
-}
-
-/** Removes the members of that name that do not answer. One that answers again stays: a rebuilt host has the same name. */
-export async function fenceNode(cluster: Cluster, { node }: { node: string }): Promise<void> {
-  const engine = await cluster.engine();
-  for (const member of await engine.nodes()) if (member.hostname === node && member.state !== 'ready') await engine.removeNode(member.id);
-}
-
-/** Fenced hosts that can be reached again, although nothing of the restored cluster stands on them. */
-export async function reportReturned(cluster: Cluster, decisions: RestoreDecisions): Promise<{ warnings: string[] }> {
-  const used = new Set([decisions.first, ...decisions.joins].map(({ node }) => node));
-  const ready = readyNames(await (await cluster.engine()).nodes());
-  const warnings: string[] = [];
-  for (const node of decisions.fences.filter((name) => !used.has(name))) {
-    if (ready.has(node) || (await answersSsh(cluster, node))) {
-      warnings.push(`${node} was taken out of the Swarm and is back: its old replica must not run beside the restored cluster; stop its containers, and join it only after its volumes are removed`);
-    }
-  }
-  return { warnings };
-}
-
-async function answersSsh(cluster: Cluster, node: string): Promise<boolean> {
-  try {
-    await (await cluster.host(node)).exec(['true'], { root: false });
-    return true;
-  } catch (error) {
-    cluster.signal?.throwIfAborted();
-    // Another key or a refused login is an answer, too; but not from the host that we knew.
-    if (error instanceof DrydockError) return false;
-    throw error;
-  }
 }

@@ -38,8 +38,10 @@ async function update(cluster: Cluster, { scanning }: RestoreDecisions, progress
   const end = Date.now() + LONGEST_MS;
   for (;;) {
     const status = await dtr.imagescanStatus();
-    if (isNewer(status, before)) return { warnings: [], note: `vulnerability database version ${status?.dbVersion ?? '?'} of ${status?.dbUpdatedAt ?? '?'}` };
-    if (await jobFailed(dtr, asked)) return failed('the update job ended with an error');
+    const ended = await jobOutcome(dtr, asked);
+    // A database that was up to date already keeps its date.
+    if (isNewer(status, before) || (ended === 'done' && status?.lastDbUpdateFailed === false)) return { warnings: [], note: `vulnerability database version ${status?.dbVersion ?? '?'} of ${status?.dbUpdatedAt ?? '?'}` };
+    if (ended === 'failed') return failed('the update job ended with an error');
     if (status?.lastDbUpdateFailed === true && !before.lastDbUpdateFailed) return failed('DTR says that the update failed');
     if (Date.now() > end) return failed(`it did not end within ${LONGEST_MS / 60_000} minutes`);
     progress.update({ phase: 'waiting for the vulnerability database' });
@@ -54,10 +56,12 @@ function isNewer(status: ImagescanStatus | null, before: ImagescanStatus): boole
   return Number.isFinite(at) && at > (before.dbUpdatedAt === null ? 0 : Date.parse(before.dbUpdatedAt));
 }
 
-async function jobFailed(dtr: Dtr, asked: number): Promise<boolean> {
-  const jobs = await dtr.jobs({ action: ACTION, limit: JOBS });
+/** How the update jobs since then ended; undefined while none has. */
+async function jobOutcome(dtr: Dtr, asked: number): Promise<'done' | 'failed' | undefined> {
   // Clocks of whole seconds: a job of ours may seem a moment older than the request.
-  return jobs.some(({ status, scheduledAt }) => status === 'error' && scheduledAt !== undefined && Date.parse(scheduledAt) >= asked - 2_000);
+  const ours = (await dtr.jobs({ action: ACTION, limit: JOBS })).filter(({ scheduledAt }) => scheduledAt !== undefined && Date.parse(scheduledAt) >= asked - 2_000);
+  if (ours.some(({ status }) => status === 'error')) return 'failed';
+  return ours.some(({ status }) => status === 'done') ? 'done' : undefined;
 }
 
 function failed(why: string): Outcome {

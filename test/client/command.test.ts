@@ -182,7 +182,7 @@ describe('the drydock command', function () {
     const vote = { workflowId: id, gate: 'plan', decision: 'approve', by: 'second' } as const;
     await Promise.all([
       assert.rejects(castVote(session, { ...vote, by: 'mallory' }), { kind: 'Refused', message: /^"mallory" is not an approver/ }),
-      assert.rejects(castVote(session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^the plan has changed/ }),
+      assert.rejects(castVote(session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^This vote is for another plan/ }),
     ]);
     const sent = await run('approve', id, '--gate', 'plan', '--by', 'second', '--json');
     assert.equal(sent.code, EXIT.ok, sent.stderr);

@@ -25,5 +25,11 @@ describe('votes at a gate', () => {
     assert.ok(ballot.ok && ballot.repeated);
   });
   it('are not taken for a repetition when the first one did not count', () => assert.match(sentence(VOTE, null, [{ ...COUNTED, counted: false }]), /No gate is open/));
+  it('count anew at a gate that was opened again, even for the same plan', () => {
+    const again = { ...GATE, openedAt: '2026-01-02T00:00:00.000Z' };
+    const ballot = examine(VOTE, again, [COUNTED]);
+    assert.ok(ballot.ok && !ballot.repeated);
+    assert.match(sentence(VOTE, { ...again, planDigest: 'd2' }, [COUNTED]), /another plan/);
+  });
   it('are refused for an older plan', () => assert.match(sentence({ ...VOTE, planDigest: 'd0' }), /another plan/));
 });

@@ -18,13 +18,15 @@ describe('workflow restore', function () {
       assert.equal(calls.at(-1), 'stopReplica');
       await run.decide({});
       await run.gate('release');
+      assert.ok(calls.indexOf('refuseReturned') < calls.indexOf('markUnfinished'));
       assert.ok(calls.indexOf('setReadOnly') < calls.indexOf('confirmRestore'));
       await run.decide({});
       const result = (await run.handle.result()) as RestoreResult;
       assert.deepEqual(result.replicas.map((replica) => replica.node), ['node-1', 'node-2']);
     });
     assert.deepEqual(calls.slice(calls.indexOf('markUnfinished')), [
-      'markUnfinished', 'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'markFinished', 'reportReturned',
+      'markUnfinished', 'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'holdDeletions', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
+      'markFinished',
     ]);
   });
 
@@ -87,6 +89,115 @@ describe('workflow restore', function () {
       assert.equal((await failureOf(run.handle.result())).type, 'Cancelled');
     });
     assert.equal(calls.at(-1), 'startReplica');
+  });
+
+  it('destroys nothing and starts the containers again when a host that was said to be off answers', async () => {
+    const { activities, calls } = playActivities({ refuseReturned: async () => { throw failure('Refused', 'node-3 was to be off, and answers'); } });
+    const failed = await withRun('restore', activities, async (run) => {
+      for (const name of ['plan', 'destroy']) {
+        await run.gate(name);
+        await run.decide({});
+      }
+      return failureOf(run.handle.result());
+    });
+    assert.deepEqual(failed, { type: 'Refused', message: 'node-3 was to be off, and answers' });
+    assert.deepEqual(calls.slice(-3), ['stopReplica', 'refuseReturned', 'startReplica']);
+  });
+
+  it('ends as failed, naming what was not put back, when the undo of a cancelled run fails', async () => {
+    const { activities } = playActivities({ startReplica: async () => { throw failure('EngineUnavailable', 'the engine of node-1 does not answer'); } });
+    const failed = await withRun('restore', activities, async (run) => {
+      await run.gate('plan');
+      await run.decide({});
+      await run.gate('destroy');
+      await run.handle.cancel();
+      return failureOf(run.handle.result());
+    });
+    assert.match(failed.message, /not all was put back: could not start the containers of replica 00000000000a on node-1 again: the engine of node-1 does not answer/);
+  });
+
+  it('counts a vote anew when the same plan is put to people again after another one', async () => {
+    let made = 0;
+    // As when a host comes and goes: the plan of the first gate is that of the third one.
+    const digests = ['1', '2', '1', '1'];
+    const { activities } = playActivities({ planRestore: async () => ({ ...PLAN, digest: digests[(made += 1) - 1]!.repeat(64) }) });
+    await withRun('restore', activities, async (run) => {
+      const seen = async (digest: string) => until(async () => {
+        const { gate } = await run.state();
+        return gate?.name === 'plan' && gate.planDigest === digest.repeat(64) ? gate : undefined;
+      }, `the plan ${digest}`);
+      await seen('1');
+      await run.decide({});
+      await seen('2');
+      assert.match((await failureOf(run.decide({ planDigest: '1'.repeat(64) }))).message, /another plan/);
+      await run.decide({});
+      await seen('1');
+      await run.decide({});
+      await run.gate('destroy');
+    });
+  });
+
+  it('puts the crons back without a gate where the policy says so', async () => {
+    const { activities, calls } = playActivities({ readPolicy: async () => ({ approvers: ['operator'], releaseGate: false }) });
+    await withRun('restore', activities, async (run) => {
+      for (const name of ['plan', 'destroy']) {
+        await run.gate(name);
+        await run.decide({});
+      }
+      const { stages } = (await run.handle.result()) as RestoreResult;
+      assert.ok(stages.every(({ name }) => name !== 'gate-release'));
+    });
+    assert.ok(calls.includes('restoreCrons'));
+  });
+
+  it('asks for the release of crons that only the restored metadata had, and hands them on', async () => {
+    const onlinegc = { action: 'tag_pruning', schedule: '0 0 2 * * *', retries: 0, parameters: null, deadline: '' };
+    let handed: unknown;
+    const { activities } = playActivities({
+      holdDeletions: async () => ({ held: [onlinegc] }),
+      restoreCrons: async ({ held }) => {
+        handed = held;
+        return { putBack: [], left: [] };
+      },
+    });
+    await withRun('restore', activities, async (run) => {
+      for (const name of ['plan', 'destroy']) {
+        await run.gate(name);
+        await run.decide({});
+      }
+      assert.match((await run.gate('release')).question, /onlinegc, tag_pruning/);
+      await run.decide({});
+      await run.handle.result();
+    });
+    assert.deepEqual(handed, [onlinegc]);
+  });
+
+  it('that is cancelled at the release is over: the next restore is not taken for its continuation', async () => {
+    const { activities, calls } = playActivities();
+    await withRun('restore', activities, async (run) => {
+      for (const name of ['plan', 'destroy']) {
+        await run.gate(name);
+        await run.decide({});
+      }
+      await run.gate('release');
+      await run.handle.cancel();
+      assert.equal((await failureOf(run.handle.result())).type, 'Cancelled');
+    });
+    assert.equal(calls.at(-1), 'markFinished');
+    assert.ok(!calls.includes('restoreCrons'));
+  });
+
+  it('waits at a gate without a timer, a step or a time limit, so that days add nothing to its history', async () => {
+    const { activities } = playActivities();
+    await withRun('restore', activities, async (run) => {
+      await run.gate('plan');
+      const { raw } = await run.handle.describe();
+      assert.deepEqual(raw.pendingActivities ?? [], []);
+      const { workflowExecutionTimeout, workflowRunTimeout } = raw.executionConfig ?? {};
+      assert.deepEqual([Number(workflowExecutionTimeout?.seconds ?? 0), Number(workflowRunTimeout?.seconds ?? 0)], [0, 0]);
+      const { events } = await run.handle.fetchHistory();
+      assert.ok((events ?? []).every((event) => !event.timerStartedEventAttributes));
+    });
   });
 
   it('puts a changed plan to people again', async () => {
