@@ -1,77 +1,34 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { Worker } from '@temporalio/worker';
 import { EXIT } from '../../domain/contract';
 import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
 import { follow } from '../../client/follow';
-import { describeOperation, lockHolder, startOperation, type OperationSummary } from '../../client/operations';
-import { openSession, type Session } from '../../client/session';
+import { describeOperation, type OperationSummary } from '../../client/operations';
+import type { Session } from '../../client/session';
 import type { Status } from '../../client/status';
 import { castVote, type VoteOutcome } from '../../client/votes';
-import { temporal, unique, workflowBundle } from '../helpers/temporal';
+import { temporal } from '../helpers/temporal';
+import { Doors } from './fixtures/doors';
 import { drydock, place, start, type Place } from './fixtures/drydock';
 
 describe('the drydock command', function () {
   this.timeout(120_000);
 
+  let doors: Doors;
   let here: Place;
-  let taskQueue: string;
-  let address: string;
   let session: Session;
-  let stopWorker: (() => Promise<void>) | undefined;
 
   before(async () => {
-    const environment = await temporal();
-    address = environment.address;
+    doors = await Doors.open();
+    ({ here, session } = doors);
+    await mkdir(here.vault);
+    await doors.startWorker();
   });
-  beforeEach(async () => {
-    taskQueue = unique('doors');
-    here = await place({ address, taskQueue });
-    session = await openSession(undefined, { address, namespace: 'default', taskQueue, uiUrl: 'http://127.0.0.1:8233', connection: {} });
-  });
-  afterEach(async () => {
-    await stopWorker?.();
-    stopWorker = undefined;
-    const { client } = await temporal();
-    for await (const run of client.workflow.list({ query: `TaskQueue = '${taskQueue}' AND ExecutionStatus = 'Running'` })) {
-      await client.workflow.getHandle(run.workflowId, run.runId).terminate().catch(() => undefined);
-    }
-    await session.close();
-    await here.remove();
-  });
+  afterEach(() => doors.endRuns());
+  after(() => doors.close());
 
-  async function startWorker(): Promise<void> {
-    const environment = await temporal();
-    const worker = await Worker.create({
-      connection: environment.nativeConnection, taskQueue, workflowBundle: await workflowBundle(require.resolve('./fixtures/workflows')), shutdownGraceTime: '100ms',
-    });
-    const running = worker.run();
-    stopWorker = async () => {
-      worker.shutdown();
-      await running;
-    };
-  }
-
-  const run = (...args: string[]): ReturnType<typeof drydock> => drydock([...args, '--config', here.config]);
-
-  /** A restore that stands at its gate. */
-  async function waitingRestore(): Promise<string> {
-    const { workflowId } = await startOperation(session, { type: 'restore', input: { cluster: 'lab', backup: 'latest' } });
-    await until(async () => (await describeOperation(session, workflowId)).gate !== null);
-    return workflowId;
-  }
-
-  /** A backup that goes on until it is stopped. */
-  async function heldBackup(): Promise<string> {
-    const { workflowId } = await startOperation(session, { type: 'backup', input: { cluster: 'lab', reason: 'hold' } });
-    await until(async () => (await lockHolder(session, 'lab')) === workflowId);
-    return workflowId;
-  }
-
-  async function until(condition: () => Promise<boolean>): Promise<void> {
-    while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  const run: Doors['run'] = (...args) => doors.run(...args);
 
   it('lists every exit code in its help', async () => {
     assert.deepEqual(Object.keys(EXIT_CODE_MEANINGS).map(Number), [...Object.values(EXIT)].sort((a, b) => a - b));
@@ -90,7 +47,6 @@ describe('the drydock command', function () {
   });
 
   it('waits for a backup and prints its result as one object', async () => {
-    await startWorker();
     const { code, stdout } = await run('backup', 'lab', '--json');
     assert.equal(code, EXIT.ok);
     const result = JSON.parse(stdout) as { backupId: string; workflowId: string; status: string };
@@ -102,14 +58,12 @@ describe('the drydock command', function () {
   });
 
   it('ends with 3 when the backup is incomplete, and names the gap', async () => {
-    await startWorker();
     const { code, stdout } = await run('backup', 'lab', '--reason', 'incomplete');
     assert.equal(code, EXIT.incomplete);
     assert.match(stdout, /acme\/old:1: layer is missing/);
   });
 
   it('prints the failure that was made for people, its remedy, and no stack trace', async () => {
-    await startWorker();
     const { code, stdout, stderr } = await run('backup', 'lab', '--reason', 'fail', '--json');
     assert.equal(code, EXIT.failed);
     const summary = JSON.parse(stdout) as OperationSummary;
@@ -119,8 +73,7 @@ describe('the drydock command', function () {
   });
 
   it('refuses a second operation on the cluster and says who holds it', async () => {
-    await startWorker();
-    const first = await heldBackup();
+    const first = await doors.heldBackup();
     const second = await run('backup', 'lab', '--json');
     assert.equal(second.code, EXIT.locked);
     assert.ok(second.stderr.startsWith(`drydock: ${first} holds the cluster lab`), second.stderr);
@@ -138,7 +91,6 @@ describe('the drydock command', function () {
   });
 
   it('answers an unknown run and an unknown backup with 10', async () => {
-    await mkdir(here.vault);
     const [workflow, backup] = await Promise.all([run('show', 'backup/lab/none'), run('show', '20260101T000000Z-000000')]);
     assert.deepEqual([workflow.code, backup.code], [EXIT.notFound, EXIT.notFound]);
     assert.match(workflow.stderr, /there is no workflow "backup\/lab\/none"/);
@@ -146,8 +98,7 @@ describe('the drydock command', function () {
   });
 
   it('approves through the update: prints what it approves, then the answer of the run', async () => {
-    await startWorker();
-    const id = await waitingRestore();
+    const id = await doors.waitingRestore();
     const shown = JSON.parse((await run('show', id, '--json')).stdout) as OperationSummary;
     assert.deepEqual([shown.status, shown.stage, shown.gate?.name, shown.gate?.planDigest], ['waiting', 'plan', 'plan', 'd'.repeat(64)]);
     const vote = await run('approve', id, '--gate', 'plan', '--by', 'operator', '--reason', 'drill');
@@ -161,8 +112,7 @@ describe('the drydock command', function () {
   });
 
   it('prints why a run does not take a vote, and ends with 4', async () => {
-    await startWorker();
-    const id = await waitingRestore();
+    const id = await doors.waitingRestore();
     const [stranger, noReason] = await Promise.all([run('approve', id, '--gate', 'plan', '--by', 'mallory'), run('reject', id, '--gate', 'plan', '--by', 'operator')]);
     assert.deepEqual([stranger.code, noReason.code], [EXIT.rejected, EXIT.usage]);
     assert.match(stranger.stderr, /^drydock: "mallory" is not an approver/);
@@ -174,36 +124,8 @@ describe('the drydock command', function () {
     await assert.rejects(castVote(session, { workflowId: id, gate: 'plan', decision: 'approve', by: 'operator' }), { kind: 'Refused', message: `${id} is over (failed): there is nothing to decide` });
   });
 
-  it('leaves a vote as a signal while no worker is up, and refuses what would not count', async () => {
-    await startWorker();
-    const id = await waitingRestore();
-    await stopWorker?.();
-    stopWorker = undefined;
-    const vote = { workflowId: id, gate: 'plan', decision: 'approve', by: 'second' } as const;
-    await Promise.all([
-      assert.rejects(castVote(session, { ...vote, by: 'mallory' }), { kind: 'Refused', message: /^"mallory" is not an approver/ }),
-      assert.rejects(castVote(session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^This vote is for another plan/ }),
-    ]);
-    const sent = await run('approve', id, '--gate', 'plan', '--by', 'second', '--json');
-    assert.equal(sent.code, EXIT.ok, sent.stderr);
-    const outcome = JSON.parse(sent.stdout) as VoteOutcome;
-    assert.deepEqual([outcome.via, outcome.accepted], ['signal', null]);
-    await startWorker();
-    assert.equal((await follow(session, id))?.status, 'completed');
-  });
-
-  it('says so when no worker listens, and goes on waiting', async () => {
-    const running = start(['backup', 'lab', '--json', '--config', here.config]);
-    await running.said('no worker listens on task queue');
-    await startWorker();
-    const { code, stdout } = await running.finished;
-    assert.equal(code, EXIT.ok);
-    assert.equal((JSON.parse(stdout) as { status: string }).status, 'complete');
-  });
-
   it('leaves the run going when watching is interrupted, and says how to come back', async () => {
-    await startWorker();
-    const workflowId = await heldBackup();
+    const workflowId = await doors.heldBackup();
     const watching = start(['watch', workflowId, '--config', here.config]);
     await watching.said('Images, first pass ...');
     watching.child.kill('SIGINT');
@@ -214,7 +136,6 @@ describe('the drydock command', function () {
   });
 
   it('passes targets on, with the host key from a file', async () => {
-    await startWorker();
     const key = path.join(here.directory, 'node-4.pub');
     await writeFile(key, 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA root@node-4\n');
     const [good, bad] = await Promise.all([
@@ -231,16 +152,13 @@ describe('the drydock command', function () {
   });
 
   it('reconciles and tells what it has put back', async () => {
-    await startWorker();
     const { code, stdout } = await run('reconcile', 'lab');
     assert.equal(code, EXIT.ok);
     assert.match(stdout, /put back: cron gc/);
   });
 
   it('shows what runs and who is waited for in the status', async () => {
-    await mkdir(here.vault);
-    await startWorker();
-    const id = await waitingRestore();
+    const id = await doors.waitingRestore();
     let status: Status | undefined;
     for (let i = 0; i < 20 && !status?.clusters[0]?.running.some((entry) => entry.workflowId === id && entry.gate === 'plan'); i++) {
       status = JSON.parse((await run('status', '--json')).stdout) as Status;
@@ -250,6 +168,42 @@ describe('the drydock command', function () {
     assert.equal(cluster?.lastBackup, null);
     assert.ok(cluster?.running.some((entry) => entry.workflowId === id && entry.status === 'waiting' && entry.gate === 'plan'), JSON.stringify(status));
     assert.equal(status?.temporal.workerListens, true);
+  });
+});
+
+describe('the drydock command while no worker is up', function () {
+  this.timeout(120_000);
+  let doors: Doors;
+
+  beforeEach(async () => {
+    doors = await Doors.open();
+  });
+  afterEach(() => doors.close());
+
+  it('leaves a vote as a signal while no worker is up, and refuses what would not count', async () => {
+    await doors.startWorker();
+    const id = await doors.waitingRestore();
+    await doors.stopWorker();
+    const vote = { workflowId: id, gate: 'plan', decision: 'approve', by: 'second' } as const;
+    await Promise.all([
+      assert.rejects(castVote(doors.session, { ...vote, by: 'mallory' }), { kind: 'Refused', message: /^"mallory" is not an approver/ }),
+      assert.rejects(castVote(doors.session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^This vote is for another plan/ }),
+    ]);
+    const sent = await doors.run('approve', id, '--gate', 'plan', '--by', 'second', '--json');
+    assert.equal(sent.code, EXIT.ok, sent.stderr);
+    const outcome = JSON.parse(sent.stdout) as VoteOutcome;
+    assert.deepEqual([outcome.via, outcome.accepted], ['signal', null]);
+    await doors.startWorker();
+    assert.equal((await follow(doors.session, id))?.status, 'completed');
+  });
+
+  it('says so when no worker listens, and goes on waiting', async () => {
+    const running = start(['backup', 'lab', '--json', '--config', doors.here.config]);
+    await running.said('no worker listens on task queue');
+    await doors.startWorker();
+    const { code, stdout } = await running.finished;
+    assert.equal(code, EXIT.ok);
+    assert.equal((JSON.parse(stdout) as { status: string }).status, 'complete');
   });
 });
 

@@ -40,7 +40,9 @@ export async function startSshd(options: { ordinaryUser?: boolean } = {}): Promi
   writeFileSync(
     file('config'),
     [`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${file('host_key')}`, `AuthorizedKeysFile ${file('authorized_keys')}`, `PidFile ${file('pid')}`,
-      'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'PermitRootLogin prohibit-password', 'UsePAM yes', 'StrictModes no', ''].join('\n'),
+      'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'PermitRootLogin prohibit-password', 'UsePAM yes', 'StrictModes no',
+      // Bash reads the machine's own ~/.bashrc for every command that comes by SSH at the first level, and some of those take long.
+      'SetEnv SHLVL=2', ''].join('\n'),
   );
   const user = `ddt${randomBytes(4).toString('hex')}`;
   if (options.ordinaryUser === true) addUser(user, file('sudo_password'));
