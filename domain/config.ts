@@ -47,6 +47,8 @@ export const encryptionSchema = z
 /** As it is written in the file, without defaults. */
 export type EncryptionConfig = z.input<typeof encryptionSchema>;
 
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, 'expected HH:MM (UTC)');
+
 export const clusterSchema = z.strictObject({
   ucp: z.strictObject({
     /** Managers' own addresses first; a load balancer may cut long streams. Tried in order. */
@@ -91,6 +93,19 @@ export const clusterSchema = z.strictObject({
       releaseGate: z.boolean().default(true),
       /** Largest plain size of one segment. */
       segmentBytes: z.int().min(1 << 20).max(2 ** 31 - 2 ** 20).default(256 * 1024 * 1024),
+      /** How many streams read and encrypt images side by side. Default: one for each core of the worker, four at most. */
+      streams: z.int().min(1).max(4).optional(),
+      /** How fast images may be read; the first rule whose span (UTC) holds counts. Absent: as fast as they come. */
+      bandwidth: z
+        .array(
+          z
+            .strictObject({ mibPerSecond: z.number().positive(), from: timeOfDay.optional(), to: timeOfDay.optional() })
+            .refine((rule) => (rule.from === undefined) === (rule.to === undefined), 'give both from and to, or neither'),
+        )
+        .default([]),
+      /** Priority of our commands on the hosts, for processor and disk. */
+      nice: z.int().min(0).max(19).default(0),
+      ionice: z.enum(['none', 'low', 'idle']).default('none'),
       /** A stream on which nothing moves for this long is an error. */
       stallSeconds: z.int().min(5).default(120),
       /** How long `restore` waits for the new replica to be healthy. */

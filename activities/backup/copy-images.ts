@@ -1,4 +1,5 @@
-import { BUFFERED_BYTES, SegmentWriter } from '../../adapters/vault/segment-writer';
+import { availableParallelism } from 'node:os';
+import { BUFFERED_BYTES } from '../../adapters/vault/segment-writer';
 import { copyBlobs, type CopyBlob } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
 import { listBlobs, type ListedBlob } from '../../adapters/images/listing';
@@ -9,6 +10,7 @@ import type { MetadataRow } from '../../domain/rows';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, ImagesPass } from '../contract';
 import { report } from '../pulse';
+import { readingOf } from '../reading';
 import { lookForMissing } from './missing';
 import { StoredBlobs } from './stored';
 import { takeTree } from './tree';
@@ -18,6 +20,9 @@ import { WORK, WorkFiles } from './work-files';
 const OVERHEAD = 1.02;
 
 export type ImagesStep = BackupStep & { facts: BackupFacts; pass: 1 | 2 };
+
+/** More streams than cores do not go faster; more than sshd's sessions are refused. */
+const MOST_STREAMS = 4;
 
 /** Everything that copying blobs of one backup needs. */
 export interface Copying {
@@ -105,23 +110,21 @@ export async function copyInto({ cluster, step, host, root, stored, signal }: Co
   if (wanted.length === 0) return { torn: 0, vanished: 0 };
   const bytesTotal = wanted.reduce((sum, { size }) => sum + size, 0);
   await refuseWithoutRoom(cluster, bytesTotal);
-  const segments: string[] = [];
-  const writer = new SegmentWriter({
-    vault: cluster.vault, cluster: cluster.name, keys: await cluster.encryptionKeys(), writtenBy: step.backupId, segmentBytes: cluster.config.policy.segmentBytes,
-    onSegment: ({ segment }) => segments.push(segment),
+  const { policy } = cluster.config;
+  // What earlier attempts of this backup stored counts as done, so that progress and rate stay true across a cut.
+  const before = stored.writtenBy(step.backupId);
+  const progress = (done: { bytes: number; blobs: number }): void =>
+    report({ phase, bytesDone: before.bytes + done.bytes, bytesTotal: before.bytes + bytesTotal, itemsDone: before.blobs + done.blobs, itemsTotal: before.blobs + wanted.length });
+  progress({ bytes: 0, blobs: 0 });
+  const copied = await copyBlobs({
+    host, root, wanted, signal,
+    streams: policy.streams ?? Math.min(availableParallelism(), MOST_STREAMS),
+    writer: { vault: cluster.vault, cluster: cluster.name, keys: await cluster.encryptionKeys(), writtenBy: step.backupId, segmentBytes: policy.segmentBytes },
+    ...readingOf(policy),
+    onProgress: throttled(progress),
   });
-  const progress = (bytesDone: number, itemsDone: number): void => report({ phase, bytesDone, bytesTotal, itemsDone, itemsTotal: wanted.length });
-  progress(0, 0);
-  try {
-    const copied = await copyBlobs({
-      host, root, wanted, writer, signal, stallMs: cluster.config.policy.stallSeconds * 1000, onProgress: throttled(({ bytes, blobs }: { bytes: number; blobs: number }) => progress(bytes, blobs)),
-    });
-    await writer.finish();
-    await stored.add(segments);
-    return { torn: copied.void.length, vanished: copied.vanished.length };
-  } finally {
-    await writer.abort();
-  }
+  await stored.add(copied.segments.map(({ segment }) => segment));
+  return { torn: copied.void.length, vanished: copied.vanished.length };
 }
 
 async function refuseWithoutRoom({ vault }: Cluster, bytes: number): Promise<void> {

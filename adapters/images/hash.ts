@@ -17,7 +17,7 @@ const XARGS_SOME_FAILED = 123;
  */
 export async function* hashFiles(host: Host, root: string, paths: Iterable<string>, options: StreamOptions = {}): AsyncGenerator<{ path: string; sha256: string }> {
   const volume = volumeRoot(root);
-  const command = ['xargs', '-0', '-r', 'sha256sum', '--'];
+  const command = [...(options.priority ?? []), 'xargs', '-0', '-r', 'sha256sum', '--'];
   const process = await host.spawn(command, { ...options, stallMs: HASH_STALL_MS });
   const feeding = pipeline(Readable.from(absoluteNames(volume, paths)), process.stdin).catch(() => undefined);
   try {

@@ -18,7 +18,7 @@ export interface ListedBlob {
 export async function* listBlobs(host: Host, root: string, options: StreamOptions = {}): AsyncGenerator<ListedBlob> {
   const volume = volumeRoot(root);
   if (!(await hasBlobs(host, volume, options.signal))) return;
-  const command = ['find', `${volume}/${BLOBS_ROOT}`, '-ignore_readdir_race', '-name', '_uploads', '-prune', '-o', '-type', 'f', '-name', 'data', '-printf', '%P\\0%s\\0%T@\\0'];
+  const command = [...(options.priority ?? []), 'find', `${volume}/${BLOBS_ROOT}`, '-ignore_readdir_race', '-name', '_uploads', '-prune', '-o', '-type', 'f', '-name', 'data', '-printf', '%P\\0%s\\0%T@\\0'];
   const process = await host.spawn(command, options);
   process.stdin.end();
   try {

@@ -29,10 +29,10 @@ const TAR_RECORD = '256';
  * blob layout. The bytes are not checked here. Throws when tar fails for another reason than files that went or changed.
  */
 export async function* streamBlobs(host: Host, root: string, paths: Iterable<string>, options: StreamBlobsOptions = {}): AsyncGenerator<StreamedBlob> {
-  const { onTorn, ...spawnOptions } = options;
+  const { onTorn, priority = [], ...spawnOptions } = options;
   // Relative to the blobs' own root, all names fit into a plain header; full paths would need an extended one each.
   const command = [
-    'tar', '-C', `${volumeRoot(root)}/${BLOBS_ROOT}`, '--format=posix', '--pax-option=delete=atime,delete=ctime,delete=mtime',
+    ...priority, 'tar', '-C', `${volumeRoot(root)}/${BLOBS_ROOT}`, '--format=posix', '--pax-option=delete=atime,delete=ctime,delete=mtime',
     '--numeric-owner', '--hard-dereference', '--no-recursion', '-b', TAR_RECORD, '-cf', '-', '--null', '--no-unquote', '-T', '-',
   ];
   const process = await host.spawn(command, spawnOptions);

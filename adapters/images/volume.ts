@@ -9,6 +9,8 @@ export interface StreamOptions {
   signal?: AbortSignal;
   /** No byte for this long is a `Stalled` error. Default: the host's. */
   stallMs?: number;
+  /** Words in front of the command on the host, such as `nice -n 10`. */
+  priority?: string[];
 }
 
 /** A registry volume's root without a trailing `/`. Throws InvalidInput for what cannot be one. */

@@ -16,47 +16,79 @@ const SEIPD_VERSION = Buffer.from([1]);
 const LITERAL_HEADER = Buffer.from([0x62, 0, 0, 0, 0, 0]);
 export const MDC_HEADER = Buffer.from([0xd3, 0x14]);
 
-/** A stream that turns plain bytes into one OpenPGP message for all recipients. A fresh session key each time. */
-export async function encryptStream(keys: EncryptionKeys): Promise<Transform> {
-  const sessionKey = randomBytes(32);
-  return new EncryptTransform(await wrapSessionKey(sessionKey, keys), sessionKey);
+/** What starts a message: its session key packets, and the key that they carry. */
+export interface NewMessage {
+  header: Buffer;
+  sessionKey: Buffer;
 }
 
-class EncryptTransform extends Transform {
+/** A fresh session key for all recipients. Throws InvalidInput when there are none. */
+export async function newMessage(keys: EncryptionKeys): Promise<NewMessage> {
+  const sessionKey = randomBytes(32);
+  return { header: await wrapSessionKey(sessionKey, keys), sessionKey };
+}
+
+/** A stream that turns plain bytes into one OpenPGP message for all recipients. A fresh session key each time. */
+export async function encryptStream(keys: EncryptionKeys): Promise<Transform> {
+  return new EncryptTransform(await newMessage(keys));
+}
+
+/** Makes one message, piece by piece and without waiting: what each call returns is to be written in that order. */
+export class MessageEncryptor {
   private readonly literal = new PartialLengthWriter();
   private readonly body = new PartialLengthWriter();
   private readonly cipher: Cipher;
   private readonly mdc: Hash = createHash('sha1');
 
-  constructor(header: Buffer, sessionKey: Buffer) {
-    super({ writableHighWaterMark: 1 << 20, readableHighWaterMark: 1 << 20 });
-    this.cipher = createCipheriv('aes-256-cfb', sessionKey, Buffer.alloc(16));
-    this.push(header);
-    this.push(TAG_SEIPD);
-    this.body.push(SEIPD_VERSION);
+  constructor(private readonly message: NewMessage) {
+    this.cipher = createCipheriv('aes-256-cfb', message.sessionKey, Buffer.alloc(16));
+  }
+
+  start(): Buffer[] {
     const prefix = randomBytes(18);
     prefix.copyWithin(16, 14, 16);
-    this.seal(prefix);
-    this.seal(TAG_LITERAL);
-    this.literal.push(LITERAL_HEADER);
+    const body = [...this.body.push(SEIPD_VERSION), ...this.seal(prefix), ...this.seal(TAG_LITERAL)];
+    return [this.message.header, TAG_SEIPD, ...body, ...this.literal.push(LITERAL_HEADER)];
+  }
+
+  /** The bytes are kept until they are sealed: they must not be changed afterwards. */
+  write(plain: Buffer): Buffer[] {
+    return this.literal.push(plain).flatMap((piece) => this.seal(piece));
+  }
+
+  end(): Buffer[] {
+    const sealed = this.literal.end().flatMap((piece) => this.seal(piece));
+    this.mdc.update(MDC_HEADER);
+    const trailer = Buffer.concat([MDC_HEADER, this.mdc.digest()]);
+    return [...sealed, ...this.body.push(this.cipher.update(trailer)), ...this.body.end()];
+  }
+
+  private seal(plain: Buffer): Buffer[] {
+    this.mdc.update(plain);
+    return this.body.push(this.cipher.update(plain));
+  }
+}
+
+class EncryptTransform extends Transform {
+  private readonly encryptor: MessageEncryptor;
+
+  constructor(message: NewMessage) {
+    super({ writableHighWaterMark: 1 << 20, readableHighWaterMark: 1 << 20 });
+    this.encryptor = new MessageEncryptor(message);
+    this.pushAll(this.encryptor.start());
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    for (const piece of this.literal.push(chunk)) this.seal(piece);
+    this.pushAll(this.encryptor.write(chunk));
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    for (const piece of this.literal.end()) this.seal(piece);
-    this.mdc.update(MDC_HEADER);
-    const trailer = Buffer.concat([MDC_HEADER, this.mdc.digest()]);
-    this.body.push(this.cipher.update(trailer)).forEach((piece) => this.push(piece));
-    for (const piece of this.body.end()) this.push(piece);
+    this.pushAll(this.encryptor.end());
     done();
   }
 
-  private seal(plain: Buffer): void {
-    this.mdc.update(plain);
-    for (const piece of this.body.push(this.cipher.update(plain))) this.push(piece);
+  private pushAll(pieces: Buffer[]): void {
+    for (const piece of pieces) this.push(piece);
   }
 }

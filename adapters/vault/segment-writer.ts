@@ -1,21 +1,15 @@
-/** Packing blobs into segments: plain tar in OpenPGP, of bounded size, each with its index. */
-import { createHash, randomBytes } from 'node:crypto';
+/** Writing blobs into segments: plain tar in OpenPGP, of bounded size, each with its index. */
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import type { Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { FORMAT_VERSION, vaultPaths, type StoredBlob } from '../../domain/vault-format';
-import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../archive/tar-header';
-import { encryptStream } from '../openpgp/encrypt';
+import { newMessage } from '../openpgp/encrypt';
 import type { EncryptionKeys } from '../openpgp/keys';
-import { DigestStream } from './artifacts';
-import { parseManifestRefs } from './manifest-refs';
+import { PackingThread } from './packing';
 import { formatIndex, indexDigest } from './segment-index';
+import { packedSize, PACKING_OVERHEAD, type NewBlob } from './segment-packer';
 import type { Vault, VaultUpload } from './vault';
 
-/** Blobs up to this size are read whole before they are written, so a torn manifest never enters a segment. */
-export const BUFFERED_BYTES = 4 * 1024 * 1024;
-/** Pieces below this size are put together: each write has a price of its own. */
-const SMALL_WRITE_BYTES = 64 * 1024;
+export { BUFFERED_BYTES, type NewBlob } from './segment-packer';
 
 export interface SegmentWriterOptions {
   vault: Vault;
@@ -25,16 +19,10 @@ export interface SegmentWriterOptions {
   writtenBy: string;
   /** Largest plain size of a segment; a blob that is larger gets a segment of its own. */
   segmentBytes: number;
+  /** Called for each blob of `push` once it is known what became of it; stored it is only with its segment. */
+  onBlob?: (blob: StoredBlob) => void;
   /** Called when a segment and its index are durable: from here on its blobs are stored. */
   onSegment?: (segment: WrittenSegment) => void;
-}
-
-/** A blob that is offered. `size` is the number of bytes that come. */
-export interface NewBlob {
-  path: string;
-  size: number;
-  /** Hex; absent when it is not known yet (`blobs/id` before the metadata is read). */
-  sha256?: string;
 }
 
 /** A finished segment, with what a manifest says about it. */
@@ -48,19 +36,29 @@ export interface WrittenSegment {
   index: { bytes: number; sha256: string };
 }
 
-/** Writes blobs one after the other. Not for use by two callers at once; parallel writers each have their own. */
+/** Writes blobs one after the other; packing goes on in a thread. Not for use by two callers at once; parallel writers each have their own. */
 export class SegmentWriter {
   readonly segments: WrittenSegment[] = [];
   private current: OpenSegment | null = null;
+  private last: StoredBlob | null = null;
 
   constructor(private readonly options: SegmentWriterOptions) {}
 
   /**
-   * Stores one blob. The result is `void` when what came is not what was expected: a small one is then not in the segment at all, a large
-   * one is in the tar and marked in the index. Errors of `data` come through; the writer must then be aborted.
+   * Takes one blob; `onBlob` tells later what became of it: `void` when what came is not what was expected. A small one is then not in the
+   * segment at all, a large one is in the tar and marked in the index. Errors of `data` come through; the writer must then be aborted.
    */
+  async push(blob: NewBlob, data: AsyncIterable<Buffer>): Promise<void> {
+    const segment = await this.roomFor(blob.size);
+    await segment.push(blob, data);
+  }
+
+  /** As `push`, and waits until the blob is packed. For single blobs: many go faster by `push`. */
   async add(blob: NewBlob, data: AsyncIterable<Buffer>): Promise<StoredBlob> {
-    return blob.size <= BUFFERED_BYTES ? this.addBuffered(blob, data) : this.addStreamed(blob, data);
+    await this.push(blob, data);
+    await this.current?.drained();
+    if (this.last?.path !== blob.path) throw new Error(`nothing is known of ${blob.path}`);
+    return this.last;
   }
 
   /** Closes the last segment and returns all that were written. */
@@ -76,64 +74,22 @@ export class SegmentWriter {
     await open?.abort();
   }
 
-  private async addBuffered(blob: NewBlob, data: AsyncIterable<Buffer>): Promise<StoredBlob> {
-    const parts: Buffer[] = [];
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for await (const chunk of data) {
-      hash.update(chunk);
-      bytes += chunk.length;
-      if (bytes <= blob.size) parts.push(chunk);
-    }
-    const sha256 = hash.digest('hex');
-    if (bytes !== blob.size || (blob.sha256 !== undefined && blob.sha256 !== sha256)) {
-      return { path: blob.path, size: blob.size, sha256, offset: 0, void: true };
-    }
-    const segment = await this.roomFor(blob.size);
-    const refs = parts.length > 0 && parts[0]![0] === 0x7b ? parseManifestRefs(Buffer.concat(parts)) : null;
-    const header = makeHeader({ name: blob.path, type: 'file', size: blob.size });
-    const stored: StoredBlob = { path: blob.path, size: blob.size, sha256, offset: segment.plainBytes + header.length, ...(refs ? { refs } : {}) };
-    await segment.write([header, ...parts, Buffer.alloc(paddingOf(blob.size))]);
-    segment.blobs.push(stored);
-    return stored;
-  }
-
-  private async addStreamed(blob: NewBlob, data: AsyncIterable<Buffer>): Promise<StoredBlob> {
-    const segment = await this.roomFor(blob.size);
-    const header = makeHeader({ name: blob.path, type: 'file', size: blob.size });
-    const offset = segment.plainBytes + header.length;
-    await segment.write([header]);
-    const hash = createHash('sha256');
-    let bytes = 0;
-    for await (const chunk of data) {
-      hash.update(chunk);
-      const fitting = chunk.subarray(0, Math.max(0, blob.size - bytes));
-      bytes += chunk.length;
-      if (fitting.length > 0) await segment.write([fitting]);
-    }
-    const sha256 = hash.digest('hex');
-    // The tar must stay well-formed: what did not come is filled up, and the copy is void.
-    await segment.fill(Math.max(0, blob.size - bytes) + paddingOf(blob.size));
-    const torn = bytes !== blob.size || (blob.sha256 !== undefined && blob.sha256 !== sha256);
-    const stored: StoredBlob = { path: blob.path, size: blob.size, sha256, offset, ...(torn ? { void: true as const } : {}) };
-    segment.blobs.push(stored);
-    return stored;
-  }
-
   /** The segment that the next blob goes into. */
   private async roomFor(size: number): Promise<OpenSegment> {
-    const needed = 512 + size + paddingOf(size) + END_OF_ARCHIVE.length;
-    if (this.current && this.current.blobs.length > 0 && this.current.plainBytes + needed > this.options.segmentBytes) await this.closeCurrent();
-    this.current ??= await OpenSegment.start(this.options);
+    if (this.current && !this.current.hasRoomFor(size)) await this.closeCurrent();
+    this.current ??= await OpenSegment.start(this.options, (blob) => {
+      this.last = blob;
+      this.options.onBlob?.(blob);
+    });
     return this.current;
   }
 
   private async closeCurrent(): Promise<void> {
     const open = this.current;
     if (!open) return;
-    if (open.blobs.length === 0) return this.abort();
     const written = await open.close();
     this.current = null;
+    if (!written) return;
     this.segments.push(written);
     this.options.onSegment?.(written);
   }
@@ -141,67 +97,82 @@ export class SegmentWriter {
 
 /** One segment on its way into the vault. */
 class OpenSegment {
-  readonly blobs: StoredBlob[] = [];
-  plainBytes = 0;
-  private readonly digest = new DigestStream();
-  private readonly stored: Promise<void>;
+  private readonly blobs: StoredBlob[] = [];
+  /** Plain bytes if everything that was offered is packed: never less than the tar will have. */
+  private offeredBytes = PACKING_OVERHEAD;
+  private readonly thread = PackingThread.take();
+  private over = false;
 
   private constructor(
     private readonly options: SegmentWriterOptions,
     private readonly id: string,
-    private readonly encryptor: Transform,
     private readonly upload: VaultUpload,
-  ) {
-    this.stored = pipeline(encryptor, this.digest, upload.stream);
-    // Seen by the next write or by close; without this a failure in between would end the process.
-    this.stored.catch(() => undefined);
-  }
+  ) {}
 
-  static async start(options: SegmentWriterOptions): Promise<OpenSegment> {
+  static async start(options: SegmentWriterOptions, onBlob: (blob: StoredBlob) => void): Promise<OpenSegment> {
     const id = newSegmentId();
-    const encryptor = await encryptStream(options.keys);
-    return new OpenSegment(options, id, encryptor, await options.vault.upload(vaultPaths.segment(options.cluster, id)));
+    const message = await newMessage(options.keys);
+    const open = new OpenSegment(options, id, await options.vault.upload(vaultPaths.segment(options.cluster, id)));
+    open.thread.open(message, {
+      write: (ciphertext) => open.write(ciphertext),
+      onBlob: ({ stored, inTar }) => {
+        if (inTar) open.blobs.push(stored);
+        onBlob(stored);
+      },
+    });
+    return open;
   }
 
-  async write(pieces: Buffer[]): Promise<void> {
-    const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    const ready = bytes <= SMALL_WRITE_BYTES ? [Buffer.concat(pieces, bytes)] : pieces;
-    this.plainBytes += bytes;
-    for (const piece of ready) {
-      if (this.encryptor.destroyed) await this.stored;
-      if (!this.encryptor.write(piece)) await Promise.race([once(this.encryptor, 'drain'), this.stored]);
-    }
+  /** An empty segment has room for anything: what is larger than a segment gets one of its own. */
+  hasRoomFor(size: number): boolean {
+    return this.offeredBytes === PACKING_OVERHEAD || this.offeredBytes + packedSize(size) <= this.options.segmentBytes;
   }
 
-  /** Writes zeros. */
-  async fill(bytes: number): Promise<void> {
-    for (let left = bytes; left > 0; ) {
-      const piece = Buffer.alloc(Math.min(left, 1 << 20));
-      left -= piece.length;
-      await this.write([piece]);
-    }
+  async push(blob: NewBlob, data: AsyncIterable<Buffer>): Promise<void> {
+    this.offeredBytes += packedSize(blob.size);
+    await this.thread.begin(blob);
+    for await (const chunk of data) await this.thread.data(chunk);
+    await this.thread.end();
   }
 
-  async close(): Promise<WrittenSegment> {
+  drained(): Promise<void> {
+    return this.thread.drained();
+  }
+
+  /** Null when no blob turned out right: there is nothing to keep then. */
+  async close(): Promise<WrittenSegment | null> {
     const { vault, cluster, keys, writtenBy } = this.options;
     try {
-      await this.write([END_OF_ARCHIVE]);
-      this.encryptor.end();
-      await this.stored;
+      await this.thread.drained();
+      if (this.blobs.length === 0) {
+        await this.abort();
+        return null;
+      }
+      const packed = await this.thread.finish();
+      this.thread.release();
+      this.over = true;
+      this.upload.stream.end();
       await this.upload.commit();
+      const about = { segment: this.id, ...packed, recipients: keys.recipients, blobs: this.blobs.length };
+      const index = formatIndex({ header: { format: FORMAT_VERSION, writtenBy, ...about }, blobs: this.blobs });
+      await vault.put(vaultPaths.segmentIndex(cluster, this.id), index);
+      return { ...about, index: indexDigest(index) };
     } catch (error) {
       await this.abort();
       throw error;
     }
-    const about = { segment: this.id, bytes: this.digest.bytes, sha256: this.digest.digest(), recipients: keys.recipients, blobs: this.blobs.length, plainBytes: this.plainBytes };
-    const index = formatIndex({ header: { format: FORMAT_VERSION, writtenBy, ...about }, blobs: this.blobs });
-    await vault.put(vaultPaths.segmentIndex(cluster, this.id), index);
-    return { ...about, index: indexDigest(index) };
   }
 
   async abort(): Promise<void> {
-    this.encryptor.destroy();
+    if (!this.over) this.thread.stop();
+    this.over = true;
     await this.upload.abort();
+  }
+
+  private async write(ciphertext: Buffer): Promise<void> {
+    const { stream } = this.upload;
+    if (stream.errored) throw stream.errored;
+    if (!stream.write(ciphertext)) await once(stream, 'drain');
   }
 }
 

@@ -13,7 +13,7 @@ import { streamBlobs } from '../../adapters/images/stream';
 import { restoreTree, streamTree } from '../../adapters/images/tree';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import type { WantedBlob } from '../../adapters/vault/segment-reader';
-import { SegmentWriter } from '../../adapters/vault/segment-writer';
+import type { SegmentWriterOptions } from '../../adapters/vault/segment-writer';
 import { isUpload, sha256BlobPath, type BlobLayout } from '../../domain/layout';
 import { vaultPaths } from '../../domain/vault-format';
 import { makeRegistryTree, randomLike, writeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
@@ -42,7 +42,7 @@ describe('images of a registry volume', function () {
     return tree;
   }
 
-  const newWriter = (segmentBytes = 64 * MIB): SegmentWriter => new SegmentWriter({ vault: scratch.vault, cluster: 'lab', keys: writeKeys, writtenBy: 'test', segmentBytes });
+  const newWriter = (segmentBytes = 64 * MIB): Omit<SegmentWriterOptions, 'onBlob'> => ({ vault: scratch.vault, cluster: 'lab', keys: writeKeys, writtenBy: 'test', segmentBytes });
 
   async function stored(): Promise<WantedBlob[]> {
     const blobs: WantedBlob[] = [];
@@ -53,7 +53,6 @@ describe('images of a registry volume', function () {
   async function backUp(tree: RegistryTree, segmentBytes?: number): Promise<WantedBlob[]> {
     const writer = newWriter(segmentBytes);
     await copyBlobs({ host, root, wanted: tree.blobs, writer });
-    await writer.finish();
     return stored();
   }
 
@@ -75,8 +74,8 @@ describe('images of a registry volume', function () {
 
       const writer = newWriter();
       const seen: number[] = [];
-      const result = await copyBlobs({ host, root, wanted: listed, writer, onProgress: ({ bytes }) => seen.push(bytes) });
-      await writer.finish();
+      const { segments, ...result } = await copyBlobs({ host, root, wanted: listed, writer, streams: 2, onProgress: ({ bytes }) => seen.push(bytes) });
+      assert.equal(segments.reduce((sum, { blobs }) => sum + blobs, 0), tree.blobs.length);
       const bytes = tree.blobs.reduce((sum, blob) => sum + blob.size, 0);
       assert.deepEqual(result, { stored: { blobs: tree.blobs.length, bytes }, void: [], vanished: [] });
       assert.equal(seen.at(-1), bytes);
@@ -104,7 +103,6 @@ describe('images of a registry volume', function () {
     await rm(join(root, gone));
     const writer = newWriter();
     const result = await copyBlobs({ host, root, wanted: tree.blobs, writer });
-    await writer.finish();
     assert.deepEqual([result.vanished, result.void, result.stored.blobs], [[gone], [], tree.blobs.length - 1]);
   });
 
@@ -118,7 +116,6 @@ describe('images of a registry volume', function () {
     await writeFile(join(root, torn.path), tree.content.get(torn.path)!);
     const second = await copyBlobs({ host, root, wanted: [torn], writer });
     assert.deepEqual([second.void, second.stored.blobs], [[], 1]);
-    await writer.finish();
     assert.equal((await stored()).length, tree.blobs.length);
   });
 
@@ -126,7 +123,6 @@ describe('images of a registry volume', function () {
     const tree = await populate('id');
     const writer = newWriter();
     const result = await copyBlobs({ host, root, wanted: [{ ...tree.blobs[0]!, sha256: 'f'.repeat(64) }, tree.blobs[1]!], writer });
-    await writer.abort();
     assert.deepEqual([result.void, result.stored.blobs], [[tree.blobs[0]!.path], 1]);
   });
 
@@ -165,7 +161,6 @@ describe('images of a registry volume', function () {
       cancel.abort();
     } });
     await assert.rejects(copying, { name: 'AbortError' });
-    await writer.abort();
     assert.deepEqual([wasRunning, running()], [true, false]);
     assert.deepEqual(await stored(), []);
   });
@@ -323,7 +318,6 @@ describe('images of a registry volume', function () {
     assert.deepEqual(first.void, [victim.path]);
     await writeFile(join(root, victim.path), tree.content.get(victim.path)!);
     assert.deepEqual((await copyBlobs({ host, root, wanted: [victim], writer })).void, []);
-    await writer.finish();
     await rm(root, { recursive: true });
     await restore(await stored());
     await assertHolds(target, tree);

@@ -1,0 +1,173 @@
+/** Packing in threads: hashing and encryption cost more than all else, so each segment that is being written has a thread of its own. */
+import path from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { NewMessage } from '../openpgp/encrypt';
+import type { FrameStep, FromThread, PackedBlob, ToThread } from './packing-messages';
+import type { NewBlob, PackedSegment } from './segment-packer';
+
+const FRAME_BYTES = 1 << 20;
+/** So much may be on its way through a thread; more would only fill memory. */
+const IN_FLIGHT_BYTES = 6 << 20;
+/** About what a step of a frame takes in memory: a million empty blobs are not free. */
+const STEP_BYTES = 200;
+const MAX_STEPS = 4_000;
+/** Threads that wait for the next segment. */
+const MAX_IDLE = 4;
+
+/** Where a packed segment goes. */
+export interface PackingTarget {
+  /** Takes ciphertext, in order; resolves when more may come. */
+  write(ciphertext: Buffer): Promise<void>;
+  /** Called for each blob when it has ended. */
+  onBlob(blob: PackedBlob): void;
+}
+
+const idle: PackingThread[] = [];
+
+/** A thread that packs one segment at a time: `open`, then `begin`, `data` and `end` for each blob, then `finish` and `release`. */
+export class PackingThread {
+  private target: PackingTarget | null = null;
+  private frame = Buffer.alloc(0);
+  private filled = 0;
+  private steps: FrameStep[] = [];
+  private inFlight = 0;
+  private failure: Error | null = null;
+  private wake: (() => void) | null = null;
+  private writing: Promise<void> = Promise.resolve();
+  private finished: PackedSegment | null = null;
+
+  private constructor(private readonly worker: Worker) {
+    worker.on('message', (message: FromThread) => this.take(message));
+    worker.on('error', (error: Error) => this.fail(error));
+    worker.on('exit', () => this.fail(new Error('a packing thread ended')));
+  }
+
+  /** A thread that waits, or a new one. */
+  static take(): PackingThread {
+    const thread = idle.pop() ?? new PackingThread(startWorker());
+    thread.worker.ref();
+    return thread;
+  }
+
+  open(message: NewMessage, target: PackingTarget): void {
+    this.target = target;
+    this.finished = null;
+    this.post({ kind: 'open', message });
+  }
+
+  async begin(blob: NewBlob): Promise<void> {
+    this.steps.push({ begin: blob });
+    await this.room();
+  }
+
+  async data(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; ) {
+      if (this.frame.length === 0) this.frame = Buffer.allocUnsafeSlow(FRAME_BYTES);
+      const part = chunk.subarray(at, at + FRAME_BYTES - this.filled);
+      part.copy(this.frame, this.filled);
+      this.filled += part.length;
+      at += part.length;
+      this.addData(part.length);
+      if (this.filled === FRAME_BYTES) this.flush();
+      await this.room();
+    }
+  }
+
+  async end(): Promise<void> {
+    this.steps.push('end');
+    await this.room();
+  }
+
+  /** Resolves when everything that was handed in has been packed and written. */
+  async drained(): Promise<void> {
+    this.flush();
+    while (this.inFlight > 0 && !this.failure) await this.signal();
+    if (this.failure) throw this.failure;
+  }
+
+  async finish(): Promise<PackedSegment> {
+    this.flush();
+    this.post({ kind: 'finish' });
+    while (!this.finished && !this.failure) await this.signal();
+    if (this.failure || !this.finished) throw this.failure ?? new Error('a packing thread did not finish');
+    return this.finished;
+  }
+
+  /** Only after `finish`: the thread may pack another segment. */
+  release(): void {
+    this.target = null;
+    this.worker.unref();
+    if (idle.length < MAX_IDLE && !this.failure) idle.push(this);
+    else this.stop();
+  }
+
+  /** Throws away what is on its way. */
+  stop(): void {
+    this.fail(new Error('packing was stopped'));
+    void this.worker.terminate();
+  }
+
+  private addData(bytes: number): void {
+    const last = this.steps.at(-1);
+    if (typeof last === 'object' && 'data' in last) last.data += bytes;
+    else this.steps.push({ data: bytes });
+  }
+
+  private flush(): void {
+    if (this.steps.length === 0) return;
+    const frame = this.frame.subarray(0, this.filled);
+    const cost = frame.length + this.steps.length * STEP_BYTES;
+    this.inFlight += cost;
+    this.worker.postMessage({ kind: 'frame', frame, steps: this.steps, cost } satisfies ToThread, frame.length > 0 ? [frame.buffer] : []);
+    this.frame = Buffer.alloc(0);
+    this.filled = 0;
+    this.steps = [];
+  }
+
+  private post(message: ToThread): void {
+    this.worker.postMessage(message);
+  }
+
+  /** Waits until the thread has caught up. */
+  private async room(): Promise<void> {
+    if (this.steps.length >= MAX_STEPS) this.flush();
+    while (this.inFlight > IN_FLIGHT_BYTES && !this.failure) await this.signal();
+    if (this.failure) throw this.failure;
+  }
+
+  private signal(): Promise<void> {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+    });
+  }
+
+  private take(message: FromThread): void {
+    const ciphertext = Buffer.from(message.ciphertext.buffer, message.ciphertext.byteOffset, message.ciphertext.byteLength);
+    this.writing = this.writing
+      .then(async () => {
+        if (this.failure || !this.target) return;
+        if (ciphertext.length > 0) await this.target.write(ciphertext);
+        if (message.kind === 'finished') this.finished = message.segment;
+        else for (const blob of message.blobs) this.target.onBlob(blob);
+      })
+      .catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))))
+      .then(() => {
+        if (message.kind === 'packed') this.inFlight -= message.cost;
+        this.wake?.();
+      });
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error;
+    const at = idle.indexOf(this);
+    if (at >= 0) idle.splice(at, 1);
+    this.wake?.();
+  }
+}
+
+/** Run from source, the thread needs the loader that we were started with. */
+function startWorker(): Worker {
+  const file = path.join(__dirname, `packing-thread${path.extname(__filename)}`);
+  if (!file.endsWith('.ts')) return new Worker(file);
+  return new Worker(`require('tsx/cjs'); require(${JSON.stringify(file)})`, { eval: true, execArgv: [] });
+}
