@@ -2,7 +2,7 @@
 import { createDecipheriv, createHash, timingSafeEqual, type Decipher } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
-import { MDC_HEADER } from './encrypt';
+import { MDC_HEADER } from './message-encryptor';
 import { BodyReader } from './framing';
 import type { DecryptionKeys } from './keys';
 import { openMessage, PREFIX_BYTES, type OpenedMessage } from './session-key';

@@ -1,6 +1,6 @@
 /** What a packing thread and its owner say to each other. */
 import type { StoredBlob } from '../../domain/vault-format';
-import type { NewMessage } from '../openpgp/encrypt';
+import type { NewMessage } from '../openpgp/message-encryptor';
 import type { NewBlob, PackedSegment } from './segment-packer';
 
 /** What a thread does with a frame, in the order in which it came; `data` takes so many bytes of the frame. */

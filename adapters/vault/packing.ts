@@ -1,7 +1,7 @@
 /** Packing in threads: hashing and encryption cost more than all else, so each segment that is being written has a thread of its own. */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { NewMessage } from '../openpgp/encrypt';
+import type { NewMessage } from '../openpgp/message-encryptor';
 import type { FrameStep, FromThread, PackedBlob, ToThread } from './packing-messages';
 import type { NewBlob, PackedSegment } from './segment-packer';
 

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { StoredBlob } from '../../domain/vault-format';
 import { END_OF_ARCHIVE, makeHeader, paddingOf, TAR_BLOCK } from '../archive/tar-header';
-import { MessageEncryptor, type NewMessage } from '../openpgp/encrypt';
+import { MessageEncryptor, type NewMessage } from '../openpgp/message-encryptor';
 import { parseManifestRefs } from './manifest-refs';
 
 /** Blobs up to this size are read whole before they are written, so a torn manifest never enters a segment. */
