@@ -57,6 +57,23 @@ export default tseslint.config(
   },
   { files: ['domain/**/*.ts'], rules: { 'no-restricted-imports': ['error', { patterns: [NODE_MODULES, { regex: '^(?!\\.|zod$)', message: 'The domain imports zod and itself, nothing else.' }] }], ...pure() } },
   { files: ['workflows/**/*.ts'], rules: { 'no-restricted-imports': ['error', { patterns: [NODE_MODULES] }] } },
+  // Set-up and the test runner: no types to check, but promises all the same.
+  {
+    files: ['scripts/**/*.mjs', 'eslint.config.mjs'],
+    extends: [tseslint.configs.base],
+    languageOptions: { parserOptions: { project: './scripts/tsconfig.json', tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      '@typescript-eslint/no-floating-promises': 'error',
+      '@typescript-eslint/no-misused-promises': 'error',
+      '@typescript-eslint/await-thenable': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_', caughtErrors: 'none' }],
+      'prefer-const': 'error',
+      'no-var': 'error',
+      'no-unreachable': 'error',
+      'no-constant-condition': 'error',
+      eqeqeq: ['error', 'always'],
+    },
+  },
   // Tests state expectations as they read best.
   { files: ['test/**/*.ts', 'bench/**/*.ts'], rules: { '@typescript-eslint/no-unused-expressions': 'off', '@typescript-eslint/unbound-method': 'off' } },
 );

@@ -9,7 +9,8 @@ import { engineAnswers, ensureEngine, stopEngine } from './setup/engine.mjs';
 import { ensureLabImages } from './setup/lab-images.mjs';
 import { ensureTools } from './setup/packages.mjs';
 import { ensureTemporal } from './setup/temporal.mjs';
-import { conclude, runLane } from './tests/lane.mjs';
+import { runLane } from './tests/lane.mjs';
+import { conclude } from './tests/results.mjs';
 
 const LAB_TOOLS = ['docker', 'skopeo', 'ssh', 'ssh-keygen', 'openssl'];
 const TEST_TOOLS = ['gpg', 'ps', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'docker-registry', 'skopeo', 'openssl'];

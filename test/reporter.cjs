@@ -1,7 +1,8 @@
 'use strict';
 /**
  * Mocha reporter: each title as it ends, with its duration; each failure at once and in full. When DRYDOCK_TEST_RESULTS names a
- * file, every result is appended to it as one line of JSON, so that scripts/tests can add several processes up.
+ * file, every result is appended to it as one line of JSON, so that scripts/tests can add several processes up. DRYDOCK_TEST_COLOUR says
+ * that a person looks on at the other end of a pipe.
  */
 const { appendFileSync } = require('node:fs');
 const path = require('node:path');
@@ -12,7 +13,7 @@ const { EVENT_RUN_END, EVENT_SUITE_BEGIN, EVENT_SUITE_END, EVENT_TEST_FAIL, EVEN
 /** Long enough for servers and connections to close by themselves. */
 const LINGER_MS = 10_000;
 
-const colour = process.stdout.isTTY && !process.env.NO_COLOR;
+const colour = process.env.DRYDOCK_TEST_COLOUR === '1' || (process.stdout.isTTY && !process.env.NO_COLOR);
 const paint = (code, text) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text);
 
 class DrydockReporter {

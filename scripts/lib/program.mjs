@@ -12,14 +12,14 @@ export function programEnvironment(temporal) {
 }
 
 /**
- * Runs `node ...args` in the clone's root.
+ * Runs `node ...args` in the clone's root. `onOutput` gets each piece and the name of its stream; without it the program has this terminal.
  * @returns {Promise<number>} its exit code; 128 + the signal's number when a signal ended it
  */
 export function runNode(args, { temporal, env = {}, onOutput } = {}) {
   return new Promise((resolve, reject) => {
     const stdio = onOutput ? ['ignore', 'pipe', 'pipe'] : 'inherit';
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio, env: { ...programEnvironment(temporal), ...env } });
-    if (onOutput) for (const stream of [child.stdout, child.stderr]) stream.on('data', onOutput);
+    if (onOutput) for (const name of ['stdout', 'stderr']) child[name].on('data', (chunk) => onOutput(chunk, name));
     const restore = handSignalsTo(child);
     child.on('error', (error) => {
       restore();

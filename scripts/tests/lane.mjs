@@ -1,92 +1,75 @@
-/** Runs the mocha processes of a lane and adds their results up. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+/** Runs the mocha processes of a lane, several side by side, and adds their results up. */
+import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { elapsed } from '../lib/console.mjs';
 import { inRoot } from '../lib/paths.mjs';
 import { runNode } from '../lib/program.mjs';
+import { OrderedOutput } from './output.mjs';
+import { addResults, noResults, sumOf } from './results.mjs';
 import { allTestFiles, suitesOf } from './suites.mjs';
 
 /** Mocha's own main; its usual door starts another process and cuts clean-up short when a signal comes. */
 const MOCHA = 'node_modules/mocha/lib/cli/cli.js';
-const INTERRUPTED = [129, 130, 143];
+const LAST_WORDS = 2_000;
 
 /**
  * @param {'fast' | 'all'} lane
  * @param {string[]} args test files or folders (then only these run, whatever their lane), and options for mocha
- * @returns {Promise<{passed: number, failed: number, skipped: number, failures: {file: string, title: string, message: string}[], interrupted: boolean}>}
+ * @returns {Promise<ReturnType<typeof noResults>>}
  */
 export async function runLane(lane, args, { temporal } = {}) {
   const { files, options } = sortArguments(args);
-  const suites = files.length > 0 ? [{ name: 'chosen', processes: [files] }] : suitesOf(lane);
-  const total = { passed: 0, failed: 0, skipped: 0, failures: [], interrupted: false };
+  const suites = files.length > 0 ? [{ name: 'chosen', processes: [files], atOnce: 1 }] : suitesOf(lane);
+  const total = noResults();
   for (const suite of suites) {
     const started = Date.now();
-    const before = { ...total };
     process.stdout.write(`\n== ${suite.name} ==\n`);
-    if (suite.sideBySide) await runSideBySide(suite.processes, options, temporal, total);
-    else await runInTurn(suite.processes, options, temporal, total);
+    const results = noResults();
+    await runSuite(suite, results, { options, temporal });
+    for (const key of ['passed', 'failed', 'skipped']) total[key] += results[key];
+    total.failures.push(...results.failures);
+    total.interrupted = results.interrupted;
     if (total.interrupted) return total;
-    const skipped = total.skipped - before.skipped;
-    process.stdout.write(`\n${suite.name}: ${total.passed - before.passed} passed, ${total.failed - before.failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}; ${elapsed(started)}\n`);
+    process.stdout.write(`\n${suite.name}: ${sumOf(results)}; ${elapsed(started)}\n`);
   }
   return total;
 }
 
-/** Prints what failed and, last of all, the line that sums up. @returns {number} exit code */
-export function conclude(total) {
-  if (total.failures.length > 0) {
-    process.stdout.write('\nFailed:\n');
-    for (const { file, title, message } of total.failures) process.stdout.write(`  ${file}: ${title}\n    ${message.split('\n')[0]}\n`);
-  }
-  process.stdout.write(`\n${total.passed} passed, ${total.failed} failed${total.skipped > 0 ? `, ${total.skipped} skipped` : ''}\n`);
-  if (total.interrupted) return 130;
-  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+/** As many of the suite's processes at once as it allows, in their order. */
+async function runSuite({ processes, atOnce }, results, settings) {
+  const output = new OrderedOutput((chunk) => process.stdout.write(chunk));
+  const queue = [...processes];
+  const work = async () => {
+    for (let files = queue.shift(); files !== undefined && !results.interrupted; files = queue.shift()) {
+      await runProcess(files, results, output.open(), settings);
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
 }
 
-async function runInTurn(processes, options, temporal, total) {
-  for (const files of processes) {
-    await runProcess(files, options, temporal, total);
-    if (total.interrupted) return;
-  }
-}
-
-/** Shows the first process live and what the others said when all have ended. */
-async function runSideBySide(processes, options, temporal, total) {
-  const [first, ...others] = processes;
-  const said = others.map(() => []);
-  const runs = others.map((files, index) => runProcess(files, options, temporal, total, (chunk) => said[index].push(chunk)));
-  await Promise.all([runProcess(first, options, temporal, total), ...runs]);
-  for (const chunks of said) process.stdout.write(Buffer.concat(chunks));
-}
-
-async function runProcess(files, options, temporal, total, onOutput) {
+async function runProcess(files, results, output, { options, temporal }) {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'drydock-tests-'));
-  const results = path.join(folder, 'results.jsonl');
+  const file = path.join(folder, 'results.jsonl');
+  const started = Date.now();
+  let lastWords = '';
+  const onOutput = (chunk, from) => {
+    output.write(chunk);
+    if (from === 'stderr') lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS);
+  };
   try {
-    const code = await runNode(['--import', 'tsx', MOCHA, ...options, ...files], { temporal, onOutput, env: { DRYDOCK_TEST_RESULTS: results } });
-    add(total, results, files, code);
+    const code = await runNode(['--import', 'tsx', MOCHA, ...options, ...files], { temporal, onOutput, env: { DRYDOCK_TEST_RESULTS: file, ...colour() } });
+    addResults(results, { results: file, files, code, lastWords });
+    if (files.length === 1) output.write(`  ${files[0]}: ${elapsed(started)}\n`);
   } finally {
+    output.end();
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-/** Adds one process's results; a process that did not come to its end, or failed without saying why, is a failure of its own. */
-function add(total, results, files, code) {
-  const events = existsSync(results) ? readFileSync(results, 'utf8').split('\n').filter(Boolean).map((line) => JSON.parse(line)) : [];
-  const failures = events.filter((event) => event.type === 'fail');
-  total.passed += events.filter((event) => event.type === 'pass').length;
-  total.skipped += events.filter((event) => event.type === 'skip').length;
-  for (const { file, title, message } of failures) total.failures.push({ file, title, message });
-  total.failed += failures.length;
-  if (INTERRUPTED.includes(code) || events.some((event) => event.type === 'interrupted')) {
-    total.interrupted = true;
-    return;
-  }
-  const ended = events.some((event) => event.type === 'end');
-  if (ended && (code === 0 || failures.length > 0)) return;
-  total.failed += 1;
-  total.failures.push({ file: files.join(' '), title: 'test process', message: ended ? `ended with exit code ${code}` : `did not come to its end (exit code ${code})` });
+/** The reporter writes to a pipe and cannot see by itself that a person looks on. */
+function colour() {
+  return process.stdout.isTTY && !process.env.NO_COLOR ? { DRYDOCK_TEST_COLOUR: '1' } : {};
 }
 
 /** Arguments that are files or folders choose tests; all others are mocha's. */

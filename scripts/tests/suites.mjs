@@ -1,5 +1,6 @@
-/** Which test files belong together, and in which order they run. */
+/** Which test files belong together, in which order they run, and how many at once. */
 import { existsSync, readdirSync } from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { inRoot } from '../lib/paths.mjs';
 
@@ -9,21 +10,32 @@ const TEMPORAL = /^test\/(client|worker|workflows)\//;
 const LAB = /^test\/lab\//;
 const E2E = /^test\/e2e\//;
 
-/** The suites of a lane, each with its mocha processes: lists of files. Empty suites are left out. */
+/** A lab takes up to 3 GiB; two of them wait for hosts and health most of the time. */
+const GIB_FOR_TWO_LABS = 8;
+
+/** The suites of a lane, each with its mocha processes (lists of files). Empty suites are left out. */
 export function suitesOf(lane, files = allTestFiles()) {
-  const matches = (patterns) => (file) => patterns.some((pattern) => pattern.test(file));
-  const fast = files.filter((file) => !matches([...SLOW, LAB, E2E])(file));
-  // Two processes side by side keep the fast lane below two minutes on two cores: what talks to Temporal, and all else.
-  const halves = [fast.filter(matches([TEMPORAL])), fast.filter((file) => !TEMPORAL.test(file))].filter((list) => list.length > 0);
+  const end2end = files.filter((file) => E2E.test(file));
+  const lab = files.filter((file) => LAB.test(file));
+  const others = files.filter((file) => !E2E.test(file) && !LAB.test(file));
+  const slow = others.filter((file) => SLOW.some((pattern) => pattern.test(file)));
+  const fast = others.filter((file) => !slow.includes(file));
+  // Two processes keep the fast lane below two minutes on two cores: what talks to Temporal, and all else.
+  const halves = [fast.filter((file) => TEMPORAL.test(file)), fast.filter((file) => !TEMPORAL.test(file))].filter((list) => list.length > 0);
   // A process per file keeps a crash of one lab test from hiding the others.
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
-    { name: 'fast', processes: halves, sideBySide: true },
-    { name: 'slow', processes: perFile(files.filter(matches(SLOW))) },
-    { name: 'lab', processes: perFile(files.filter(matches([LAB]))) },
-    { name: 'end to end', processes: perFile(files.filter(matches([E2E]))) },
+    { name: 'fast', processes: halves, atOnce: 2 },
+    { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce() },
+    // The longest stand first, so that none is left alone at the end.
+    { name: 'end to end and lab', processes: perFile([...end2end, ...lab]), atOnce: labsAtOnce() },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
+}
+
+/** Two on a machine with memory for two labs. */
+export function labsAtOnce(bytes = os.totalmem()) {
+  return bytes >= GIB_FOR_TWO_LABS * 2 ** 30 * 0.95 ? 2 : 1;
 }
 
 /** Every test file, relative to the clone's root, sorted. */

@@ -42,6 +42,11 @@ describe('lint', function () {
     assert.ok(messages.some((message) => message.startsWith('@typescript-eslint/no-floating-promises')), messages.join('\n'));
   });
 
+  it('refuses a promise that nobody waits for in set-up as well', async () => {
+    const messages = await broken('scripts/build.mjs', 'const later = async () => 1;\nlater();\n');
+    assert.deepEqual(messages.map((message) => message.split(':')[0]), ['@typescript-eslint/no-floating-promises']);
+  });
+
   it('accepts an adapter that imports the domain', async () => {
     const messages = await broken('adapters/vault/vault.ts', "import type { ErrorKind } from '../../domain/errors';\nexport type X = ErrorKind;\n");
     assert.deepEqual(messages.filter((message) => message.startsWith('boundaries/')), []);

@@ -26,7 +26,18 @@ describe('running tests', function () {
   it('names what failed and ends with exit code 1', () => {
     const { code, lines } = run(['test', fixture('failing')]);
     assert.equal(lines.at(-1), '1 passed, 1 failed');
-    assert.ok(lines.includes(`  ${fixture('failing')}: fixture fails`));
+    const summary = lines.slice(lines.indexOf('Failed:')).join('\n');
+    assert.ok(summary.startsWith(`Failed:\n  ${fixture('failing')}: fixture fails\n    AssertionError: Expected values to be strictly equal:\n`), summary);
+    assert.match(summary, /1 !== 2/);
+    assert.equal(code, 1);
+  });
+
+  it('reports a file that cannot even be loaded, with the reason', () => {
+    const { code, lines } = run(['test', fixture('broken')]);
+    assert.equal(lines.at(-1), '0 passed, 1 failed');
+    const summary = lines.slice(lines.indexOf('Failed:')).join('\n');
+    assert.ok(summary.includes(`${fixture('broken')}: test process`), summary);
+    assert.match(summary, /the fixture breaks while it is loaded/);
     assert.equal(code, 1);
   });
 
