@@ -50,7 +50,7 @@ export function storageFlagText(decision: StorageDecision): string {
 }
 
 /** All flags of `restore` but those of UCP and its login. */
-export function restoreFlags(decisions: RestoreDecisions, settings: Manifest['dtr']['settings']): string[] {
+export function restoreFlags(decisions: StorageDecision & Pick<RestoreDecisions, 'first' | 'externalUrl'>, settings: Manifest['dtr']['settings']): string[] {
   const optional: [string, string][] = [
     ['--http-proxy', settings.httpProxy],
     ['--https-proxy', settings.httpsProxy],

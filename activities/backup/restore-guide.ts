@@ -1,111 +1,109 @@
+/** `RESTORE.md`: how a person without Drydock restores this very backup, with gpg, tar, sha256sum and docker. Names no repository and holds no secret. */
 import type { Manifest } from '../../domain/manifest';
 import { isPassphrase } from '../../domain/vault-format';
+import { imagesStep } from './restore-guide-images';
+import { afterwardsStep, destroyStep, joinStep, metadataStep, pullStep } from './restore-guide-registry';
+import { shellBlock, shellValue } from './restore-guide-shell';
 
-/** `RESTORE.md`: how a person without Drydock restores this very backup, with gpg, tar, sha256sum and docker. Names no repository. */
-export function restoreGuide(manifest: Manifest): string {
-  return [head(manifest), opening(manifest), images(manifest), metadata(manifest), after(manifest)].filter((part) => part !== '').join('\n');
+/** What the guide needs beside the manifest. Certificates are public. */
+export interface GuideFacts {
+  manifest: Manifest;
+  /** PEM text of the authorities of UCP and of the registry; null where the system's own are used, or none could be had. */
+  ucpCa: string | null;
+  dtrCa: string | null;
+  /** The metadata was taken in read-only mode, so the registry comes back in it. */
+  readOnlyInside: boolean;
 }
 
-function head({ backupId, cluster, status, dtr, ucp, counts, sealedAt }: Manifest): string {
+/** The whole text. Its blocks marked `sh` restore the cluster when they are run one after the other in one bash; a test does just that. */
+export function restoreGuide(facts: GuideFacts): string {
+  const sections = [head, begin, whole, destroyStep, imagesStep, metadataStep, pullStep, joinStep, afterwardsStep, end];
+  return sections.map((section) => section(facts)).filter((text) => text !== '').join('\n');
+}
+
+function head({ manifest }: GuideFacts): string {
+  const { backupId, cluster, status, dtr, ucp, counts, sealedAt, artifacts } = manifest;
+  const first = dtr.replicas.find(({ id }) => id === dtr.replica);
+  const keys = artifacts.metadata.recipients.filter((name) => !isPassphrase(name));
+  const ways = [...(artifacts.metadata.recipients.some(isPassphrase) ? ['a passphrase of the backup'] : []), ...keys.map((key) => `the private key ${key}`)];
   return `# Restore backup ${backupId} of ${cluster} by hand
 
 - ${status === 'complete' ? 'Complete' : `INCOMPLETE: ${counts.gaps} gaps, see "gaps" in manifest.json`}, sealed ${sealedAt}.
 - DTR ${dtr.version}, made from replica ${dtr.replica}; bootstrapper \`${dtr.bootstrapperImage}\`. Only the same version restores it.
 - UCP at ${ucp.url}, cluster id ${ucp.clusterId}. The target must be this UCP, or one restored from its backup: repositories belong to its accounts.
-- ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs. All details stand in \`manifest.json\`.
+- ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs in ${manifest.segments.length} segments. All details stand in \`manifest.json\`.
+- Replicas: ${dtr.replicas.map(({ id, node }) => `${id} on ${node}`).join(', ')}.
 
-With Drydock: \`drydock restore ${cluster} --backup ${backupId}\`. Without it, go on here. The commands are for a shell with \`set -euo pipefail\`.
+With Drydock: \`drydock restore ${cluster} --backup ${backupId}\`. Without it, go on here.
+
+## Before you begin
+
+Is restore right at all? While a majority of the replicas works, remove and join the others; while one replica's volumes can be read (DTR 2.5 and later), try the bootstrapper's
+\`emergency-repair\` first. A restore begins with deleting what is left.
+
+1. Work as root on **${first?.node ?? 'the node of the first replica'}**: a member of UCP's Swarm (\`docker node ls\`), or a new host under that name. Remove the entry of a host that was replaced: \`docker node rm\`.
+   It needs bash, gpg, tar, gzip, sha256sum and docker; at the end also curl.
+2. Have this folder there with the vault's folders beside it as they are (mounted or copied): \`../../segments\` is used.
+3. Have the password of a UCP administrator, and ${ways.join(', or ')}.${keys.length > 0 ? ' A private key is imported first: `gpg --import FILE`.' : ''}
+4. Every node named above needs the image \`${dtr.bootstrapperImage}\` and the others of that version (\`docker run --rm ${dtr.bootstrapperImage} images\` lists them).
+
+Start \`bash\` in this folder and paste one block at a time. Each ends with a line that says \`done\` or \`FAILED\`: after \`FAILED\`, mend what it names and paste the same block again.
+Nothing here puts a secret into a command line or a file.
 `;
 }
 
-function opening({ artifacts }: Manifest): string {
+function begin({ manifest, ucpCa }: GuideFacts): string {
+  const { backupId, dtr, ucp, artifacts } = manifest;
+  const byKey = !artifacts.metadata.recipients.every(isPassphrase);
   const byPassphrase = artifacts.metadata.recipients.some(isPassphrase);
-  const keys = artifacts.metadata.recipients.filter((name) => !isPassphrase(name));
-  const ways = [...(byPassphrase ? ['the passphrase (`gpg` asks; or `--batch --pinentry-mode loopback --passphrase-file FILE`)'] : []), ...keys.map((key) => `the private key ${key}`)];
-  return `## 1. Is it whole, and does it open?
-
-Opened by ${ways.join(', or ')}. In the folder of this file, with the vault's folders beside it as they are:
-
-    sha256sum -c SHA256SUMS
-    gpg --decrypt metadata.tar.gz.gpg | gzip -dc | tar -tf - | head
-`;
-}
-
-function images({ dtr, segments, artifacts }: Manifest): string {
-  const { storage, volume } = dtr;
-  if (!volume) return `## 2. Images\n\nThey are not in this backup: ${storage.external ?? 'they are kept elsewhere'}.\n`;
-  const folder = 'ROOT';
-  const options = Object.entries(volume.options).map(([name, value]) => ` --opt '${name}=${value}'`).join('');
-  const create = volume.driver === 'bind' ? `mkdir -p '${volume.name}'    # ROOT is this folder` : `docker volume create --driver ${volume.driver}${options} ${volume.name}\n    docker volume inspect --format '{{.Mountpoint}}' ${volume.name}    # this is ROOT`;
-  const mounted = Object.keys(volume.options).length > 0 ? `\nThis volume is a mount: hold it open with a container that uses it (\`docker run -d -v ${volume.name}:/storage IMAGE sleep 1d\`) while you write, or what you write is hidden later.\n` : '';
-  const list = segments.map(({ segment }) => `    gpg --decrypt ../../segments/${segment}.tar.gpg | tar -C ${folder} -xf -`).join('\n');
-  return `## 2. Images, before the metadata, on the node of the replica
-
-First destroy what is left of the old replicas (\`${dtr.bootstrapperImage} destroy\`, once for each), because that deletes volumes; then
-
-    ${create}
-${mounted}
-Unpack the link tree, then every segment, in this order (later copies replace earlier ones):
-
-${artifacts.tree ? `    gpg --decrypt tree.tar.gz.gpg | gzip -dc | tar -C ${folder} --numeric-owner -xpf -\n` : ''}${list === '' ? '    # no segment: the registry was empty' : list}
-    chown -R ${volume.owner.uid}:${volume.owner.gid} ${folder} && chmod ${volume.mode} ${folder}
-
-Segments may hold more blobs than this backup needs; a collection after the restore removes them. Check what this backup needs:
-
-    gpg --decrypt blobs.jsonl.gz.gpg | gzip -dc | sed -E 's/.*"path":"([^"]*)".*"sha256":"([0-9a-f]{64})".*/\\2  \\1/' > /tmp/blobs.sha256
-    (cd ${folder} && sha256sum --quiet -c /tmp/blobs.sha256)
-`;
-}
-
-function metadata({ dtr, ucp }: Manifest): string {
-  const replica = dtr.replicas.find(({ id }) => id === dtr.replica);
-  const { settings } = dtr;
-  const flags = [
-    `--ucp-url ${ucp.url}`,
-    `--ucp-node ${replica?.node ?? 'NODE'}`,
-    `--replica-id ${dtr.replica}`,
-    ...(settings.externalUrl === '' ? [] : [`--dtr-external-url ${settings.externalUrl}`]),
-    `--replica-http-port ${replica?.httpPort ?? 80} --replica-https-port ${replica?.httpsPort ?? 443}`,
-    ...storageFlags(dtr),
-    ...[['http-proxy', settings.httpProxy], ['https-proxy', settings.httpsProxy], ['no-proxy', settings.noProxy], ['log-protocol', settings.logProtocol], ['log-host', settings.logHost], ['log-level', settings.logLevel]].flatMap(
-      ([name, value]) => (value ? [`--${name} '${value}'`] : []),
-    ),
+  const question = byKey && byPassphrase ? 'Passphrase of the backup, or of your private key' : byKey ? 'Passphrase of your private key (empty if it has none)' : 'Passphrase of the backup';
+  const lines = [
+    `BACKUP=${backupId}`,
+    `IMAGE=${shellValue(dtr.bootstrapperImage)}`,
+    `REPLICA=${dtr.replica}`,
+    `UCP_URL=${shellValue(ucp.url)}`,
+    ucpCa === null ? 'UCP_CA=$(curl --silent --show-error --fail --insecure "$UCP_URL/ca")    # compare it with one that you trust' : `UCP_CA=${shellValue(ucpCa.trim())}`,
+    `IFS= read -rsp '${question}: ' PASSPHRASE; echo`,
+    "IFS= read -rp 'UCP administrator: ' UCP_USERNAME",
+    "IFS= read -rsp 'Password: ' UCP_PASSWORD; echo",
+    'unset DOCKER_HOST DOCKER_TLS_VERIFY DOCKER_CERT_PATH    # this host\'s own engine',
+    'WORK=$(mktemp -d)    # lists of what is in the backup; removed at the end',
+    '# Ends a block at its first error, and says how it ended.',
+    'step() { set -euo pipefail; STEP=$1; trap \'[ $? = 0 ] && echo "== $STEP: done" || echo "== $STEP: FAILED, do not go on" >&2\' EXIT; }',
+    '# Decrypts one file, with the keys that were added to it later; the passphrase goes through a pipe.',
+    'opened() ( shopt -s nullglob; cat "${1%.tar.gpg}".*.keys "$1" | gpg --batch --quiet --pinentry-mode loopback --passphrase-fd 3 --decrypt 3< <(printf \'%s\\n\' "$PASSPHRASE") )',
+    '# The vendor\'s bootstrapper; its secrets go through the environment.',
+    'bootstrapper() { UCP_USERNAME="$UCP_USERNAME" UCP_PASSWORD="$UCP_PASSWORD" UCP_CA="$UCP_CA" docker run -i --rm --log-driver none --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA "$IMAGE" "$@" --ucp-url "$UCP_URL"; }',
   ];
-  return `## 3. Metadata
-
-    read -rp 'UCP administrator: ' UCP_USERNAME; read -rsp 'Password: ' UCP_PASSWORD; UCP_CA=$(curl -k ${ucp.url}/ca)
-    export UCP_USERNAME UCP_PASSWORD UCP_CA
-    gpg --decrypt metadata.tar.gz.gpg | gzip -dc | docker run --log-driver none -i --rm \\
-      --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA ${dtr.bootstrapperImage} restore \\
-      ${flags.join(' \\\n      ')}
-
-It must log \`Restore complete.\`; its exit status alone proves nothing. Compare the CA that curl fetched with one you trust. If the registry had its own certificate
-(SHA-256 ${settings.certificateFingerprint}), add \`--dtr-ca\`, \`--dtr-cert\` and \`--dtr-key\`. When the restore breaks off: \`destroy\`, then steps 2 and 3 again.
-`;
+  return `## 1. Begin\n\n${shellBlock(['{', ...lines, '}'])}\n${
+    byKey ? 'Where gpg\'s own agent or a smart card has the key, take `--batch --pinentry-mode loopback --passphrase-fd 3` out of `opened`.\n' : ''
+  }On hosts with SELinux, write \`docker run --security-opt label=disable\` in \`bootstrapper\`.\n`;
 }
 
-function storageFlags({ storage, version }: Manifest['dtr']): string[] {
-  const hasDefaultFlag = Number(version.split('.')[1] ?? 0) >= 6;
-  switch (storage.kind) {
-    case 'nfs':
-      return [`--nfs-storage-url ${storage.nfsUrl}`];
-    case 'volume':
-      return [`--dtr-storage-volume ${storage.storageVolume}`];
-    case 'local':
-    case 'external':
-      return hasDefaultFlag ? ['--dtr-use-default-storage'] : [];
-  }
+function whole({ manifest }: GuideFacts): string {
+  const { counts } = manifest;
+  return `## 2. Is it whole, and does it open?
+
+\`SHA256SUMS\` covers every file of this backup but the manifest, the segments and their indexes included; \`sha256sum -c SHA256SUMS\` in this folder proves them at any time.
+
+${shellBlock([
+  '(',
+  "step 'whole and readable'",
+  'grep -q "\\"backupId\\": \\"$BACKUP\\"" manifest.json',
+  'sha256sum --quiet -c SHA256SUMS',
+  'docker image inspect "$IMAGE" >/dev/null 2>&1 || docker pull "$IMAGE"',
+  'opened metadata.tar.gz.gpg | gzip -dc | tar -tf - >"$WORK/metadata"',
+  'opened tags.jsonl.gz.gpg | gzip -dc >"$WORK/tags.jsonl"',
+  'opened blobs.jsonl.gz.gpg | gzip -dc >"$WORK/blobs.jsonl"',
+  '# Segment, SHA-256 and path of each blob.',
+  'sed -nE \'s/^\\{"path":"([^"\\\\]+)","size":[0-9]+,"sha256":"([0-9a-f]{64})","segment":"([0-9A-Za-z-]+)"\\}$/\\3 \\2 \\1/p\' "$WORK/blobs.jsonl" | LC_ALL=C sort >"$WORK/blobs"',
+  `[ "$(wc -l <"$WORK/blobs")" = ${counts.blobs} ]`,
+  ')',
+])}`;
 }
 
-function after({ dtr }: Manifest): string {
-  const others = dtr.replicas.filter(({ id }) => id !== dtr.replica);
-  const joins = others.map(({ id, node, httpPort, httpsPort }) => `    ... ${dtr.bootstrapperImage} join --existing-replica-id ${dtr.replica} --ucp-node ${node} --replica-id ${id} --replica-http-port ${httpPort} --replica-https-port ${httpsPort}`);
-  const crons = dtr.crons.map(({ action, schedule }) => `    ${action}: ${schedule}`);
-  return `## 4. Afterwards
+function end(): string {
+  return `## End
 
-1. \`/_ping\` of the replica must say \`"Healthy":true\`; pull some images by digest (\`gpg --decrypt tags.jsonl.gz.gpg | gzip -dc\` lists them).
-${joins.length === 0 ? '2. There was one replica only.' : `2. Join the other replicas, one at a time, each healthy before the next:\n\n${joins.join('\n')}`}
-${crons.length === 0 ? '3. No collection was scheduled.' : `3. Only when all is well, set these crons again (they were off in the metadata): the first collection deletes what was pushed after this backup.\n\n${crons.join('\n')}`}
-4. Where scanning was on, the vulnerability database has to be downloaded again.
-`;
+${shellBlock(['{', 'rm -rf "$WORK"', 'unset PASSPHRASE UCP_PASSWORD', '}'])}`;
 }

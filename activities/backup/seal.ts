@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { DrydockError } from '../../domain/errors';
@@ -102,8 +103,8 @@ async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
 }
 
 /** What a person without Drydock needs, beside the artifacts. */
-async function storeGuide(cluster: Cluster, step: BackupStep, manifest: Manifest): Promise<void> {
-  const guide = restoreGuide(manifest);
+async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest): Promise<void> {
+  const guide = restoreGuide({ manifest, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null });
   const folder = `${vaultPaths.backup(cluster.name, step.backupId)}/`;
   const artifacts = Object.values(manifest.artifacts).filter((artifact) => artifact !== null);
   // Relative to the backup's folder, so that `sha256sum -c` there checks the segments, too.
@@ -114,6 +115,15 @@ async function storeGuide(cluster: Cluster, step: BackupStep, manifest: Manifest
   ];
   await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
   await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), lines.map((line) => `${line}\n`).join(''));
+}
+
+/** Whom the reader of the guide has to trust. A backup is sealed all the same where they cannot be had now. */
+async function certificates(cluster: Cluster): Promise<{ ucpCa: string | null; dtrCa: string | null }> {
+  const { caFile } = cluster.config.dtr;
+  return {
+    ucpCa: await cluster.ucp().then((ucp) => ucp.ca()).catch(() => null),
+    dtrCa: caFile === undefined ? null : await readFile(caFile, 'utf8').catch(() => null),
+  };
 }
 
 /** A last look before the manifest says that all of this exists. */

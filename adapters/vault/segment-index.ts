@@ -79,7 +79,7 @@ export async function readIndex(vault: Vault, cluster: string, segment: string):
   const blobs: StoredBlob[] = [];
   try {
     for await (const line of lines) {
-      if (header) blobs.push(parseBlob(line, name, blobs.length));
+      if (header) blobs.push(parseIndexLine(line, name, blobs.length));
       else header = parseIndexHeader(line, name, segment);
     }
     if (source.errored) await failed;
@@ -96,15 +96,16 @@ export function indexDigest(content: string): { bytes: number; sha256: string } 
   return { bytes: Buffer.byteLength(content), sha256: createHash('sha256').update(content).digest('hex') };
 }
 
-function parseIndexHeader(line: string, name: string, segment: string): SegmentHeader {
+/** The first line of an index. Throws IntegrityMismatch. */
+export function parseIndexHeader(line: string, name: string, segment: string): SegmentHeader {
   const result = headerSchema.safeParse(parseLine(line, name));
   if (!result.success) throw damaged(name, 'its first line is not a header of a format that this Drydock knows');
   if (result.data.segment !== segment) throw damaged(name, `it is the index of segment ${result.data.segment}`);
   return result.data;
 }
 
-/** Checked by hand: a vault may hold a million of these lines. */
-function parseBlob(line: string, name: string, at: number): StoredBlob {
+/** Any further line of an index, checked by hand: a vault may hold a million of these. `at` is its number, from 0, where it is known. Throws IntegrityMismatch. */
+export function parseIndexLine(line: string, name: string, at?: number): StoredBlob {
   const value = parseLine(line, name) as Partial<StoredBlob> | null;
   const whole = (size: unknown): size is number => typeof size === 'number' && Number.isSafeInteger(size) && size >= 0;
   if (
@@ -118,7 +119,7 @@ function parseBlob(line: string, name: string, at: number): StoredBlob {
     !whole(value.size) ||
     !whole(value.offset)
   ) {
-    throw damaged(name, `line ${at + 2} does not describe a blob`);
+    throw damaged(name, `${lineNumber(at)} does not describe a blob`);
   }
   return {
     path: value.path,
@@ -130,7 +131,11 @@ function parseBlob(line: string, name: string, at: number): StoredBlob {
   };
 }
 
-function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number): ManifestRefs {
+function lineNumber(at: number | undefined): string {
+  return at === undefined ? 'a line' : `line ${at + 2}`;
+}
+
+function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number | undefined): ManifestRefs {
   const hex = (value: unknown): boolean => typeof value === 'string' && HEX_64.test(value);
   const hexList = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(hex));
   const sound =
@@ -140,7 +145,7 @@ function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number)
     (refs.config === undefined || hex(refs.config)) &&
     (refs.subject === undefined || hex(refs.subject)) &&
     [refs.layers, refs.foreign, refs.manifests].every(hexList);
-  if (!sound) throw damaged(name, `line ${at + 2} has references that are not digests`);
+  if (!sound) throw damaged(name, `${lineNumber(at)} has references that are not digests`);
   return refs as ManifestRefs;
 }
 

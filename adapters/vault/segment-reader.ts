@@ -9,16 +9,10 @@ import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
 import { verifyCiphertext } from './artifacts';
 import { openStored } from './open-stored';
-import { readIndex, type SegmentIndex } from './segment-index';
+import { findPlaces, type SegmentPlaces, type WantedBlob } from './segment-places';
 import type { Vault } from './vault';
 
-/** A blob as a backup's list names it. */
-export interface WantedBlob {
-  path: string;
-  size: number;
-  sha256: string;
-  segment: string;
-}
+export type { WantedBlob } from './segment-places';
 
 export interface ReadBlob extends WantedBlob {
   /** Must be read before the next blob is asked for. Throws IntegrityMismatch at its end when the bytes are not those that were wanted; use nothing of it before. */
@@ -48,18 +42,17 @@ export async function* readBlobs(vault: Vault, cluster: string, wanted: Iterable
   }
   for (const [segment, blobs] of [...bySegment].sort(([a], [b]) => (a < b ? -1 : 1))) {
     options.signal?.throwIfAborted();
-    const index = await readIndex(vault, cluster, segment);
-    checkRecorded(index, options.recorded?.get(segment));
-    const places = placesOf(index, blobs);
+    const found = await findPlaces(vault, cluster, segment, blobs);
+    checkRecorded(found, options.recorded?.get(segment));
     const alone = blobs.reduce((sum, blob) => sum + blob.size + ALONE_OVERHEAD_BYTES, 0);
-    yield* alone < index.header.plainBytes / 2 ? readAlone(vault, cluster, index, places, keys) : readWhole(vault, cluster, index, places, keys, options.signal);
+    yield* alone < found.header.plainBytes / 2 ? readAlone(vault, cluster, found, keys) : readWhole(vault, cluster, found, keys, options.signal);
   }
 }
 
-async function* readWhole(vault: Vault, cluster: string, index: SegmentIndex, places: StoredBlob[], keys: DecryptionKeys, signal?: AbortSignal): AsyncGenerator<ReadBlob> {
-  const { segment } = index.header;
+async function* readWhole(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys, signal?: AbortSignal): AsyncGenerator<ReadBlob> {
+  const { segment } = header;
   const name = vaultPaths.segment(cluster, segment);
-  await verifyCiphertext(vault, { name, bytes: index.header.bytes, sha256: index.header.sha256 }, signal);
+  await verifyCiphertext(vault, { name, bytes: header.bytes, sha256: header.sha256 }, signal);
   const byOffset = new Map(places.map((blob) => [blob.offset, blob]));
   const plain = decryptOpened(await openStored(vault, name, keys));
   // The loop below gets the error from `plain`; this promise would report it a second time.
@@ -74,8 +67,8 @@ async function* readWhole(vault: Vault, cluster: string, index: SegmentIndex, pl
   for (const blob of byOffset.values()) throw mismatch(segment, blob.path, 'it is not in the tar');
 }
 
-async function* readAlone(vault: Vault, cluster: string, index: SegmentIndex, places: StoredBlob[], keys: DecryptionKeys): AsyncGenerator<ReadBlob> {
-  const { segment } = index.header;
+async function* readAlone(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys): AsyncGenerator<ReadBlob> {
+  const { segment } = header;
   const name = vaultPaths.segment(cluster, segment);
   const message = await openStored(vault, name, keys);
   const read = (offset: number, length: number) => vault.read(name, { offset, length });
@@ -95,26 +88,9 @@ async function* proven(data: AsyncIterable<Buffer>, blob: StoredBlob, segment: s
   if (bytes !== blob.size || hash.digest('hex') !== blob.sha256) throw mismatch(segment, blob.path, 'its bytes do not have the recorded SHA-256');
 }
 
-function checkRecorded({ header }: SegmentIndex, recorded: { bytes: number; sha256: string } | undefined): void {
+function checkRecorded({ header }: SegmentPlaces, recorded: { bytes: number; sha256: string } | undefined): void {
   if (!recorded || (recorded.bytes === header.bytes && recorded.sha256 === header.sha256)) return;
   throw new DrydockError('IntegrityMismatch', `the index of segment ${header.segment} does not describe the segment that the backup was made with`, { remedy: 'put the segment and its index back from a second copy of the vault' });
-}
-
-/** Where the wanted blobs lie, in the order of the tar. */
-function placesOf(index: SegmentIndex, wanted: WantedBlob[]): StoredBlob[] {
-  const stored = new Map<string, StoredBlob>();
-  for (const blob of index.blobs) if (!blob.void) stored.set(keyOf(blob), blob);
-  const places = new Map<string, StoredBlob>();
-  for (const blob of wanted) {
-    const place = stored.get(keyOf(blob));
-    if (!place) throw mismatch(index.header.segment, blob.path, 'its index does not list it');
-    places.set(keyOf(blob), place);
-  }
-  return [...places.values()].sort((a, b) => a.offset - b.offset);
-}
-
-function keyOf(blob: { path: string; size: number; sha256: string }): string {
-  return `${blob.sha256} ${blob.size} ${blob.path}`;
 }
 
 function mismatch(segment: string, path: string, why: string): DrydockError {

@@ -31,6 +31,7 @@ export class Steps {
   private constructor(
     private readonly dtr: DtrLab,
     readonly config: Config,
+    private readonly vaultName = 'vault',
   ) {}
 
   static async of(dtr: DtrLab): Promise<Steps> {
@@ -40,7 +41,13 @@ export class Steps {
   /** The same with a changed configuration of the cluster. */
   with(change: Partial<Config['clusters'][string]>): Steps {
     const clusters = { [CLUSTER]: { ...this.config.clusters[CLUSTER]!, ...change } };
-    return new Steps(this.dtr, { ...this.config, clusters });
+    return new Steps(this.dtr, { ...this.config, clusters }, this.vaultName);
+  }
+
+  /** The same with another vault, `name` in the lab's folder: there nothing is stored yet. */
+  inVault(name: string): Steps {
+    const directory = this.dtr.lab.state.file(name);
+    return new Steps(this.dtr, { ...this.config, vaults: Object.fromEntries(Object.keys(this.config.vaults).map((vault) => [vault, { directory }])) }, name);
   }
 
   async run<N extends Name>(name: N, input: Input<N>, options: RunOptions = {}): Promise<Output<N>> {
@@ -116,7 +123,7 @@ export class Steps {
   }
 
   vaultFile(name: string): string {
-    return path.join(this.dtr.lab.state.file('vault'), name);
+    return path.join(this.dtr.lab.state.file(this.vaultName), name);
   }
 }
 

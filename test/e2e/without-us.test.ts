@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { vaultPaths } from '../../domain/vault-format';
+import { rebuild } from '../../lab/cli/break';
+import { pushToLab } from '../../lab/cli/push';
+import { NODES, type DtrVersion, type NodeName } from '../../lab/contract';
+import type { PushReport } from '../../lab/push/push';
+import { DtrLab } from '../lab/dtr-lab';
+import { CLUSTER, Steps } from './steps';
+
+/** As small as the configuration allows: a backup of a few MiB is then spread over many. */
+const SMALL_SEGMENTS = 1 << 20;
+const ROOT_NODE: NodeName = 'node-1';
+
+/** The lines of RESTORE.md as they stand: every block marked `sh`, one after the other, in one bash. */
+function linesOf(guide: string): string {
+  return [...guide.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]).join('\n');
+}
+
+interface Site {
+  version: DtrVersion;
+  replicas: number;
+  storage: 'local' | 'nfs';
+  labName: string;
+}
+
+for (const site of [
+  { version: '2.5.3', replicas: 1, storage: 'local', labName: process.env.XLAB ?? 'by-hand-253' },
+  { version: '2.9.4', replicas: 3, storage: 'nfs', labName: 'by-hand-294' },
+] satisfies Site[]) {
+  describe(`RESTORE.md of DTR ${site.version} with ${site.replicas} replica(s), on bare hosts without Node and without Drydock`, function () {
+    this.timeout(600_000);
+    let dtr: DtrLab;
+    let pushed: PushReport;
+    let cronsBefore: string[];
+
+    before(async () => {
+      dtr = await DtrLab.start(site.labName, site.version, site.replicas, site.storage);
+      pushed = await pushToLab(dtr.lab, { repos: 4, tags: 2, mib: 9, seed: 31, client: 'direct' });
+      cronsBefore = await crons();
+    });
+    after(async () => dtr?.stop());
+
+    async function crons(): Promise<string[]> {
+      const { body } = await dtr.api<{ crons: { action: string; schedule: string }[] }>('GET', '/api/v0/crons');
+      return body.crons.map(({ action, schedule }) => `${action} ${schedule}`).sort();
+    }
+
+    /** Everything is lost: hosts rebuilt empty, shared storage emptied. */
+    async function loseAll(): Promise<void> {
+      if (site.storage === 'nfs') assert.equal(dtr.on(ROOT_NODE, 'find /srv/nfs/dtr -mindepth 1 -delete').code, 0);
+      for (const node of NODES.slice(0, site.replicas)) await rebuild(dtr.lab, node, { images: true, trust: true });
+    }
+
+    /** The vault comes to the host as a folder; nothing else does. */
+    function carry(steps: Steps): void {
+      const { status, stdout, stderr } = spawnSync('tar', ['-C', steps.vaultFile(''), '-cf', '-', '.'], { maxBuffer: 1 << 28 });
+      assert.equal(status, 0, stderr.toString());
+      assert.equal(dtr.on(ROOT_NODE, 'rm -rf /srv/vault && mkdir /srv/vault && tar -C /srv/vault -xf -', stdout).code, 0);
+      assert.notEqual(dtr.on(ROOT_NODE, 'command -v node || command -v npm || command -v drydock').code, 0, 'something of ours is on PATH');
+    }
+
+    async function restoreByHand(steps: Steps, backupId: string): Promise<void> {
+      const folder = vaultPaths.backup(CLUSTER, backupId);
+      const guide = await readFile(steps.vaultFile(path.join(folder, 'RESTORE.md')), 'utf8');
+      const passphrase = await readFile(dtr.lab.state.file('passwords', 'vault-passphrase'), 'utf8');
+      const admin = await dtr.lab.state.password('admin');
+      for (const secret of [passphrase.trim(), admin]) assert.ok(!guide.includes(secret), 'a secret stands in RESTORE.md');
+      carry(steps);
+      assert.equal(dtr.on(ROOT_NODE, 'cat > /root/lines', Buffer.from(linesOf(guide))).code, 0);
+      // What a person would type at the questions.
+      const answers = [passphrase.trim(), 'admin', admin, 'destroy'].map((line) => `${line}\n`).join('');
+      const container = dtr.lab.names.container(ROOT_NODE);
+      const run = spawnSync('docker', ['exec', '-i', '-w', `/srv/vault/${folder}`, container, 'env', '-i', 'HOME=/root', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'bash', '-e', '/root/lines'], {
+        input: answers, maxBuffer: 1 << 28, timeout: 400_000,
+      });
+      const said = `${run.stdout.toString()}\n${run.stderr.toString()}`;
+      assert.equal(run.status, 0, said);
+      assert.ok(!said.includes('FAILED'), said);
+    }
+
+    async function everythingIsBack(): Promise<void> {
+      for (const { repository, tag, digest } of pushed.images) {
+        const pulled = dtr.pull(`${repository}@${digest}`, 'pulled');
+        assert.equal(pulled.code, 0, `${repository}:${tag}: ${pulled.stderr}`);
+      }
+      const { body } = await dtr.api<{ replica_health: Record<string, string> }>('GET', '/api/v0/meta/cluster_status');
+      assert.deepEqual(body.replica_health, Object.fromEntries(dtr.ids.map((id) => [id, 'OK'])));
+      assert.deepEqual(await crons(), cronsBefore);
+      const push = pushToLab(dtr.lab, { repos: 1, tags: 1, mib: 1, seed: 77, client: 'direct' });
+      await assert.doesNotReject(push, 'the registry takes pushes again');
+    }
+
+    it('restores a backup of one segment', async () => {
+      const steps = await Steps.of(dtr);
+      const backupId = await steps.backUp();
+      assert.equal((await steps.manifest(backupId)).segments.length, 1);
+      await loseAll();
+      await restoreByHand(steps, backupId);
+      await everythingIsBack();
+    });
+
+    it('restores a backup of many segments', async () => {
+      const plain = await Steps.of(dtr);
+      const policy = plain.config.clusters[CLUSTER]!.policy;
+      const steps = plain.with({ policy: { ...policy, segmentBytes: SMALL_SEGMENTS } }).inVault('small-segments');
+      const backupId = await steps.backUp();
+      assert.ok((await steps.manifest(backupId)).segments.length > 3);
+      await loseAll();
+      await restoreByHand(steps, backupId);
+      await everythingIsBack();
+    });
+  });
+}
