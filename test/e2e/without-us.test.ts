@@ -27,7 +27,7 @@ interface Site {
 }
 
 for (const site of [
-  { version: '2.5.3', replicas: 1, storage: 'local', labName: process.env.XLAB ?? 'by-hand-253' },
+  { version: '2.5.3', replicas: 1, storage: 'local', labName: 'by-hand-253' },
   { version: '2.9.4', replicas: 3, storage: 'nfs', labName: 'by-hand-294' },
 ] satisfies Site[]) {
   describe(`RESTORE.md of DTR ${site.version} with ${site.replicas} replica(s), on bare hosts without Node and without Drydock`, function () {
