@@ -34,6 +34,15 @@ export function time(iso: string): string {
   return iso.replace('T', ' ').replace(/\.\d+Z$/, 'Z');
 }
 
+/** How long ago, in the largest unit that fits: `3 d ago`. */
+export function ago(iso: string, now = Date.now()): string {
+  const past = Math.max(0, (now - Date.parse(iso)) / 1000);
+  if (past < 60) return 'just now';
+  if (past < 3600) return `${Math.floor(past / 60)} min ago`;
+  if (past < 86_400) return `${Math.floor(past / 3600)} h ago`;
+  return `${Math.floor(past / 86_400)} d ago`;
+}
+
 /** Columns padded to their widest cell; the last one is left as it is. */
 export function table(rows: string[][]): string[] {
   const widths: number[] = [];

@@ -2,9 +2,11 @@
 import { z } from 'zod';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
+import { readVerdicts } from '../adapters/vault/verdicts';
 import { backupIdSchema } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { vaultPaths } from '../domain/vault-format';
+import { standingOf, type Verdict } from '../domain/verdict';
 import type { LoadedConfig } from './session';
 import { clusterOf } from './session';
 
@@ -14,27 +16,64 @@ export interface BackupEntry {
   /** `unreadable`: its manifest cannot be read by this version; see `note`. */
   status: 'complete' | 'incomplete' | 'unreadable';
   sealedAt: string | null;
+  /** Images as they lie in the registry, and what this backup added to the vault, in bytes; null when not known. */
+  repositories: number | null;
+  tags: number | null;
+  imageBytes: number | null;
+  storedBytes: number | null;
+  /** The newest good verdict of the highest level. */
+  verified: VerdictHead | null;
+  /** A newer bad one that no good one has answered. */
+  failed: VerdictHead | null;
   note?: string;
 }
 
+/** The part of a verdict that lists show. */
+export interface VerdictHead {
+  level: string;
+  at: string;
+  by: string;
+  /** Bad verdicts only. */
+  findings?: number;
+  /** It was a drill. */
+  drill?: boolean;
+}
+
+const count = z.number().nullish().catch(null);
 /** The part of a manifest that lists show; the whole is checked by a restore. */
-const manifestHead = z.looseObject({ backupId: backupIdSchema, status: z.enum(['complete', 'incomplete']), sealedAt: z.string() });
+const manifestHead = z.looseObject({
+  backupId: backupIdSchema,
+  status: z.enum(['complete', 'incomplete']),
+  sealedAt: z.string(),
+  counts: z.looseObject({ repositories: count, tags: count }).nullish(),
+  bytes: z.looseObject({ images: count, stored: count }).nullish(),
+});
+const NOT_KNOWN = { repositories: null, tags: null, imageBytes: null, storedBytes: null };
 
 const MANIFEST_MAX_BYTES = 16 * 1024 * 1024;
+const AT_ONCE = 16;
 
 /** Backups of one cluster, newest first; none where the vault itself is not there yet, which its first backup makes. Throws VaultUnavailable. */
 export async function listBackups(local: LoadedConfig, cluster: string): Promise<BackupEntry[]> {
-  const vault = vaultOf(local, cluster);
-  const ids = (await ifThere(sealedIds(vault, cluster))) ?? [];
-  const entries = await Promise.all(ids.map((id) => readEntry(vault, cluster, id)));
-  return entries.sort((a, b) => b.id.localeCompare(a.id));
+  return withVault(local, cluster, async (vault) => {
+    const ids = (await ifThere(sealedIds(vault, cluster))) ?? [];
+    if (ids.length === 0) return [];
+    const verdicts = await readVerdicts(vault, cluster);
+    const entries: BackupEntry[] = [];
+    // A few at a time: a vault of years on a remote server has thousands.
+    for (let at = 0; at < ids.length; at += AT_ONCE) {
+      entries.push(...(await Promise.all(ids.slice(at, at + AT_ONCE).map((id) => readEntry(vault, cluster, id, verdicts.get(id) ?? [])))));
+    }
+    return entries.sort((a, b) => b.id.localeCompare(a.id));
+  });
 }
 
 /** A sentence when the cluster's vault is not there yet: right before the first backup, and a sign of a missing mount after it. */
 export async function newVaultNote(local: LoadedConfig, cluster: string): Promise<string | null> {
-  const vault = vaultOf(local, cluster);
-  if ((await ifThere(vault.stat(vaultPaths.vaultFile))) !== undefined) return null;
-  return `the vault (${vault.description}) does not exist yet: the first backup makes it; if it held backups before, look at its mount`;
+  return withVault(local, cluster, async (vault) => {
+    if ((await ifThere(vault.stat(vaultPaths.vaultFile))) !== undefined) return null;
+    return `the vault (${vault.description}) does not exist yet: the first backup makes it; if it held backups before, look at its mount`;
+  });
 }
 
 /** The newest complete backup, which is what `latest` means. */
@@ -42,14 +81,29 @@ export function latestComplete(entries: BackupEntry[]): BackupEntry | undefined 
   return entries.find((entry) => entry.status === 'complete');
 }
 
-/** The manifest of a backup, from whichever cluster has it. Throws NotFound. */
-export async function readManifest(local: LoadedConfig, id: string): Promise<{ cluster: string; manifest: Record<string, unknown> }> {
+/** The manifest of a backup, from whichever cluster has it, with what was found when it was verified. Throws NotFound. */
+export async function readManifest(local: LoadedConfig, id: string): Promise<{ cluster: string; manifest: Record<string, unknown>; entry: BackupEntry }> {
   for (const cluster of Object.keys(local.config.clusters)) {
-    const vault = vaultOf(local, cluster);
-    if (!(await ifThere(vault.stat(vaultPaths.manifest(cluster, id))))) continue;
-    return { cluster, manifest: await parseManifest(vault, cluster, id) };
+    const found = await withVault(local, cluster, async (vault) => {
+      if (!(await ifThere(vault.stat(vaultPaths.manifest(cluster, id))))) return undefined;
+      const verdicts = await readVerdicts(vault, cluster, id);
+      return { cluster, manifest: await parseManifest(vault, cluster, id), entry: await readEntry(vault, cluster, id, verdicts.get(id) ?? []) };
+    });
+    if (found) return found;
   }
-  throw new DrydockError('NotFound', `there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
+  throw noBackup(local, id);
+}
+
+/** The cluster whose vault holds this backup. Throws NotFound. */
+export async function clusterOfBackup(local: LoadedConfig, id: string): Promise<string> {
+  for (const cluster of Object.keys(local.config.clusters)) {
+    if (await withVault(local, cluster, async (vault) => (await ifThere(vault.stat(vaultPaths.manifest(cluster, id)))) ?? null)) return cluster;
+  }
+  throw noBackup(local, id);
+}
+
+function noBackup(local: LoadedConfig, id: string): DrydockError {
+  return new DrydockError('NotFound', `there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
 }
 
 /** Undefined where the vault itself is not there. */
@@ -72,13 +126,23 @@ async function sealedIds(vault: Vault, cluster: string): Promise<string[]> {
   return ids;
 }
 
-async function readEntry(vault: Vault, cluster: string, id: string): Promise<BackupEntry> {
+async function readEntry(vault: Vault, cluster: string, id: string, verdicts: Verdict[]): Promise<BackupEntry> {
+  const { best, bad } = standingOf(verdicts);
+  const judged = { verified: best ? headOf(best) : null, failed: bad ? headOf(bad) : null };
   try {
-    const head = manifestHead.parse(await parseManifest(vault, cluster, id));
-    return { cluster, id, status: head.status, sealedAt: head.sealedAt };
+    const { status, sealedAt, counts, bytes } = manifestHead.parse(await parseManifest(vault, cluster, id));
+    return {
+      cluster, id, status, sealedAt, ...judged,
+      repositories: counts?.repositories ?? null, tags: counts?.tags ?? null, imageBytes: bytes?.images ?? null, storedBytes: bytes?.stored ?? null,
+    };
   } catch (error) {
-    return { cluster, id, status: 'unreadable', sealedAt: null, note: error instanceof DrydockError ? error.message : 'its manifest is not of a form that this version knows' };
+    if (error instanceof DrydockError && error.retryable) throw error;
+    return { cluster, id, status: 'unreadable', sealedAt: null, ...NOT_KNOWN, ...judged, note: error instanceof DrydockError ? error.message : 'its manifest is not of a form that this version knows' };
   }
+}
+
+function headOf({ level, at, by, result, findings, drill }: Verdict): VerdictHead {
+  return { level, at, by, ...(result === 'bad' ? { findings } : {}), ...(drill === true ? { drill } : {}) };
 }
 
 async function parseManifest(vault: Vault, cluster: string, id: string): Promise<Record<string, unknown>> {
@@ -90,10 +154,16 @@ async function parseManifest(vault: Vault, cluster: string, id: string): Promise
   }
 }
 
-function vaultOf(local: LoadedConfig, cluster: string): Vault {
+/** Opens the cluster's vault for one look and closes it whatever happens. */
+export async function withVault<T>(local: LoadedConfig, cluster: string, look: (vault: Vault) => Promise<T>): Promise<T> {
   const name = clusterOf(local, cluster).vault;
   const settings = local.config.vaults[name];
   // loadConfig has refused a cluster whose vault is not there.
   if (!settings) throw new DrydockError('InvalidInput', `there is no vault "${name}" in ${local.path}`);
-  return openVault(settings);
+  const vault = openVault(settings);
+  try {
+    return await look(vault);
+  } finally {
+    await vault.close();
+  }
 }

@@ -1,8 +1,9 @@
 import { EXIT } from '../../domain/contract';
 import { createConsole } from '../console';
-import { table, time } from '../format';
+import { ago, bytes, table } from '../format';
 import { requiredConfig } from '../session';
-import { listBackups, newVaultNote } from '../vaults';
+import { listBackups, newVaultNote, type BackupEntry } from '../vaults';
+import { verifiedText } from '../verified';
 
 /** Backups in the vault, newest first; of all clusters when none is named. Needs no Temporal. */
 export async function run(cluster: string | undefined, options: { config?: string; json?: boolean }): Promise<number> {
@@ -17,8 +18,14 @@ export async function run(cluster: string | undefined, options: { config?: strin
     const notes = await Promise.all(clusters.map((name) => newVaultNote(local, name)));
     for (const note of new Set(notes)) if (note !== null) screen.say(`  ${note}`);
   } else {
-    const rows = backups.map((entry) => [entry.cluster, entry.id, entry.status, entry.sealedAt === null ? (entry.note ?? '') : time(entry.sealedAt)]);
-    for (const line of table([['CLUSTER', 'BACKUP', 'STATUS', 'SEALED'], ...rows])) screen.out(line);
+    const header = ['CLUSTER', 'BACKUP', 'STATUS', 'SEALED', 'TAGS', 'IMAGES', 'ADDED', 'VERIFIED'];
+    for (const line of table([header, ...backups.map(row)])) screen.out(line.trimEnd());
   }
   return EXIT.ok;
+}
+
+function row(entry: BackupEntry): string[] {
+  const { cluster, id, status, sealedAt, note } = entry;
+  const size = (value: number | null): string => (value === null ? '-' : bytes(value));
+  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), note ?? verifiedText(entry)];
 }

@@ -1,11 +1,13 @@
 import { backupIdSchema, EXIT } from '../../domain/contract';
+import { manifestSchema, type Manifest } from '../../domain/manifest';
 import { createConsole, type Console } from '../console';
-import { table, time } from '../format';
+import { ago, bytes, count, table, time } from '../format';
 import { describeOperation, type OperationSummary } from '../operations';
 import { howToVote } from '../progress';
 import { reportOf } from '../run-to-end';
 import { openSession, optionalConfig, requiredConfig } from '../session';
 import { readManifest } from '../vaults';
+import { verifiedText } from '../verified';
 
 export interface ShowOptions {
   config?: string;
@@ -50,16 +52,29 @@ function printRun(run: OperationSummary, screen: Console): void {
 
 /** The manifest holds no secret and no repository name, so it can be shown as it is. */
 async function showBackup(id: string, options: ShowOptions, screen: Console): Promise<number> {
-  const { cluster, manifest } = await readManifest(await requiredConfig(options.config), id);
+  const { cluster, manifest, entry } = await readManifest(await requiredConfig(options.config), id);
   if (options.json) {
     screen.json(manifest);
     return EXIT.ok;
   }
-  screen.out(`Backup ${id} of ${cluster}`);
-  const rows = Object.entries(manifest)
-    .filter(([, value]) => ['string', 'number', 'boolean'].includes(typeof value))
-    .map(([key, value]) => [`  ${key}`, String(value)]);
+  screen.out(`Backup ${id} of ${cluster}: ${screen.colors.bold(entry.status)}, ${verifiedText(entry)}`);
+  const parsed = manifestSchema.safeParse(manifest);
+  const rows = parsed.success ? factsOf(parsed.data) : [['  note', entry.note ?? 'its manifest is not of a form that this version knows']];
   for (const line of table(rows)) screen.out(line);
-  screen.out('The whole manifest: add --json.');
+  screen.out('The whole manifest: add --json. Repositories and tags: `drydock ls`.');
   return EXIT.ok;
+}
+
+function factsOf({ startedAt, sealedAt, startedBy, tool, dtr, ucp, counts, bytes: sizes, segments, artifacts, gaps }: Manifest): string[][] {
+  const recipients = [...new Set([...segments.flatMap((segment) => segment.recipients), ...artifacts.metadata.recipients])];
+  return [
+    ['  made', `${time(startedAt)}, sealed ${time(sealedAt)} (${ago(sealedAt)}), by ${startedBy}, ${tool.name} ${tool.version}`],
+    ['  registry', `DTR ${dtr.version}, replica ${dtr.replica} of ${count(dtr.replicas.length, 'replica')}: ${dtr.replicas.map(({ id, node }) => `${id} on ${node}`).join(', ')}`],
+    ['  UCP', `${ucp.url}, version ${ucp.version}`],
+    ['  storage', `${dtr.storage.kind}${dtr.volume === null ? '' : `, volume ${dtr.volume.name}`}, layout ${dtr.layouts.join(' and ')}`],
+    ['  holds', `${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}, ${count(counts.blobs, 'blob')}, ${bytes(sizes.images)} of images; ${count(counts.rows, 'row')} of metadata`],
+    ['  stored', `${bytes(sizes.stored)} added to the vault, ${count(counts.newBlobs, 'new blob')}; it uses ${count(segments.length, 'segment')}`],
+    ['  opened by', recipients.join(', ')],
+    ...(gaps.length === 0 && counts.inFlight === 0 ? [] : [['  not in it', `${count(counts.gaps, 'gap')}, ${count(counts.inFlight, 'tag')} in flight`]]),
+  ];
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import { verifiedText } from '../../client/verified';
 import { latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
 import { vaultPaths } from '../../domain/vault-format';
@@ -56,5 +57,23 @@ describe('backups read from the vault', () => {
   it('show a manifest by its id, and know no backup without one', async () => {
     assert.equal((await readManifest(local, OLD)).cluster, 'lab');
     await assert.rejects(readManifest(local, UNSEALED), { kind: 'NotFound' });
+  });
+
+  it('show what verification found last: the best good verdict and a newer bad one before it', async () => {
+    const vault = openDirectoryVault(here.vault);
+    const verdict = (level: string, at: string, result: 'good' | 'bad') => ({
+      format: 1, backupId: COMPLETE, level, startedAt: at, at, by: 'nightly', tool: { name: 'drydock', version: '0.1.0' }, withKeys: true, result,
+      checked: { segments: 1, blobs: 2, bytes: 3, tags: 4 }, findings: result === 'bad' ? 2 : 0,
+    });
+    const put = async (level: string, at: string, result: 'good' | 'bad') => vault.put(vaultPaths.verdict('lab', COMPLETE, at), JSON.stringify(verdict(level, at, result)));
+    const entry = async () => (await listBackups(local, 'lab')).find(({ id }) => id === COMPLETE)!;
+    const now = Date.parse('2026-11-27T03:00:00Z');
+    assert.equal(verifiedText(await entry(), now), 'not verified');
+    await put('L3', '2026-11-23T03:00:00.000Z', 'good');
+    await put('L1', '2026-11-25T03:00:00.000Z', 'good');
+    assert.equal(verifiedText(await entry(), now), 'verified 4 d ago (L3)');
+    await put('L2', '2026-11-27T01:00:00.000Z', 'bad');
+    assert.equal(verifiedText(await entry(), now), 'FOUND BAD 2 h ago (L2, 2 findings); verified 4 d ago (L3)');
+    assert.deepEqual((await entry()).verified, { level: 'L3', at: '2026-11-23T03:00:00.000Z', by: 'nightly' });
   });
 });

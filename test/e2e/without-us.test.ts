@@ -51,7 +51,8 @@ for (const site of [
     /** Everything is lost: hosts rebuilt empty, shared storage emptied. */
     async function loseAll(): Promise<void> {
       if (site.storage === 'nfs') assert.equal(dtr.on(ROOT_NODE, 'find /srv/nfs/dtr -mindepth 1 -delete').code, 0);
-      for (const node of NODES.slice(0, site.replicas)) await rebuild(dtr.lab, node, { images: true, trust: true });
+      await Promise.all(NODES.slice(0, site.replicas).map((node) => rebuild(dtr.lab, node, { images: true, trust: false })));
+      await dtr.lab.state.trustHostKeys(dtr.lab.names);
     }
 
     /** The vault comes to the host as a folder; nothing else does. */
