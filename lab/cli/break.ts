@@ -3,6 +3,7 @@ import { type NodeName, NODES } from '../contract';
 import { dtrImages } from '../dtr/images';
 import { BASE_IMAGE } from '../hosts/image';
 import { allDone, LabError } from '../hosts/process';
+import { oneAtATime } from '../hosts/machine-lock';
 import { ensureSeed } from '../hosts/seed';
 import { requireUp, type Lab } from './context';
 
@@ -84,7 +85,7 @@ export async function rebuild(lab: Lab, node: NodeName, options: { images: boole
   const state = await requireUp(lab);
   const images = state.dtr === undefined ? [] : dtrImages(state.dtr);
   await lab.steps.run(`rebuilding ${node}`, async (log) => {
-    const seed = options.images ? await ensureSeed(state.dtr ?? 'bare', [BASE_IMAGE, ...images], log, lab.signal) : undefined;
+    const seed = options.images ? await oneAtATime('images', () => ensureSeed(state.dtr ?? 'bare', [BASE_IMAGE, ...images], log, lab.signal), lab.signal) : undefined;
     await lab.hosts.remove(node);
     await lab.state.renewHostKey(lab.names, node, lab.signal);
     await lab.hosts.create(node, seed);

@@ -4,6 +4,7 @@ import { type DtrVersion, type NodeName, NODES } from '../contract';
 import { buildDtrImages, dtrImages } from '../dtr/images';
 import { HOSTS } from '../hosts/hosts';
 import { BASE_IMAGE, buildLabImages } from '../hosts/image';
+import { oneAtATime } from '../hosts/machine-lock';
 import { allDone, LabError } from '../hosts/process';
 import { ensureSeed } from '../hosts/seed';
 import type { LabState } from '../hosts/state';
@@ -51,9 +52,7 @@ async function standing(lab: Lab): Promise<LabState | undefined> {
 
 async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<LabState> {
   const { steps, hosts, swarm, ucp, state, names, signal } = lab;
-  await steps.run('host image', (log) => buildLabImages(log, signal));
-  const images = dtr === undefined ? [] : await dtrImageList(lab, dtr);
-  const seed = await steps.run('images for the hosts', (log) => ensureSeed(dtr ?? 'bare', [BASE_IMAGE, ...images], log, signal));
+  const seed = await oneAtATime('images', () => imagesAndSeed(lab, dtr), signal);
   const labState: LabState = { ...(dtr === undefined ? {} : { dtr }), replicas, storage, replicaIds: replicaIds(replicas), complete: false };
   await steps.run('keys and certificates', () => state.makeKeys(names, signal));
   await state.save(labState);
@@ -72,6 +71,14 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
   await writeDrydockYaml(lab);
   await state.save({ ...labState, complete: true });
   return { ...labState, complete: true };
+}
+
+/** The name of the seed volume that holds what the hosts' engines start with. */
+async function imagesAndSeed(lab: Lab, dtr: DtrVersion | undefined): Promise<string> {
+  const { steps, signal } = lab;
+  await steps.run('host image', (log) => buildLabImages(log, signal));
+  const images = dtr === undefined ? [] : await dtrImageList(lab, dtr);
+  return await steps.run('images for the hosts', (log) => ensureSeed(dtr ?? 'bare', [BASE_IMAGE, ...images], log, signal));
 }
 
 async function dtrImageList(lab: Lab, version: DtrVersion): Promise<string[]> {
