@@ -10,6 +10,7 @@ import type { Host } from '../adapters/host/host';
 import { connectHost } from '../adapters/host/ssh';
 import { loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../adapters/openpgp/keys';
+import { loadSigningKey, loadTrustedSigners, type PrivateKey, type PublicKey } from '../adapters/openpgp/sign';
 import { connectRegistry } from '../adapters/registry/client';
 import type { Registry } from '../adapters/registry/registry';
 import { resolveSecret } from '../adapters/secrets/secrets';
@@ -50,6 +51,10 @@ export interface Cluster {
   host(node: string, override?: HostOverride): Promise<Host>;
   encryptionKeys(): Promise<EncryptionKeys>;
   decryptionKeys(): Promise<DecryptionKeys>;
+  /** Signs manifests; null when none is configured. */
+  signingKey(): Promise<PrivateKey | null>;
+  /** Keys whose signatures count; empty when signatures are not asked for. */
+  trustedSigners(): Promise<PublicKey[]>;
   /** UCP's login for the environment of the bootstrapper: UCP_USERNAME, UCP_PASSWORD, UCP_CA. Secret: for `Engine.run({env})` only. */
   bootstrapperEnv(): Promise<Record<string, string>>;
   /** Directory for this operation's working files, 0700. */
@@ -120,6 +125,14 @@ class OpenCluster implements Cluster {
 
   decryptionKeys(): Promise<DecryptionKeys> {
     return this.once('decryption', () => loadDecryptionKeys(this.config.encryption));
+  }
+
+  signingKey(): Promise<PrivateKey | null> {
+    return this.once('signing', () => loadSigningKey(this.config.encryption));
+  }
+
+  trustedSigners(): Promise<PublicKey[]> {
+    return this.once('signers', () => loadTrustedSigners(this.config.encryption));
   }
 
   async bootstrapperEnv(): Promise<Record<string, string>> {

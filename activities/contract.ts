@@ -128,7 +128,7 @@ export interface RestoreActivities {
   /** What is there now. Never throws because the cluster is broken. */
   diagnose(step: Step & { targets: RestoreTarget[]; backup: string }): Promise<Diagnosis>;
   /** Everything of issue 4.4 is refused here, all findings at once in one `Refused`. Changes nothing. */
-  planRestore(step: Step & { backup: string; targets: RestoreTarget[]; force: boolean; acceptMissingOwners: boolean; diagnosis: Diagnosis }): Promise<RestorePlan>;
+  planRestore(step: Step & { backup: string; targets: RestoreTarget[]; force: boolean; acceptMissingOwners: boolean; acceptUnsigned: boolean; diagnosis: Diagnosis }): Promise<RestorePlan>;
   /** Containers that it stopped; a node that is away has nothing to stop. */
   stopReplica(step: Step & { id: string; node: string }): Promise<{ stopped: string[] }>;
   /** Undo of stopReplica. */

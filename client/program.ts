@@ -48,6 +48,7 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--target <replica=node,...>', 'host that takes the place of a lost one: REPLICA=NODE[,host=ADDRESS,port=PORT,key=FILE]; may be repeated', collect)
     .option('--force', 'although the cluster is healthy, or has lost only a minority')
     .option('--accept-missing-owners', 'although owners of repositories do not exist on the target UCP')
+    .option('--accept-unsigned', 'although a signature is asked for and the backup has no good one')
     .option('--reason <text>', 'why; kept with the run')
     .option('--detach', 'start it and return at once')
     .option('--approve-as <name>', 'on a terminal: offer the decision at each gate to this approver')

@@ -45,6 +45,8 @@ export const restoreInput = z.strictObject({
   force: z.boolean().optional(),
   /** Go on although owners of repositories do not exist on the target UCP. */
   acceptMissingOwners: z.boolean().optional(),
+  /** Go on although a signature is asked for and the backup has no good one. */
+  acceptUnsigned: z.boolean().optional(),
   startedBy: z.string().max(200).optional(),
   reason: z.string().max(1000).optional(),
 });

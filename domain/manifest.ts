@@ -66,6 +66,28 @@ export const installSettingsSchema = z.strictObject({
 
 export const gapSchema = z.strictObject({ digest: z.string(), what: z.string() });
 
+/** Recipients that were added to an encrypted file after it was written. */
+export const wrappedKeysSchema = z.strictObject({
+  /** Where the encrypted data begins, counted from 1 as `tail -c +N` does. */
+  encryptedFrom: z.int().min(1),
+  /** One `.keys` file for each. */
+  keys: z.array(z.strictObject({ recipient: z.string(), bytes: count, sha256 })),
+});
+export type WrappedKeys = z.infer<typeof wrappedKeysSchema>;
+
+/** A segment that the backup needs, and how much of it. `recipients`: all who can open it, those who were added included. */
+export const segmentRefSchema = z.strictObject({
+  segment: z.string(),
+  bytes: count,
+  sha256,
+  recipients: z.array(z.string()),
+  index: z.strictObject({ bytes: count, sha256 }),
+  usedBlobs: count,
+  usedBytes: count,
+  wrapped: wrappedKeysSchema.optional(),
+});
+export type SegmentRef = z.infer<typeof segmentRefSchema>;
+
 export const manifestSchema = z.strictObject({
   format: z.literal(1),
   backupId: backupIdSchema,
@@ -97,9 +119,7 @@ export const manifestSchema = z.strictObject({
   }),
   metadata: z.strictObject({ root: z.string(), online: z.boolean(), tables: z.record(z.string(), count), documents: count, dumpStartedAt: time, dumpEndedAt: time }),
   artifacts: z.strictObject({ metadata: artifactSchema, tree: artifactSchema.nullable(), tags: artifactSchema, blobs: artifactSchema }),
-  segments: z.array(
-    z.strictObject({ segment: z.string(), bytes: count, sha256, recipients: z.array(z.string()), index: z.strictObject({ bytes: count, sha256 }), usedBlobs: count, usedBytes: count }),
-  ),
+  segments: z.array(segmentRefSchema),
   counts: z.strictObject({ repositories: count, tags: count, manifests: count, blobs: count, newBlobs: count, rows: count, inFlight: count, gaps: count }),
   bytes: z.strictObject({ images: count, moved: count, stored: count, metadata: count }),
   /** At most 1000; `counts.gaps` has them all. Digests only: the names stand in the encrypted list of tags. */

@@ -51,6 +51,7 @@ export interface RestoreDecisions {
   scanning: 'online' | 'file' | 'off';
   crons: string[];
   acceptMissingOwners: boolean;
+  acceptUnsigned: boolean;
   force: boolean;
 }
 

@@ -31,6 +31,7 @@ export interface PlanInput {
   vulnerabilityDatabaseFile: boolean;
   force: boolean;
   acceptMissingOwners: boolean;
+  acceptUnsigned: boolean;
 }
 
 export interface Decided {
@@ -66,6 +67,7 @@ export function decideRestore(input: PlanInput): Decided {
     scanning: scanning.mode,
     crons: manifest.dtr.crons.map(({ action }) => action).sort(),
     acceptMissingOwners: input.acceptMissingOwners,
+    acceptUnsigned: input.acceptUnsigned,
     force: input.force,
   };
   return { decisions, findings, warnings: [...scanning.warnings, ...generalWarnings(input, decisions)] };

@@ -139,10 +139,10 @@ async function agreedPlan(operation: Operation, step: Step, request: Request, po
 }
 
 async function makePlan(operation: Operation, step: Step, request: Request): Promise<RestorePlan> {
-  const { backup, targets = [], force = false, acceptMissingOwners = false } = request;
+  const { backup, targets = [], force = false, acceptMissingOwners = false, acceptUnsigned = false } = request;
   const plan = await operation.step('plan', async () => {
     const diagnosis = await quick.diagnose.executeWithOptions({ summary: 'What is there now?' }, [{ ...step, backup, targets }]);
-    return quick.planRestore.executeWithOptions({ summary: 'Plan, and open the backup with the key at hand' }, [{ ...step, backup, targets, force, acceptMissingOwners, diagnosis }]);
+    return quick.planRestore.executeWithOptions({ summary: 'Plan, and open the backup with the key at hand' }, [{ ...step, backup, targets, force, acceptMissingOwners, acceptUnsigned, diagnosis }]);
   }, (p) => ({ text: p.diagnosis.summary }));
   operation.warn(...plan.warnings);
   return plan;

@@ -22,6 +22,9 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
   const warnings: string[] = [];
   await checkVault(cluster, findings);
   await findings.attempt(() => cluster.encryptionKeys());
+  await findings.attempt(() => cluster.decryptionKeys());
+  await findings.attempt(() => cluster.signingKey());
+  await findings.attempt(() => cluster.trustedSigners());
   const registry = await lookAtRegistry(cluster, findings, warnings);
   const engine = await findings.attempt(async () => {
     const opened = await cluster.engine();

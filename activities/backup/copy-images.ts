@@ -12,7 +12,7 @@ import type { BackupFacts, BackupStep, ImagesPass } from '../contract';
 import { report } from '../pulse';
 import { readingOf } from '../reading';
 import { lookForMissing } from './missing';
-import { StoredBlobs } from './stored';
+import { segmentAccess, StoredBlobs } from './stored';
 import { takeTree } from './tree';
 import { WORK, WorkFiles } from './work-files';
 
@@ -42,7 +42,7 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const work = await WorkFiles.open(cluster, step);
   const references = step.pass === 2 ? await readReferences(work) : new References();
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal);
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
   const before = stored.writtenBy(step.backupId);
   const copying: Copying = { cluster, step, host: await cluster.host(volume.host), root: volume.mountpoint, stored, signal };
   const listing = await list(copying);

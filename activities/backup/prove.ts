@@ -7,7 +7,7 @@ import type { BackupFacts, BackupStep, MetadataTaken, Proof } from '../contract'
 import { report } from '../pulse';
 import { readReferences } from './copy-images';
 import { LiveTags } from './live-tags';
-import { StoredBlobs } from './stored';
+import { segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
 const SHOWN_GAPS = 100;
@@ -30,7 +30,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal);
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
   const follower = new Follower(references, stored);
   const tags = proveTags(references, follower, await tagLinks(work, facts.version));
   const states = await judge(cluster, work, references, tags, metadata.dumpStartedAt);

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { signDetached } from '../../adapters/openpgp/sign';
+import { recordWrapped } from '../../adapters/vault/access';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { DrydockError } from '../../domain/errors';
@@ -12,6 +14,7 @@ import { clearArtifact } from './artifact';
 import { makeManifest, type Segments } from './manifest';
 import type { Gap } from './prove';
 import { restoreGuide } from './restore-guide';
+import { segmentAccess } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
 export type SealStep = Parameters<BackupActivities['seal']>[0];
@@ -34,6 +37,7 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   await storeGuide(cluster, step, manifest);
   await refuseGone(cluster, manifest);
   const content = `${JSON.stringify(manifest, null, 2)}\n`;
+  await storeSignature(cluster, step, content);
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
   return resultOf(manifest, content, step);
 }
@@ -65,6 +69,7 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
     const sum = used.get(segment) ?? { blobs: 0, bytes: 0 };
     used.set(segment, { blobs: sum.blobs + 1, bytes: sum.bytes + size });
   }
+  const access = await segmentAccess(cluster);
   const segments: Segments = { used: [], added: { blobs: 0, bytes: 0, storedBytes: 0 } };
   for await (const { header, blobs } of readIndexes(cluster.vault, cluster.name, { onDamaged: () => undefined })) {
     signal.throwIfAborted();
@@ -76,8 +81,11 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
     }
     if (!share) continue;
     used.delete(header.segment);
+    const name = vaultPaths.segment(cluster.name, header.segment);
+    const wrapped = await recordWrapped(cluster.vault, name, access.addedTo(name));
     segments.used.push({
-      segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: header.recipients, index: await indexRecord(cluster, header.segment), usedBlobs: share.blobs, usedBytes: share.bytes,
+      segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: access.recipientsOf(name, header.recipients), index: await indexRecord(cluster, header.segment), usedBlobs: share.blobs, usedBytes: share.bytes,
+      ...(wrapped ? { wrapped } : {}),
     });
   }
   if (used.size > 0) throw gone(`the segment ${[...used.keys()][0]}`);
@@ -112,6 +120,7 @@ async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest):
     ...artifacts.map(({ name, sha256: digest }) => `${digest}  ${name.slice(folder.length)}`),
     `${sha256(guide)}  RESTORE.md`,
     ...manifest.segments.flatMap(({ segment, sha256: digest, index }) => [`${digest}  ../../segments/${segment}.tar.gpg`, `${index.sha256}  ../../segments/${segment}.index`]),
+    ...manifest.segments.flatMap(({ segment, wrapped }) => (wrapped?.keys ?? []).map(({ recipient, sha256: digest }) => `${digest}  ../../${vaultPaths.wrappedKeys(`segments/${segment}.tar.gpg`, recipient)}`)),
   ];
   await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
   await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), lines.map((line) => `${line}\n`).join(''));
@@ -124,6 +133,15 @@ async function certificates(cluster: Cluster): Promise<{ ucpCa: string | null; d
     ucpCa: await cluster.ucp().then((ucp) => ucp.ca()).catch(() => null),
     dtrCa: caFile === undefined ? null : await readFile(caFile, 'utf8').catch(() => null),
   };
+}
+
+/** Before the manifest, which stays the one seal; a signature without a manifest says nothing. */
+async function storeSignature(cluster: Cluster, step: BackupStep, content: string): Promise<void> {
+  const key = await cluster.signingKey();
+  if (!key) return;
+  const signature = await signDetached(Buffer.from(content), key);
+  await clearArtifact(cluster, step, 'manifest.json.asc');
+  await cluster.vault.put(vaultPaths.signature(cluster.name, step.backupId), signature);
 }
 
 /** A last look before the manifest says that all of this exists. */

@@ -1,7 +1,11 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
+import { Access } from '../../adapters/vault/access';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
+import { DrydockError } from '../../domain/errors';
 import type { Copies, StoredCopy } from '../../domain/proof';
+import { vaultPaths, type SegmentHeader } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
 
 export class StoredBlobs implements Copies {
   /** Good copies by path; of several with the same digest the newest counts. */
@@ -12,10 +16,15 @@ export class StoredBlobs implements Copies {
   readonly damaged: string[] = [];
   private readonly written = new Map<string, { blobs: number; bytes: number }>();
 
-  private constructor(private readonly vault: Vault, private readonly cluster: string) {}
+  private constructor(
+    private readonly vault: Vault,
+    private readonly cluster: string,
+    private readonly access: Access | undefined,
+  ) {}
 
-  static async load(vault: Vault, cluster: string, signal?: AbortSignal): Promise<StoredBlobs> {
-    const stored = new StoredBlobs(vault, cluster);
+  /** `access`: segments that not every current recipient can open count only when their session keys can be wrapped for those. */
+  static async load(vault: Vault, cluster: string, signal?: AbortSignal, access?: Access): Promise<StoredBlobs> {
+    const stored = new StoredBlobs(vault, cluster, access);
     await stored.read(undefined, signal);
     return stored;
   }
@@ -53,6 +62,7 @@ export class StoredBlobs implements Copies {
     const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
     for await (const { header, blobs } of readIndexes(this.vault, this.cluster, { only, onDamaged })) {
       signal?.throwIfAborted();
+      if (!(await this.isOpenToAll(header, onDamaged))) continue;
       const sum = { ...this.writtenBy(header.writtenBy) };
       for (const { path, size, sha256, refs, void: isVoid } of blobs) {
         if (isVoid) {
@@ -67,4 +77,20 @@ export class StoredBlobs implements Copies {
       this.written.set(header.writtenBy, sum);
     }
   }
+
+  private async isOpenToAll({ segment, recipients }: SegmentHeader, onDamaged: (name: string, error: Error) => void): Promise<boolean> {
+    const name = vaultPaths.segment(this.cluster, segment);
+    try {
+      return (await this.access?.cover(name, recipients)) ?? true;
+    } catch (error) {
+      if (!(error instanceof DrydockError) || error.kind !== 'IntegrityMismatch') throw error;
+      onDamaged(name, error);
+      return false;
+    }
+  }
+}
+
+/** Access of the current recipients to the segments of a cluster. */
+export async function segmentAccess(cluster: Cluster): Promise<Access> {
+  return Access.load(cluster.vault, vaultPaths.segments(cluster.name), await cluster.encryptionKeys(), await cluster.decryptionKeys());
 }

@@ -15,6 +15,8 @@ export interface SealedBackup {
   manifest: Manifest;
   /** Hex, of the manifest's bytes. */
   sha256: string;
+  /** The manifest's bytes: what a signature is about. */
+  content: Buffer;
 }
 
 /** `latest` is the newest complete backup of the cluster. Throws NotFound (no such backup, or one without a seal), IntegrityMismatch. */
@@ -37,7 +39,7 @@ async function readSealed(cluster: Cluster, id: string): Promise<SealedBackup> {
   if (manifest.backupId !== id || manifest.cluster !== cluster.name) {
     throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is that of ${manifest.backupId} of cluster ${manifest.cluster}`, { remedy: 'use another backup; see `drydock list`' });
   }
-  return { manifest, sha256: createHash('sha256').update(content).digest('hex') };
+  return { manifest, sha256: createHash('sha256').update(content).digest('hex'), content };
 }
 
 async function notThere(cluster: Cluster, id: string): Promise<DrydockError> {

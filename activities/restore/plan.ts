@@ -6,6 +6,7 @@ import type { Manifest } from '../../domain/manifest';
 import { canonicalJson, type Diagnosis, type RestoreDecisions, type RestorePlan } from '../../domain/plan';
 import { decideRestore } from '../../domain/restore-plan';
 import type { Cluster } from '../cluster';
+import { checkSignature } from '../signature';
 import { readBackup } from './backup';
 import { checkHosts } from './check-hosts';
 import { checkJoinVolume, checkStorage, type Delta } from './check-storage';
@@ -22,6 +23,8 @@ export interface PlanRequest {
   targets: RestoreTarget[];
   force: boolean;
   acceptMissingOwners: boolean;
+  /** Go on although the manifest has no good signature. */
+  acceptUnsigned: boolean;
   diagnosis: Diagnosis;
 }
 
@@ -33,7 +36,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     // Without that right the engine would show only a part of the cluster.
     throw new DrydockError('NotPermitted', `the UCP user ${cluster.config.ucp.username} is not an administrator`, { remedy: 'set ucp.username to an administrator of UCP' });
   }
-  const { manifest, sha256 } = await readBackup(cluster, request.backup);
+  const { manifest, sha256, content } = await readBackup(cluster, request.backup);
   const replicas = await findReplicas(await cluster.engine());
   // What an unfinished restore left may look healthy and still not be what was backed up.
   const unfinished = await isUnfinished(cluster);
@@ -50,10 +53,12 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     vulnerabilityDatabaseFile: cluster.config.policy.vulnerabilityDatabaseFile !== undefined,
     force: request.force || unfinished,
     acceptMissingOwners: request.acceptMissingOwners,
+    acceptUnsigned: request.acceptUnsigned,
   });
   refusals.add(...findings);
   await refusals.attempt(async () => checkVersions(manifest, decisions, replicas));
   const more = await checkUcp(cluster, manifest, request.acceptMissingOwners, refusals);
+  const signature = await judgeSignature(cluster, manifest, content, request.acceptUnsigned, refusals);
   const proven = await proveBackup(cluster, manifest, refusals, progress);
   progress.update({ phase: 'looking at the hosts' });
   const hosts = await checkHosts(cluster, request.operation, decisions, replicas, refusals);
@@ -70,8 +75,8 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     decisions,
     digest: digestOf(decisions),
     estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
-    proof: proven.proof,
-    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...awake, ...more],
+    proof: [...signature.proof, ...proven.proof],
+    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...awake, ...more, ...signature.warnings],
     diagnosis: request.diagnosis,
     sealedAt: manifest.sealedAt,
   };
@@ -100,6 +105,21 @@ function checkVersions({ dtr: { version } }: Manifest, { bootstrapperImage: imag
     throw new DrydockError('VersionMismatch', `DTR ${installed} is installed (replica ${id} on ${node}), the backup is of version ${version}`, {
       remedy: `restore a backup of version ${installed}, or destroy this DTR by hand before you restore version ${version}`,
     });
+  }
+}
+
+/** No good signature is a refusal where one is asked for, or with `acceptUnsigned` a warning that people see before they agree. */
+async function judgeSignature(cluster: Cluster, { backupId }: Manifest, content: Buffer, acceptUnsigned: boolean, refusals: Refusals): Promise<{ proof: string[]; warnings: string[] }> {
+  const check = () => checkSignature(cluster, backupId, content);
+  if (!acceptUnsigned) {
+    const sentence = await refusals.attempt(check);
+    return { proof: sentence === undefined ? [] : [sentence], warnings: [] };
+  }
+  try {
+    return { proof: [await check()], warnings: [] };
+  } catch (error) {
+    if (!(error instanceof DrydockError) || error.retryable) throw error;
+    return { proof: [], warnings: [`accepted without a good signature: ${error.message}`] };
   }
 }
 

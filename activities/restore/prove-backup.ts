@@ -29,7 +29,9 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   let tags = 0;
   progress.update({ phase: 'opening the metadata' });
   await refusals.attempt(async () => {
-    const rows = await readMetadata(cluster, manifest);
+    const rows = await readMetadata(cluster, manifest).catch((error: unknown) => {
+      throw error instanceof DrydockError && error.kind === 'AuthRejected' ? withRecipients(error, manifest) : error;
+    });
     proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.dtr.version}.`);
   });
   progress.update({ phase: 'opening the lists' });
@@ -50,6 +52,11 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   progress.update({ phase: 'opening segments' });
   await refusals.attempt(async () => proof.push(await openSegments(cluster, manifest)));
   return { proof, blobs, tags, repositories: repositories.size };
+}
+
+/** The same, saying which keys would open the backup. */
+function withRecipients(error: DrydockError, { artifacts, backupId }: Manifest): DrydockError {
+  return new DrydockError('AuthRejected', `${error.message}; backup ${backupId} opens with ${artifacts.metadata.recipients.join(' or ')}`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }), cause: error });
 }
 
 async function readMetadata(cluster: Cluster, manifest: Manifest): Promise<number> {

@@ -9,7 +9,8 @@ const MIN_RSA_BITS = 2048;
 /** OpenPGP.js takes certifications by SHA-1; we do not, because another key's certification can be forged onto them. */
 const STRICT: typeof openpgp.config = { ...openpgp.config, rejectHashAlgorithms: new Set([...openpgp.config.rejectHashAlgorithms, openpgp.enums.hash.sha1]) };
 
-export type KeyUse = 'encrypt' | 'sign';
+/** `verify`: signatures of this key are trusted; it may have expired since. */
+export type KeyUse = 'encrypt' | 'sign' | 'verify';
 
 interface Fault {
   what: string;
@@ -32,6 +33,8 @@ async function faultOf(key: openpgp.Key, use: KeyUse): Promise<Fault | null> {
   const another = use === 'encrypt' ? 'give another recipient' : 'give another signing key';
   if (key.keyPacket.version !== 4) return { what: `is an OpenPGP version ${key.keyPacket.version} key, which gpg 2.2 cannot use`, remedy: 'use a version 4 key' };
   if (await key.isRevoked()) return { what: 'is revoked', remedy: another };
+  const keyWeakness = weakness(key);
+  if (use === 'verify') return keyWeakness === null ? null : { what: `is weak: ${keyWeakness}`, remedy: another };
   const expires = await expiryOf(key);
   if (isPast(expires)) return { what: `expired on ${expires!.toISOString().slice(0, 10)}`, remedy: `extend its life and export it again, or ${another}` };
   const chosen = await chosenPart(key, use, openpgp.config);
@@ -39,14 +42,14 @@ async function faultOf(key: openpgp.Key, use: KeyUse): Promise<Fault | null> {
   const algorithm = chosen.getAlgorithmInfo().algorithm;
   // The older forms of the same curves are named eddsaLegacy and ecdh.
   if (UNKNOWN_TO_GPG_22.includes(algorithm)) return { what: `${use === 'encrypt' ? 'encrypts' : 'signs'} with ${algorithm}, which gpg 2.2 cannot use`, remedy: 'use an RSA key or one on Curve25519 as gpg makes them' };
-  const weak = weakness(key) ?? weakness(chosen);
+  const weak = keyWeakness ?? weakness(chosen);
   if (weak) return { what: `is weak: ${weak}`, remedy: `use an RSA key of at least ${MIN_RSA_BITS} bits or a modern elliptic curve` };
   if (!(await chosenPart(key, use, STRICT))) return { what: 'is weak: it is certified with SHA-1 only', remedy: `certify it anew (gpg --cert-digest-algo SHA256, then set its expiry again) and export it, or ${another}` };
   return null;
 }
 
 /** Why no part of the key serves. */
-async function whyNone(key: openpgp.Key, use: KeyUse, another: string): Promise<Fault> {
+async function whyNone(key: openpgp.Key, use: Exclude<KeyUse, 'verify'>, another: string): Promise<Fault> {
   for (const part of [key, ...key.subkeys]) {
     const weak = weakness(part);
     if (weak) return { what: `is weak: ${weak}`, remedy: `use an RSA key of at least ${MIN_RSA_BITS} bits or a modern elliptic curve` };
@@ -61,7 +64,7 @@ async function whyNone(key: openpgp.Key, use: KeyUse, another: string): Promise<
   return { what: canSign ? 'cannot encrypt: it is for signing only' : 'cannot encrypt: it has no encryption key that is valid', remedy: `add an encryption subkey, or ${another}` };
 }
 
-async function chosenPart(key: openpgp.Key, use: KeyUse, config: typeof openpgp.config): Promise<openpgp.Key | openpgp.Subkey | null> {
+async function chosenPart(key: openpgp.Key, use: Exclude<KeyUse, 'verify'>, config: typeof openpgp.config): Promise<openpgp.Key | openpgp.Subkey | null> {
   try {
     return await (use === 'encrypt' ? key.getEncryptionKey(undefined, undefined, undefined, config) : key.getSigningKey(undefined, undefined, undefined, config));
   } catch {

@@ -15,7 +15,7 @@ const COUNT_OCTET = 0xe0;
 const SALT_BYTES = 8;
 const SESSION_KEY_BYTES = 32;
 const BODY_BYTES = 4 + SALT_BYTES + 1 + 1 + SESSION_KEY_BYTES;
-/** Cipher numbers that gpg 2.2 knows. It takes a session key for right when it begins with one of them. */
+/** Cipher numbers that gpg knows. It takes a session key for right when it begins with one of them. */
 const GPG_CIPHERS = new Set([1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13]);
 
 const NAME_SALT = 'drydock: name of a passphrase';
@@ -36,8 +36,8 @@ export function passphraseName(passphrase: string): Promise<string> {
 }
 
 /**
- * One packet for each passphrase. gpg takes the first packet that decrypts to a known cipher number and then tries no other, which a wrong
- * passphrase reaches by chance once in 23 times; so packets are made anew until no passphrase fits another's packet.
+ * One packet for each passphrase. gpg 2.4 takes the first packet that decrypts to a known cipher number, which a wrong passphrase reaches
+ * by chance once in 23 times; so packets are made anew until no passphrase fits another's packet. (gpg 2.2 tries the first packet only.)
  */
 export function wrapForPassphrases(sessionKey: Buffer, passphrases: readonly string[]): Buffer[] {
   return passphrases.map((passphrase) => {

@@ -1,10 +1,12 @@
 /** Who can open an encrypted file of the vault, and wrapping its session key for recipients who came later. */
+import { createHash } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
+import type { WrappedKeys } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { decryptionRecipients, onlyFor } from '../openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../openpgp/keys';
 import { wrapSessionKey } from '../openpgp/wrap';
-import { openStored } from './open-stored';
+import { locateBody, MAX_KEYS_BYTES, openStored } from './open-stored';
 import type { Vault } from './vault';
 
 const KEYS_FILE = /^(.+)\.(passphrase-[0-9a-f]{16}|[0-9A-F]{40})\.keys$/;
@@ -94,6 +96,21 @@ export class Access {
       if (!(error instanceof DrydockError) || error.kind !== 'Conflict') throw error;
     }
   }
+}
+
+/**
+ * What a manifest says about recipients that were added to a file: where its encrypted data begins, so that a person can put their packets
+ * in front of it, and the digests of the files. Undefined when nobody was added.
+ */
+export async function recordWrapped(vault: Vault, name: string, added: readonly string[]): Promise<WrappedKeys | undefined> {
+  if (added.length === 0) return undefined;
+  const keys: WrappedKeys['keys'] = [];
+  for (const recipient of added) {
+    const content = await vault.readAll(vaultPaths.wrappedKeys(name, recipient), MAX_KEYS_BYTES);
+    keys.push({ recipient, bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') });
+  }
+  // `tail -c +N` counts from 1, and the packet begins with the tag octet before its body.
+  return { encryptedFrom: (await locateBody(vault, name)).bodyStart, keys };
 }
 
 function baseOf(name: string): string {

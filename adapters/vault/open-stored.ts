@@ -8,7 +8,7 @@ import { openMessage, readKeyPackets, type OpenedMessage } from '../openpgp/sess
 import type { Vault } from './vault';
 
 /** Session key packets for one recipient are far below this. */
-const MAX_KEYS_BYTES = 1 << 20;
+export const MAX_KEYS_BYTES = 1 << 20;
 
 /** Opens a stored message by its first bytes. Shows that a key fits without reading the rest. Throws NotFound, IntegrityMismatch, AuthRejected. */
 export async function openStored(vault: Vault, name: string, keys: DecryptionKeys): Promise<OpenedMessage> {

@@ -16,6 +16,7 @@ export interface RestoreOptions {
   target?: string[];
   force?: boolean;
   acceptMissingOwners?: boolean;
+  acceptUnsigned?: boolean;
   reason?: string;
   detach?: boolean;
   approveAs?: string;
@@ -36,6 +37,7 @@ export async function run(cluster: string, options: RestoreOptions): Promise<num
       targets: targets.length > 0 ? targets : undefined,
       force: options.force,
       acceptMissingOwners: options.acceptMissingOwners,
+      acceptUnsigned: options.acceptUnsigned,
       reason: options.reason,
     };
     const started = await startOperation(session, { type: 'restore', input });

@@ -75,6 +75,7 @@ export function input(change: Partial<PlanInput> = {}): PlanInput {
     vulnerabilityDatabaseFile: false,
     force: false,
     acceptMissingOwners: false,
+    acceptUnsigned: false,
     ...change,
   };
 }

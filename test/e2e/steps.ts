@@ -72,15 +72,15 @@ export class Steps {
   }
 
   /** Diagnosis and plan of a restore; `force` as long as the cluster works. */
-  async plan(backup: string, options: { force?: boolean; targets?: RestoreTarget[]; acceptMissingOwners?: boolean } = {}): Promise<RestorePlan> {
+  async plan(backup: string, options: { force?: boolean; targets?: RestoreTarget[]; acceptMissingOwners?: boolean; acceptUnsigned?: boolean } = {}): Promise<RestorePlan> {
     return this.run('planRestore', await this.planInput(backup, options));
   }
 
-  async planInput(backup: string, options: { force?: boolean; targets?: RestoreTarget[]; acceptMissingOwners?: boolean } = {}): Promise<Input<'planRestore'>> {
-    const { force = true, targets = [], acceptMissingOwners = false } = options;
+  async planInput(backup: string, options: { force?: boolean; targets?: RestoreTarget[]; acceptMissingOwners?: boolean; acceptUnsigned?: boolean } = {}): Promise<Input<'planRestore'>> {
+    const { force = true, targets = [], acceptMissingOwners = false, acceptUnsigned = false } = options;
     const step = { cluster: CLUSTER, operation: 'plan' };
     const diagnosis = await this.run('diagnose', { ...step, backup, targets });
-    return { ...step, backup, targets, force, acceptMissingOwners, diagnosis };
+    return { ...step, backup, targets, force, acceptMissingOwners, acceptUnsigned, diagnosis };
   }
 
   /** From stop to destroy: afterwards nothing of the cluster is left on hosts that answer. */

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadSigningKey, loadTrustedSigners, signDetached, verifyDetached } from '../../adapters/openpgp/sign';
+import { GpgHome, makeKey } from '../helpers/openpgp-keys';
+import { isError, scratchDirectory, type Scratch } from '../helpers/vault';
+
+describe('signatures of manifests', function () {
+  this.timeout(60_000);
+  let scratch: Scratch;
+  let gpg: GpgHome;
+  const content = Buffer.from('{"format":1}\n');
+
+  before(async () => {
+    scratch = await scratchDirectory();
+    await chmod(scratch.path, 0o700);
+    gpg = await GpgHome.create(scratch.path);
+  });
+  after(async () => {
+    await gpg.stop();
+    await scratch.remove();
+  });
+
+  it('are verified by gpg and by us, and gpg\'s own are taken as well', async () => {
+    const signer = await makeKey(scratch.path, 'signer');
+    const key = (await loadSigningKey({ signingKey: `file:${signer.privateFile}` }))!;
+    const signature = await signDetached(content, key);
+    const [manifest, asc] = [join(scratch.path, 'manifest.json'), join(scratch.path, 'manifest.json.asc')];
+    await writeFile(manifest, content);
+    await writeFile(asc, signature);
+    await gpg.run('--import', signer.privateFile);
+    const status = (await gpg.run('--status-fd', '1', '--verify', asc, manifest)).toString();
+    assert.match(status, new RegExp(`VALIDSIG ${signer.fingerprint}`));
+    const trusted = await loadTrustedSigners({ signedBy: [signer.publicFile] });
+    assert.equal((await verifyDetached(content, signature, trusted)).fingerprint, signer.fingerprint);
+    const byGpg = (await gpg.run('--armor', '--output', '-', '--detach-sign', manifest)).toString();
+    assert.equal((await verifyDetached(content, byGpg, trusted)).fingerprint, signer.fingerprint);
+  });
+
+  it('are refused for other bytes, by another key, and when they are damaged', async () => {
+    const signer = await makeKey(scratch.path, 'one');
+    const stranger = await makeKey(scratch.path, 'two');
+    const trusted = await loadTrustedSigners({ signedBy: [signer.publicFile] });
+    const signature = await signDetached(content, signer.privateKey);
+    await assert.rejects(verifyDetached(Buffer.from('{"format":2}\n'), signature, trusted), isError('IntegrityMismatch', /not a signature of these bytes/));
+    await assert.rejects(verifyDetached(content, await signDetached(content, stranger.privateKey), trusted), isError('IntegrityMismatch', /whose signatures do not count here/));
+    await assert.rejects(verifyDetached(content, 'no signature at all', trusted), isError('IntegrityMismatch', /cannot be read/));
+  });
+
+  it('count as well when only the signing key itself is configured, and go on to count when its life has ended', async () => {
+    const own = await makeKey(scratch.path, 'own');
+    const trusted = await loadTrustedSigners({ signingKey: `file:${own.privateFile}` });
+    assert.equal((await verifyDetached(content, await signDetached(content, own.privateKey), trusted)).fingerprint, own.fingerprint);
+    const old = await makeKey(scratch.path, 'ended', { date: new Date('2020-01-01'), keyExpirationTime: 86_400 });
+    await assert.rejects(loadSigningKey({ signingKey: `file:${old.privateFile}` }), isError('InvalidInput', /expired on 2020-01-02/));
+    assert.equal((await loadTrustedSigners({ signedBy: [old.publicFile] })).length, 1);
+  });
+
+  it('are not made with a locked key whose passphrase is missing', async () => {
+    const locked = await makeKey(scratch.path, 'locked', { passphrase: 'open sesame' });
+    await assert.rejects(loadSigningKey({ signingKey: `file:${locked.privateFile}` }), isError('AuthRejected', /locked and no signingKeyPassphrase is configured/));
+    process.env['DRYDOCK_TEST_SIGNING'] = 'open sesame';
+    assert.ok(await loadSigningKey({ signingKey: `file:${locked.privateFile}`, signingKeyPassphrase: 'env:DRYDOCK_TEST_SIGNING' }));
+  });
+});
