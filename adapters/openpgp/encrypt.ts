@@ -21,21 +21,17 @@ class EncryptTransform extends Transform {
 
   constructor(message: NewMessage) {
     super({ writableHighWaterMark: 1 << 20, readableHighWaterMark: 1 << 20 });
-    this.encryptor = new MessageEncryptor(message);
-    this.pushAll(this.encryptor.start());
+    this.encryptor = new MessageEncryptor(message, (ciphertext) => this.push(ciphertext));
+    this.encryptor.start();
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    this.pushAll(this.encryptor.write(chunk));
+    this.encryptor.write(chunk);
     done();
   }
 
   override _flush(done: TransformCallback): void {
-    this.pushAll(this.encryptor.end());
+    this.encryptor.end();
     done();
-  }
-
-  private pushAll(pieces: Buffer[]): void {
-    for (const piece of pieces) this.push(piece);
   }
 }

@@ -7,49 +7,53 @@ import { DrydockError } from '../../domain/errors';
 /** Bytes of body in each piece but the last. Part of the vault's format. */
 export const CHUNK_BYTES = 1 << 20;
 
-const PARTIAL_1_MIB = Buffer.from([0xe0 | 20]);
+const PARTIAL_1_MIB = 0xe0 | 20;
 
-/** Cuts a packet body into pieces of 1 MiB. */
-export class PartialLengthWriter {
-  private readonly queue: Buffer[] = [];
-  private queued = 0;
+/** Room for the longest length in front of a piece. */
+const LENGTH_BYTES = 5;
 
-  /** Takes body bytes; returns what is ready to be written. The buffers are kept, not copied. */
-  push(data: Buffer): Buffer[] {
-    this.queue.push(data);
-    this.queued += data.length;
-    const out: Buffer[] = [];
-    while (this.queued > CHUNK_BYTES) {
-      out.push(PARTIAL_1_MIB);
-      this.take(CHUNK_BYTES, out);
-    }
-    return out;
+/**
+ * Cuts a packet body into pieces of 1 MiB, each with its length in front. What it is given is copied, so the caller may use its memory
+ * again; where the memory of a piece comes from is the caller's choice.
+ */
+export class PieceWriter {
+  /** Bytes of memory that a piece takes. */
+  static readonly PIECE_BYTES = LENGTH_BYTES + CHUNK_BYTES;
+  private piece: Buffer;
+  private filled = 0;
+
+  /** `emit` gets each piece; `next` gives memory of `PIECE_BYTES` for the one that follows. */
+  constructor(
+    private readonly emit: (piece: Buffer) => void,
+    private readonly next: () => Buffer,
+  ) {
+    this.piece = next();
   }
 
-  /** The last piece. */
-  end(): Buffer[] {
-    const length = Buffer.alloc(5, 0xff);
-    length.writeUInt32BE(this.queued, 1);
-    const out = [length];
-    this.take(this.queued, out);
-    return out;
+  push(data: Buffer): void {
+    for (let at = 0; at < data.length; ) {
+      // A full piece waits until something follows: the last one has another form of length.
+      if (this.filled === CHUNK_BYTES) this.endPiece();
+      const part = data.subarray(at, at + CHUNK_BYTES - this.filled);
+      part.copy(this.piece, LENGTH_BYTES + this.filled);
+      this.filled += part.length;
+      at += part.length;
+    }
   }
 
-  private take(bytes: number, out: Buffer[]): void {
-    let left = bytes;
-    while (left > 0) {
-      const first = this.queue[0]!;
-      if (first.length > left) {
-        out.push(first.subarray(0, left));
-        this.queue[0] = first.subarray(left);
-        left = 0;
-      } else {
-        out.push(first);
-        this.queue.shift();
-        left -= first.length;
-      }
-    }
-    this.queued -= bytes;
+  /** Emits the last piece. */
+  end(): void {
+    this.piece[0] = 0xff;
+    this.piece.writeUInt32BE(this.filled, 1);
+    this.emit(this.piece.subarray(0, LENGTH_BYTES + this.filled));
+  }
+
+  private endPiece(): void {
+    this.piece[LENGTH_BYTES - 1] = PARTIAL_1_MIB;
+    const piece = this.piece.subarray(LENGTH_BYTES - 1, LENGTH_BYTES + CHUNK_BYTES);
+    this.filled = 0;
+    this.emit(piece);
+    this.piece = this.next();
   }
 }
 

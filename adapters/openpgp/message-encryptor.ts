@@ -4,7 +4,7 @@
  * The body is driven by node:crypto, which is faster than OpenPGP.js and needs little memory.
  */
 import { createCipheriv, createHash, randomBytes, type Cipher, type Hash } from 'node:crypto';
-import { PartialLengthWriter } from './framing';
+import { PieceWriter } from './framing';
 
 const TAG_SEIPD = Buffer.from([0xd2]);
 const TAG_LITERAL = Buffer.from([0xcb]);
@@ -19,38 +19,50 @@ export interface NewMessage {
   sessionKey: Buffer;
 }
 
-/** Makes one message, piece by piece and without waiting: what each call returns is to be written in that order. */
+/** Makes one message without waiting. What it is given is copied, so the caller may use its memory again. */
 export class MessageEncryptor {
-  private readonly literal = new PartialLengthWriter();
-  private readonly body = new PartialLengthWriter();
+  private readonly literal: PieceWriter;
+  private readonly body: PieceWriter;
   private readonly cipher: Cipher;
   private readonly mdc: Hash = createHash('sha1');
 
-  constructor(private readonly message: NewMessage) {
+  /** `emit` gets the message in pieces; `memory` gives a buffer of `PieceWriter.PIECE_BYTES` for each, which is the receiver's from then on. */
+  constructor(private readonly message: NewMessage, private readonly emit: (ciphertext: Buffer) => void, memory: () => Buffer = newPiece) {
     this.cipher = createCipheriv('aes-256-cfb', message.sessionKey, Buffer.alloc(16));
+    this.body = new PieceWriter(emit, memory);
+    // Sealed at once, so that one piece of memory serves for all.
+    const plain = newPiece();
+    this.literal = new PieceWriter((piece) => this.seal(piece), () => plain);
   }
 
-  start(): Buffer[] {
+  start(): void {
+    this.emit(this.message.header);
+    this.emit(TAG_SEIPD);
+    this.body.push(SEIPD_VERSION);
     const prefix = randomBytes(18);
     prefix.copyWithin(16, 14, 16);
-    const body = [...this.body.push(SEIPD_VERSION), ...this.seal(prefix), ...this.seal(TAG_LITERAL)];
-    return [this.message.header, TAG_SEIPD, ...body, ...this.literal.push(LITERAL_HEADER)];
+    this.seal(prefix);
+    this.seal(TAG_LITERAL);
+    this.literal.push(LITERAL_HEADER);
   }
 
-  /** The bytes are kept until they are sealed: they must not be changed afterwards. */
-  write(plain: Buffer): Buffer[] {
-    return this.literal.push(plain).flatMap((piece) => this.seal(piece));
+  write(plain: Buffer): void {
+    this.literal.push(plain);
   }
 
-  end(): Buffer[] {
-    const sealed = this.literal.end().flatMap((piece) => this.seal(piece));
+  end(): void {
+    this.literal.end();
     this.mdc.update(MDC_HEADER);
-    const trailer = Buffer.concat([MDC_HEADER, this.mdc.digest()]);
-    return [...sealed, ...this.body.push(this.cipher.update(trailer)), ...this.body.end()];
+    this.body.push(this.cipher.update(Buffer.concat([MDC_HEADER, this.mdc.digest()])));
+    this.body.end();
   }
 
-  private seal(plain: Buffer): Buffer[] {
+  private seal(plain: Buffer): void {
     this.mdc.update(plain);
-    return this.body.push(this.cipher.update(plain));
+    this.body.push(this.cipher.update(plain));
   }
+}
+
+function newPiece(): Buffer {
+  return Buffer.allocUnsafeSlow(PieceWriter.PIECE_BYTES);
 }

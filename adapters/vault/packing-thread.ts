@@ -1,46 +1,48 @@
 /** Hashes, packs and encrypts away from the main thread. Started by `packing.ts`. */
 import { parentPort } from 'node:worker_threads';
-import type { FrameStep, FromThread, PackedBlob, ToThread } from './packing-messages';
-import { SegmentPacker } from './segment-packer';
+import { PieceWriter } from '../openpgp/framing';
+import type { FrameStep, FromThread, ToThread } from './packing-messages';
+import { SegmentPacker, type PackedBlob } from './segment-packer';
 
+/** What was written and may be used again. */
+const memory: ArrayBuffer[] = [];
 let packer: SegmentPacker | undefined;
-/** Ciphertext of the packer's start goes out with the first frame. */
-let started: Buffer[] = [];
 
 parentPort?.on('message', (message: ToThread) => {
-  if (message.kind === 'open') {
-    const { header, sessionKey } = message.message;
-    packer = new SegmentPacker({ header: asBuffer(header), sessionKey: asBuffer(sessionKey) });
-    started = packer.start();
-  } else if (message.kind === 'frame') {
-    takeFrame(asBuffer(message.frame), message.steps, message.cost);
-  } else {
-    const { ciphertext, packed } = open().finish();
-    send({ kind: 'finished', ciphertext: joined([...started, ...ciphertext]), segment: packed });
-    started = [];
-    packer = undefined;
+  switch (message.kind) {
+    case 'open': {
+      const { header, sessionKey } = message.message;
+      packer = new SegmentPacker({ header: asBuffer(header), sessionKey: asBuffer(sessionKey) }, sendCiphertext, takeMemory);
+      break;
+    }
+    case 'frame':
+      send({ kind: 'packed', frame: message.frame, cost: message.cost, blobs: takeFrame(Buffer.from(message.frame), message.steps) }, message.frame);
+      break;
+    case 'memory':
+      memory.push(message.memory);
+      break;
+    case 'finish':
+      send({ kind: 'finished', segment: open().finish() });
+      packer = undefined;
+      break;
   }
 });
 
-function takeFrame(frame: Buffer, steps: FrameStep[], cost: number): void {
+function takeFrame(frame: Buffer, steps: FrameStep[]): PackedBlob[] {
   const segment = open();
-  const ciphertext = started;
-  started = [];
   const blobs: PackedBlob[] = [];
   let at = 0;
   for (const step of steps) {
     if (step === 'end') {
-      const ended = segment.end();
-      ciphertext.push(...ended.ciphertext);
-      blobs.push({ stored: ended.stored, inTar: ended.packed });
+      blobs.push(segment.end());
     } else if ('begin' in step) {
-      ciphertext.push(...segment.begin(step.begin));
+      segment.begin(step.begin);
     } else {
-      ciphertext.push(...segment.data(frame.subarray(at, at + step.data)));
+      segment.data(frame.subarray(at, at + step.data));
       at += step.data;
     }
   }
-  send({ kind: 'packed', ciphertext: joined(ciphertext), cost, blobs });
+  return blobs;
 }
 
 function open(): SegmentPacker {
@@ -48,19 +50,18 @@ function open(): SegmentPacker {
   return packer;
 }
 
-/** One piece of memory of its own, which can be handed over without a copy. */
-function joined(pieces: Buffer[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+function takeMemory(): Buffer {
+  return Buffer.from(memory.pop() ?? new ArrayBuffer(PieceWriter.PIECE_BYTES));
 }
 
-function send(message: FromThread & { ciphertext: Uint8Array<ArrayBuffer> }): void {
-  parentPort?.postMessage(message, [message.ciphertext.buffer]);
+/** A piece is handed over with its memory; the few bytes of headers are no piece and are copied. */
+function sendCiphertext(ciphertext: Buffer): void {
+  const whole = ciphertext.buffer.byteLength === PieceWriter.PIECE_BYTES ? ciphertext : Buffer.from(new Uint8Array(ciphertext).buffer);
+  send({ kind: 'ciphertext', memory: whole.buffer as ArrayBuffer, offset: whole.byteOffset, length: whole.length }, whole.buffer as ArrayBuffer);
+}
+
+function send(message: FromThread, transferred?: ArrayBuffer): void {
+  parentPort?.postMessage(message, transferred ? [transferred] : []);
 }
 
 /** Buffers arrive as plain byte arrays. */

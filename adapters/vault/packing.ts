@@ -1,9 +1,10 @@
 /** Packing in threads: hashing and encryption cost more than all else, so each segment that is being written has a thread of its own. */
 import path from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { PieceWriter } from '../openpgp/framing';
 import type { NewMessage } from '../openpgp/message-encryptor';
-import type { FrameStep, FromThread, PackedBlob, ToThread } from './packing-messages';
-import type { NewBlob, PackedSegment } from './segment-packer';
+import type { FrameStep, FromThread, ToThread } from './packing-messages';
+import type { NewBlob, PackedBlob, PackedSegment } from './segment-packer';
 
 const FRAME_BYTES = 1 << 20;
 /** So much may be on its way through a thread; more would only fill memory. */
@@ -11,12 +12,14 @@ const IN_FLIGHT_BYTES = 6 << 20;
 /** About what a step of a frame takes in memory: a million empty blobs are not free. */
 const STEP_BYTES = 200;
 const MAX_STEPS = 4_000;
+/** A vault far away takes its time for each write. */
+const WRITES_AT_ONCE = 4;
 /** Threads that wait for the next segment. */
 const MAX_IDLE = 4;
 
 /** Where a packed segment goes. */
 export interface PackingTarget {
-  /** Takes ciphertext, in order; resolves when more may come. */
+  /** Takes ciphertext, in order; resolves when it has been written and its memory may be used again. */
   write(ciphertext: Buffer): Promise<void>;
   /** Called for each blob when it has ended. */
   onBlob(blob: PackedBlob): void;
@@ -27,12 +30,15 @@ const idle: PackingThread[] = [];
 /** A thread that packs one segment at a time: `open`, then `begin`, `data` and `end` for each blob, then `finish` and `release`. */
 export class PackingThread {
   private target: PackingTarget | null = null;
-  private frame = Buffer.alloc(0);
+  /** Frames that came back. */
+  private readonly frames: ArrayBuffer[] = [];
+  private frame: Buffer | null = null;
   private filled = 0;
   private steps: FrameStep[] = [];
   private inFlight = 0;
   private failure: Error | null = null;
   private wake: (() => void) | null = null;
+  private readonly writes: Promise<void>[] = [];
   private writing: Promise<void> = Promise.resolve();
   private finished: PackedSegment | null = null;
 
@@ -62,7 +68,7 @@ export class PackingThread {
 
   async data(chunk: Buffer): Promise<void> {
     for (let at = 0; at < chunk.length; ) {
-      if (this.frame.length === 0) this.frame = Buffer.allocUnsafeSlow(FRAME_BYTES);
+      this.frame ??= Buffer.from(this.frames.pop() ?? new ArrayBuffer(FRAME_BYTES));
       const part = chunk.subarray(at, at + FRAME_BYTES - this.filled);
       part.copy(this.frame, this.filled);
       this.filled += part.length;
@@ -115,17 +121,17 @@ export class PackingThread {
 
   private flush(): void {
     if (this.steps.length === 0) return;
-    const frame = this.frame.subarray(0, this.filled);
-    const cost = frame.length + this.steps.length * STEP_BYTES;
+    const frame = (this.frame?.buffer ?? new ArrayBuffer(0)) as ArrayBuffer;
+    const cost = this.filled + this.steps.length * STEP_BYTES;
     this.inFlight += cost;
-    this.worker.postMessage({ kind: 'frame', frame, steps: this.steps, cost } satisfies ToThread, frame.length > 0 ? [frame.buffer] : []);
-    this.frame = Buffer.alloc(0);
+    this.post({ kind: 'frame', frame, steps: this.steps, cost }, frame);
+    this.frame = null;
     this.filled = 0;
     this.steps = [];
   }
 
-  private post(message: ToThread): void {
-    this.worker.postMessage(message);
+  private post(message: ToThread, transferred?: ArrayBuffer): void {
+    this.worker.postMessage(message, transferred ? [transferred] : []);
   }
 
   /** Waits until the thread has caught up. */
@@ -141,20 +147,36 @@ export class PackingThread {
     });
   }
 
+  /** What comes is dealt with in order, each when the one before it is done. */
   private take(message: FromThread): void {
-    const ciphertext = Buffer.from(message.ciphertext.buffer, message.ciphertext.byteOffset, message.ciphertext.byteLength);
     this.writing = this.writing
-      .then(async () => {
-        if (this.failure || !this.target) return;
-        if (ciphertext.length > 0) await this.target.write(ciphertext);
-        if (message.kind === 'finished') this.finished = message.segment;
-        else for (const blob of message.blobs) this.target.onBlob(blob);
-      })
+      .then(() => (this.failure ? undefined : this.deal(message)))
       .catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))))
-      .then(() => {
-        if (message.kind === 'packed') this.inFlight -= message.cost;
-        this.wake?.();
-      });
+      .then(() => this.wake?.());
+  }
+
+  private async deal(message: FromThread): Promise<void> {
+    switch (message.kind) {
+      case 'ciphertext':
+        this.writes.push(this.write(Buffer.from(message.memory, message.offset, message.length)));
+        if (this.writes.length > WRITES_AT_ONCE) await this.writes.shift();
+        break;
+      case 'packed':
+        this.inFlight -= message.cost;
+        if (message.frame.byteLength > 0) this.frames.push(message.frame);
+        for (const blob of message.blobs) this.target?.onBlob(blob);
+        break;
+      case 'finished':
+        await Promise.all(this.writes.splice(0));
+        this.finished = message.segment;
+        break;
+    }
+  }
+
+  private async write(ciphertext: Buffer): Promise<void> {
+    await this.target?.write(ciphertext).catch((error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))));
+    const memory = ciphertext.buffer as ArrayBuffer;
+    if (memory.byteLength === PieceWriter.PIECE_BYTES && !this.failure) this.post({ kind: 'memory', memory }, memory);
   }
 
   private fail(error: Error): void {

@@ -7,9 +7,7 @@ import { parseManifestRefs } from './manifest-refs';
 
 /** Blobs up to this size are read whole before they are written, so a torn manifest never enters a segment. */
 export const BUFFERED_BYTES = 4 * 1024 * 1024;
-/** Pieces below this size are put together: each call into the cipher has a price of its own. */
-const SMALL_BYTES = 64 * 1024;
-const FILL_BYTES = 1 << 20;
+const ZEROS = Buffer.alloc(1 << 20);
 const OPENING_BRACE = 0x7b;
 
 /** A blob that is offered. `size` is the number of bytes that come. */
@@ -27,6 +25,12 @@ export interface PackedSegment {
   plainBytes: number;
 }
 
+/** A blob that has ended; `inTar` tells whether its bytes are in the segment. */
+export interface PackedBlob {
+  stored: StoredBlob;
+  inTar: boolean;
+}
+
 /** Bytes that a blob takes in the plain tar, at most. */
 export function packedSize(size: number): number {
   return TAR_BLOCK + size + paddingOf(size);
@@ -39,69 +43,72 @@ interface OpenBlob extends NewBlob {
   hash: Hash;
   received: number;
   /** Only of a small blob: its bytes, until it is known to be right. */
-  parts: Buffer[] | null;
+  kept: Buffer | null;
   offset: number;
 }
 
-/** Call `begin`, `data` and `end` for each blob, then `finish`. What comes back is ciphertext, to be written in that order. */
+/** Call `begin`, `data` and `end` for each blob, then `finish`. Ciphertext goes to `emit`, to be written in that order. */
 export class SegmentPacker {
   private readonly encryptor: MessageEncryptor;
   private readonly stored = createHash('sha256');
   private bytes = 0;
   private plainBytes = 0;
-  private small: Buffer[] = [];
-  private smallBytes = 0;
   private blob: OpenBlob | null = null;
 
-  constructor(message: NewMessage) {
-    this.encryptor = new MessageEncryptor(message);
+  /** `memory` gives the buffers that ciphertext comes in; see `MessageEncryptor`. */
+  constructor(message: NewMessage, emit: (ciphertext: Buffer) => void, memory?: () => Buffer) {
+    const hashed = (ciphertext: Buffer): void => {
+      this.stored.update(ciphertext);
+      this.bytes += ciphertext.length;
+      emit(ciphertext);
+    };
+    this.encryptor = new MessageEncryptor(message, hashed, memory);
+    this.encryptor.start();
   }
 
-  start(): Buffer[] {
-    return this.out(this.encryptor.start());
-  }
-
-  begin(blob: NewBlob): Buffer[] {
+  begin(blob: NewBlob): void {
     const isSmall = blob.size <= BUFFERED_BYTES;
-    this.blob = { ...blob, hash: createHash('sha256'), received: 0, parts: isSmall ? [] : null, offset: 0 };
-    return isSmall ? [] : this.writeHeader(this.blob);
+    this.blob = { ...blob, hash: createHash('sha256'), received: 0, kept: isSmall ? Buffer.allocUnsafe(blob.size) : null, offset: 0 };
+    if (!isSmall) this.writeHeader(this.blob);
   }
 
-  data(chunk: Buffer): Buffer[] {
+  /** The bytes are copied where they are kept. */
+  data(chunk: Buffer): void {
     const blob = this.current();
     blob.hash.update(chunk);
     const fitting = chunk.subarray(0, Math.max(0, blob.size - blob.received));
+    if (blob.kept) fitting.copy(blob.kept, blob.received);
+    else this.write(fitting);
     blob.received += chunk.length;
-    if (fitting.length === 0) return [];
-    if (!blob.parts) return this.write(fitting);
-    blob.parts.push(fitting);
-    return [];
   }
 
   /**
    * Ends the blob. It is `void` when what came is not what was expected: a small one is then not in the segment at all, a large one is in
    * the tar and to be marked in the index.
    */
-  end(): { stored: StoredBlob; packed: boolean; ciphertext: Buffer[] } {
+  end(): PackedBlob {
     const blob = this.current();
     this.blob = null;
-    const { path, size, received, parts } = blob;
+    const { path, size, received, kept } = blob;
     const sha256 = blob.hash.digest('hex');
     const isTorn = received !== size || (blob.sha256 !== undefined && blob.sha256 !== sha256);
-    if (!parts) {
+    if (!kept) {
       // The tar must stay well-formed: what did not come is filled up, and the copy is void.
-      const ciphertext = this.fill(Math.max(0, size - received) + paddingOf(size));
-      return { stored: { path, size, sha256, offset: blob.offset, ...(isTorn ? { void: true as const } : {}) }, packed: true, ciphertext };
+      this.fill(Math.max(0, size - received) + paddingOf(size));
+      return { stored: { path, size, sha256, offset: blob.offset, ...(isTorn ? { void: true as const } : {}) }, inTar: true };
     }
-    if (isTorn) return { stored: { path, size, sha256, offset: 0, void: true }, packed: false, ciphertext: [] };
-    const refs = parts[0]?.[0] === OPENING_BRACE ? parseManifestRefs(Buffer.concat(parts)) : null;
-    const ciphertext = [this.writeHeader(blob), ...parts.map((part) => this.write(part)), this.fill(paddingOf(size))].flat();
-    return { stored: { path, size, sha256, offset: blob.offset, ...(refs ? { refs } : {}) }, packed: true, ciphertext };
+    if (isTorn) return { stored: { path, size, sha256, offset: 0, void: true }, inTar: false };
+    const refs = kept[0] === OPENING_BRACE ? parseManifestRefs(kept) : null;
+    this.writeHeader(blob);
+    this.write(kept);
+    this.fill(paddingOf(size));
+    return { stored: { path, size, sha256, offset: blob.offset, ...(refs ? { refs } : {}) }, inTar: true };
   }
 
-  finish(): { ciphertext: Buffer[]; packed: PackedSegment } {
-    const ciphertext = [...this.write(END_OF_ARCHIVE), ...this.flushSmall(), ...this.out(this.encryptor.end())];
-    return { ciphertext, packed: { bytes: this.bytes, sha256: this.stored.digest('hex'), plainBytes: this.plainBytes } };
+  finish(): PackedSegment {
+    this.write(END_OF_ARCHIVE);
+    this.encryptor.end();
+    return { bytes: this.bytes, sha256: this.stored.digest('hex'), plainBytes: this.plainBytes };
   }
 
   private current(): OpenBlob {
@@ -109,39 +116,18 @@ export class SegmentPacker {
     return this.blob;
   }
 
-  private writeHeader(blob: OpenBlob): Buffer[] {
+  private writeHeader(blob: OpenBlob): void {
     const header = makeHeader({ name: blob.path, type: 'file', size: blob.size });
     blob.offset = this.plainBytes + header.length;
-    return this.write(header);
+    this.write(header);
   }
 
-  private fill(bytes: number): Buffer[] {
-    const out: Buffer[] = [];
-    for (let left = bytes; left > 0; left -= FILL_BYTES) out.push(...this.write(Buffer.alloc(Math.min(left, FILL_BYTES))));
-    return out;
+  private fill(bytes: number): void {
+    for (let left = bytes; left > 0; left -= ZEROS.length) this.write(ZEROS.subarray(0, left));
   }
 
-  private write(piece: Buffer): Buffer[] {
+  private write(piece: Buffer): void {
     this.plainBytes += piece.length;
-    if (piece.length >= SMALL_BYTES) return [...this.flushSmall(), ...this.out(this.encryptor.write(piece))];
-    this.small.push(piece);
-    this.smallBytes += piece.length;
-    return this.smallBytes < SMALL_BYTES ? [] : this.flushSmall();
-  }
-
-  private flushSmall(): Buffer[] {
-    if (this.smallBytes === 0) return [];
-    const plain = Buffer.concat(this.small, this.smallBytes);
-    this.small = [];
-    this.smallBytes = 0;
-    return this.out(this.encryptor.write(plain));
-  }
-
-  private out(ciphertext: Buffer[]): Buffer[] {
-    for (const piece of ciphertext) {
-      this.stored.update(piece);
-      this.bytes += piece.length;
-    }
-    return ciphertext;
+    this.encryptor.write(piece);
   }
 }

@@ -1,6 +1,5 @@
 /** Writing blobs into segments: plain tar in OpenPGP, of bounded size, each with its index. */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { FORMAT_VERSION, vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import { newMessage } from '../openpgp/encrypt';
 import type { EncryptionKeys } from '../openpgp/keys';
@@ -169,10 +168,11 @@ class OpenSegment {
     await this.upload.abort();
   }
 
-  private async write(ciphertext: Buffer): Promise<void> {
-    const { stream } = this.upload;
-    if (stream.errored) throw stream.errored;
-    if (!stream.write(ciphertext)) await once(stream, 'drain');
+  /** Resolves when the vault has taken the bytes: their memory is used again then. */
+  private write(ciphertext: Buffer): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.upload.stream.write(ciphertext, (error) => (error ? reject(error) : resolve()));
+    });
   }
 }
 
