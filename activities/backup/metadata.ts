@@ -13,7 +13,7 @@ import { ignoreFlags } from './metadata-flags';
 import { registryNow } from './replicas';
 import { WORK, WorkFiles, type LineWriter } from './work-files';
 
-/** How often an archive is made before it counts as damaged. */
+/** How often an archive that is cut short is made before it counts as damaged. */
 const ATTEMPTS = 4;
 
 export type MetadataStep = BackupStep & { facts: BackupFacts; round: number };
@@ -65,7 +65,7 @@ async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: Li
     onStdout: async (stdout) => {
       try {
         artifact = await writeArtifact(cluster.vault, name, keys, stdout, {
-          gzip: true, through: reader, signal: cluster.signal, onProgress: (bytesDone) => report({ phase: 'metadata', bytesDone }),
+          gzip: true, through: reader, spool: await cluster.workDir(step.operation), signal: cluster.signal, onProgress: (bytesDone) => report({ phase: 'metadata', bytesDone }),
         });
       } catch (error) {
         // An archive that is cut short is the consequence; the command's log, which is still to come, may tell the cause.
@@ -80,11 +80,12 @@ async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: Li
 }
 
 /**
- * The command says that all went well and the archive is cut: seen on a busy engine, which gives up on the last bytes of a container that has
- * ended (two seconds in moby's exit handling). The next attempt gets them, unless the archive is damaged each time.
+ * The command says that all went well and the archive is cut: an engine gives up on the last bytes of a container that has ended when nobody
+ * takes them for two seconds (moby, `handleContainerExit`), and says nothing. Between the container and us there may be a proxy, and another engine
+ * with phase 2, so that it can happen whatever we do. The next attempt gets them; what is damaged in another way, or each time, is not made again.
  */
 function worthAnotherTry(damaged: DrydockError): DrydockError {
-  if (Context.current().info.attempt >= ATTEMPTS) return damaged;
+  if (damaged.details?.cutShort !== true || Context.current().info.attempt >= ATTEMPTS) return damaged;
   return new DrydockError('EngineUnavailable', `the engine did not deliver the whole archive: ${damaged.message}`, { remedy: 'it is made again', cause: damaged });
 }
 

@@ -43,11 +43,11 @@ export class TarParser {
     }
   }
 
-  /** Throws IntegrityMismatch when the archive is cut short. */
+  /** Throws IntegrityMismatch, with `cutShort` among its details, when the archive is cut short. */
   end(): void {
     if (this.ended && this.headerBytes === 0) return;
     const where = this.inMember ? 'within the data of a member' : this.headerBytes > 0 ? 'within a header' : 'without the two blocks of zeros that end an archive';
-    throw damaged(this.offset === 0 ? 'it is empty' : `it is cut short after ${this.offset} bytes, ${where}`);
+    throw damaged(this.offset === 0 ? 'it is empty' : `it is cut short after ${this.offset} bytes, ${where}`, { cutShort: true });
   }
 
   /** Uses up a part of the bytes, at least one. */
@@ -146,6 +146,6 @@ function untilZero(data: Buffer): string {
   return data.subarray(0, end < 0 ? data.length : end).toString('utf8');
 }
 
-function damaged(why: string): DrydockError {
-  return new DrydockError('IntegrityMismatch', `the archive is damaged: ${why}`, { remedy: 'make the archive again; if it is stored, use another backup' });
+function damaged(why: string, details?: Record<string, unknown>): DrydockError {
+  return new DrydockError('IntegrityMismatch', `the archive is damaged: ${why}`, { remedy: 'make the archive again; if it is stored, use another backup', ...(details ? { details } : {}) });
 }

@@ -7,6 +7,7 @@ import { DrydockError } from '../../domain/errors';
 import { decryptOpened } from '../openpgp/decrypt';
 import { encryptStream } from '../openpgp/encrypt';
 import type { DecryptionKeys, EncryptionKeys } from '../openpgp/keys';
+import { Spool } from '../stream/spool';
 import { openStored } from './open-stored';
 import type { Vault } from './vault';
 
@@ -30,6 +31,11 @@ export interface WriteArtifactOptions {
   gzip?: boolean;
   /** Sees the plain bytes on their way, as `MetadataReader` does; when it fails, nothing is stored. */
   through?: Transform;
+  /**
+   * A folder for what a slow vault has not taken yet (encrypted): the source is never held back by the vault. For a container's output,
+   * whose last bytes its engine throws away when nobody takes them for two seconds after the container's end.
+   */
+  spool?: string;
   signal?: AbortSignal;
   /** Called with the plain bytes so far. */
   onProgress?: (plainBytes: number) => void;
@@ -46,7 +52,7 @@ export async function writeArtifact(vault: Vault, name: string, keys: Encryption
   if (typeof source !== 'function') source.on('error', () => undefined);
   const upload = await vault.upload(name);
   try {
-    const stages = [...(options.through ? [options.through] : []), plain, ...(options.gzip ? [createGzip({ level: 6 })] : []), await encryptStream(keys), stored, upload.stream];
+    const stages = [...(options.through ? [options.through] : []), plain, ...(options.gzip ? [createGzip({ level: 6 })] : []), await encryptStream(keys), stored, ...(options.spool === undefined ? [] : [new Spool({ directory: options.spool })]), upload.stream];
     if (typeof source === 'function') {
       const sink = new PassThrough({ highWaterMark: 1 << 20 });
       const writing = source(sink).then(

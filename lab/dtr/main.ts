@@ -1,4 +1,5 @@
 import { bootstrapper } from './bootstrapper/main';
+import { endProcess } from './common/end';
 import { messageOf, serviceLog } from './common/log';
 import { startApi } from './services/api/main';
 import { contextFrom, type Context } from './services/context';
@@ -24,9 +25,8 @@ const SERVICES: Record<string, Service> = {
 async function main(): Promise<void> {
   const role = process.env.DTR_ROLE ?? '';
   if (role === 'bootstrapper') {
-    process.exitCode = await bootstrapper(process.argv.slice(2), process.env);
-    // Kept connections would hold the process for seconds.
-    process.exit();
+    // Kept connections would hold the process for seconds if it were left to end by itself.
+    return endProcess(await bootstrapper(process.argv.slice(2), process.env));
   }
   const service = SERVICES[role];
   if (service === undefined) throw new Error(`no service is called ${role}`);

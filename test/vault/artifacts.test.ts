@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { gunzipSync } from 'node:zlib';
 import { readArtifact, writeArtifact } from '../../adapters/vault/artifacts';
+import type { Vault, VaultUpload } from '../../adapters/vault/vault';
 import { collect, gpgDecrypt, isError, readKeys, scratchVault, writeKeys } from '../helpers/vault';
 
 const NAME = 'lab/backups/20261123T020000Z-1a2b3c/metadata.tar.gz.gpg';
@@ -97,4 +100,28 @@ describe('artifacts', () => {
     await assert.rejects(reading(), isError('IntegrityMismatch', /not what was backed up/));
     assert.ok(passed <= 1000, `${passed} bytes passed`);
   });
+
+  it('with a spool are taken from their source at once, however long the vault takes nothing', async () => {
+    const plain = randomBytes(30_000_000);
+    const { vault, open } = closedVault(scratch.vault);
+    const source = Readable.from(Array.from({ length: 300 }, (_, n) => plain.subarray(n * 100_000, (n + 1) * 100_000)));
+    const writing = writeArtifact(vault, NAME, writeKeys, source, { spool: join(scratch.path, 'spool') });
+    await once(source, 'end');
+    open();
+    assert.ok((await collect(await readArtifact(scratch.vault, await writing, readKeys))).equals(plain));
+  });
 });
+
+/** The same vault, but its uploads take no byte before `open` is called. */
+function closedVault(inner: Vault): { vault: Vault; open: () => void } {
+  let open = (): void => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  const upload = async (name: string): Promise<VaultUpload> => {
+    const real = await inner.upload(name);
+    const door = new PassThrough({ transform: (chunk: Buffer, _encoding, done) => void opened.then(() => done(null, chunk)) });
+    const stored = pipeline(door, real.stream);
+    stored.catch(() => undefined);
+    return { stream: door, commit: () => stored.then(() => real.commit()), abort: () => real.abort() };
+  };
+  return { vault: Object.assign(Object.create(inner) as Vault, { upload }), open };
+}
