@@ -5,6 +5,8 @@
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
 import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
+import type { VerifyPart, VerifyResult } from '../domain/verify';
+import type { VerifyLevel } from '../domain/verify-level';
 
 /** Which operation acts on which cluster. */
 export interface Step {
@@ -163,9 +165,14 @@ export interface RestoreActivities {
   reportReturned(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[] }>;
 }
 
-/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
-export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean }>;
+export interface VerifyActivities {
+  /** Looks at a sealed backup, keeps the verdict in the vault, and returns it with its first findings. Damage is a finding, not an error. */
+  verifyBackup(step: Step & { backup: string; level: VerifyLevel; part?: VerifyPart; withoutKeys: boolean; by: string }): Promise<VerifyResult>;
 }
 
-export type Activities = BackupActivities & RestoreActivities & PolicyActivities;
+/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
+export interface PolicyActivities {
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off' }>;
+}
+
+export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities;

@@ -6,6 +6,7 @@ export const EXIT_CODE_MEANINGS: Record<number, string> = {
   3: 'the backup is sealed, but incomplete',
   4: 'cancelled, rejected at a gate, or the vote was not taken',
   5: 'Temporal, a host, the registry or the vault cannot be reached',
+  6: 'a verification has findings',
   10: 'no such cluster, backup or run',
   11: 'another operation holds the cluster',
   130: 'interrupted; a run that was watched goes on',

@@ -2,6 +2,7 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { EXIT, type BackupResult } from '../domain/contract';
+import type { VerifyResult } from '../domain/verify';
 import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
 
 export interface Explanation {
@@ -66,9 +67,17 @@ export function exitCodeOf(kind: ErrorKind): number {
 
 /** Exit code for a run that is over. */
 export function exitCodeOfRun(run: { type: string; status: string; errorKind: ErrorKind | null; result: unknown }): number {
-  if (run.status === 'completed') return run.type === 'backup' && (run.result as BackupResult).status === 'incomplete' ? EXIT.incomplete : EXIT.ok;
+  if (run.status === 'completed') return exitCodeOfResult(run.type, run.result);
   if (run.status === 'cancelled') return EXIT.rejected;
   return run.errorKind === null ? EXIT.failed : exitCodeOf(run.errorKind);
+}
+
+function exitCodeOfResult(type: string, result: unknown): number {
+  if (type === 'verify') return (result as VerifyResult).result === 'bad' ? EXIT.findings : EXIT.ok;
+  if (type !== 'backup') return EXIT.ok;
+  const { status, verified } = result as BackupResult;
+  if (verified?.result === 'bad') return EXIT.findings;
+  return status === 'incomplete' ? EXIT.incomplete : EXIT.ok;
 }
 
 /** Makes what the Temporal client throws into a DrydockError; anything else comes back as it is. */

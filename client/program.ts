@@ -7,6 +7,7 @@ import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
 import type { UpOptions } from './commands/up';
+import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
 
@@ -89,6 +90,15 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .addHelpText('after', example('drydock show restore/prod/20261123T081500Z-0c1d2e', 'drydock show 20261123T020000Z-1a2b3c --json'))
     .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/show.js')).run(id, options)));
 
+  withJson(command('verify <cluster-or-backup>', 'verify a backup: of a cluster the newest complete one'))
+    .addOption(new Option('--level <level>', 'how thoroughly: L0 seal and files, L1 links, L2 every tag, L3 every byte, L4 the metadata\'s rows').choices(['L0', 'L1', 'L2', 'L3', 'L4']).default('L2'))
+    .option('--part <n/t>', 'read the n-th of t parts, so that t runs read all', partOf)
+    .option('--without-keys', 'look at ciphertext only, although a key is at hand')
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock verify prod', 'drydock verify 20261123T020000Z-1a2b3c --level L3 --part 1/7', 'drydock verify prod --level L4 --json | jq .findings'))
+    .action((target: string, _options, self: Command) => act<VerifyOptions>(self, async (options) => (await import('./commands/verify.js')).run(target, options)));
+
   withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed; works with an empty Temporal too'))
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock reconcile prod'))
@@ -114,6 +124,13 @@ function example(...lines: string[]): string {
 
 function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
+}
+
+function partOf(value: string): { n: number; t: number } {
+  const match = /^([1-9][0-9]{0,4})\/([1-9][0-9]{0,4})$/.exec(value);
+  const [n, t] = [Number(match?.[1]), Number(match?.[2])];
+  if (!match || n > t) throw new InvalidArgumentError('expected n/t with n from 1 to t, such as 2/7.');
+  return { n, t };
 }
 
 function portNumber(value: string): number {

@@ -1,8 +1,10 @@
 /** The end of an operation in words. */
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
-import { bytes, count, seconds, table } from './format';
+import type { VerifyResult } from '../domain/verify';
+import { between, bytes, count, seconds, table } from './format';
 
 const GAPS_SHOWN = 20;
+const FINDINGS_SHOWN = 20;
 
 export function backupReport(result: BackupResult): string[] {
   const { counts, bytes: moved } = result;
@@ -13,6 +15,7 @@ export function backupReport(result: BackupResult): string[] {
     `  in ${result.vault}, manifest sha256 ${result.manifestSha256}`,
     ...stages(result.stages),
     ...gaps(result),
+    ...(result.verified ? [`  verified to ${result.verified.level}: ${result.verified.result === 'good' ? 'good' : count(result.verified.findingCount, 'finding')}`, ...findingLines(result.verified)] : []),
     ...result.warnings.map((text) => `  warning: ${text}`),
   ];
 }
@@ -35,6 +38,26 @@ export function restoreReport(result: RestoreResult): string[] {
     ...result.differences.map((text) => `  differs from the backup: ${text}`),
     ...result.warnings.map((text) => `  warning: ${text}`),
   ];
+}
+
+export function verifyReport(result: VerifyResult): string[] {
+  const { checked, part, withKeys } = result;
+  const scope = `${result.level}${part ? `, part ${part.n} of ${part.t}` : ''}${withKeys ? '' : ', without keys'}`;
+  return [
+    `Backup ${result.backupId} of ${result.cluster} is ${result.result} (${scope}).`,
+    `  ${count(checked.tags, 'tag')}, ${count(checked.segments, 'segment')}, ${count(checked.blobs, 'blob')}${checked.bytes > 0 ? `, ${bytes(checked.bytes)} read` : ''} in ${seconds(between(result.startedAt, result.at))}`,
+    ...findingLines(result),
+    ...result.notes.map((text) => `  ${text}`),
+  ];
+}
+
+function findingLines({ findings, findingCount }: Pick<VerifyResult, 'findings' | 'findingCount'>): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ image, digest, segment, file, what, lastBackup }) => {
+    const place = [...(digest === null ? [] : [digest]), ...(segment === null ? [] : [`segment ${segment}`]), ...(file === null ? [] : [file])].join(', ');
+    const held = digest === null ? '' : lastBackup === null ? '; no backup holds another copy' : `; still held by ${lastBackup}`;
+    return `  FINDING ${image ?? '(no image)'}: ${what} (${place})${held}`;
+  });
+  return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json, or in the verdict's list`] : shown;
 }
 
 export function reconcileReport(result: ReconcileResult): string[] {

@@ -6,7 +6,8 @@ import { exitCodeOfRun } from './failures';
 import { follow, type Snapshot } from './follow';
 import type { OperationSummary, Started } from './operations';
 import { createProgress, type Progress } from './progress';
-import { backupReport, reconcileReport, restoreReport } from './reports';
+import type { VerifyResult } from '../domain/verify';
+import { backupReport, reconcileReport, restoreReport, verifyReport } from './reports';
 import type { Session } from './session';
 
 export interface RunToEndOptions {
@@ -84,6 +85,8 @@ export function reportOf(run: OperationSummary): string[] {
       return backupReport(run.result as BackupResult);
     case 'restore':
       return restoreReport(run.result as RestoreResult);
+    case 'verify':
+      return verifyReport(run.result as VerifyResult);
     case 'reconcile':
       return reconcileReport(run.result as ReconcileResult);
     default:

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { verifyLevel } from './verify-level';
 
 /** `env:NAME` or `file:PATH`: where a secret stands. The secret itself never enters the configuration. */
 export const secretRef = z
@@ -106,6 +107,8 @@ export const clusterSchema = z.strictObject({
       /** Priority of our commands on the hosts, for processor and disk. */
       nice: z.int().min(0).max(19).default(0),
       ionice: z.enum(['none', 'low', 'idle']).default('none'),
+      /** How thoroughly each new backup is verified; `off`: not at all. */
+      verify: z.union([z.literal('off'), verifyLevel]).default('L2'),
       /** A stream on which nothing moves for this long is an error. */
       stallSeconds: z.int().min(5).default(120),
       /** How long `restore` waits for the new replica to be healthy. */

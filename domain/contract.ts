@@ -4,12 +4,13 @@
  */
 import { z } from 'zod';
 import { safeName } from './config';
+import type { VerifyResult } from './verify';
 
 export const TASK_QUEUE = 'drydock';
 
 /** Workflow types as they stand in the Temporal UI. */
-export const WORKFLOW = { backup: 'backup', restore: 'restore', reconcile: 'reconcile', lock: 'lock' } as const;
-export type OperationType = 'backup' | 'restore' | 'reconcile';
+export const WORKFLOW = { backup: 'backup', restore: 'restore', verify: 'verify', reconcile: 'reconcile', lock: 'lock' } as const;
+export type OperationType = 'backup' | 'restore' | 'verify' | 'reconcile';
 
 /** Message names: `decide` exists as an update and as a signal of the same shape; `state` is a query. */
 export const MESSAGE = { decide: 'decide', state: 'state' } as const;
@@ -133,6 +134,8 @@ export interface BackupResult {
   counts: { repositories: number; tags: number; manifests: number; blobs: number; newBlobs: number; rows: number; inFlight: number; gaps: number };
   bytes: { images: number; moved: number; stored: number; metadata: number };
   gaps: { image: string; digest: string; what: string }[];
+  /** Null where `policy.verify` is off, or the verification could not be carried out (a warning says why). */
+  verified: Pick<VerifyResult, 'level' | 'result' | 'withKeys' | 'findingCount' | 'findings' | 'notes'> | null;
   warnings: string[];
   stages: { name: string; title: string; seconds: number; bytes?: number }[];
 }
@@ -182,6 +185,8 @@ export const EXIT = {
   rejected: 4,
   /** No worker, no server, or another part cannot be reached. */
   unreachable: 5,
+  /** A verification has findings. */
+  findings: 6,
   notFound: 10,
   /** Another operation holds the cluster. */
   locked: 11,

@@ -67,6 +67,8 @@ export interface ManifestRefs {
   /** Layers that may lawfully be absent (they carry `urls`). */
   foreign?: string[];
   manifests?: string[];
+  /** Sizes in bytes as the manifest says them: of configuration, layers and children, in this order. Absent for schema 1, which says none. */
+  sizes?: number[];
   /** What a signature or attestation is about. It points upwards and need not be there. */
   subject?: string;
 }

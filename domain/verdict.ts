@@ -1,13 +1,12 @@
 /** `verdicts/<backup id>/<time>.json`: what one verification of a backup found. In clear: digests and counts only, no repository name. */
 import { z } from 'zod';
 import { backupIdSchema } from './contract';
+import { verifyLevel } from './verify-level';
+
+export { verifyLevel, type VerifyLevel } from './verify-level';
 
 const count = z.int().min(0);
 const time = z.iso.datetime({ offset: false });
-
-/** From cheap to thorough; each contains the ones before it. */
-export const verifyLevel = z.enum(['L0', 'L1', 'L2', 'L3', 'L4']);
-export type VerifyLevel = z.infer<typeof verifyLevel>;
 
 export const verdictSchema = z.strictObject({
   format: z.literal(1),

@@ -1,11 +1,13 @@
-import { CancellationScope, uuid4, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { BackupFacts, FreezeRecord, ImagesPass, MetadataTaken, Proof } from '../activities/contract';
+import type { VerifyLevel } from '../domain/verify-level';
 import { backupInput, type BackupInput, type BackupResult } from '../domain/contract';
 import { long, quick, untilDone } from './activities';
 import { isKind, parseInput, sentenceOf } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
 import { mib, operationKey } from './text';
+import { verdictNote } from './verify';
 
 /** How often metadata and second pass are done again after a collection ran all the same. */
 const ROUNDS_AGAIN = 2;
@@ -29,10 +31,11 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
     ['thaw', 'Thaw'],
     ['prove', 'Prove'],
     ['seal', 'Seal'],
+    ['verify', 'Verify'],
   ]);
 
   // 1. One operation per cluster; drydock.yaml must know it.
-  await quick.readPolicy({ cluster: request.cluster });
+  const policy = await quick.readPolicy({ cluster: request.cluster });
   await holdLock(request.cluster);
 
   let sealed = false;
@@ -65,8 +68,10 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
             { ...step, facts, record: taken.record, metadata: taken.metadata, passes: allPasses, proof, startedBy: request.startedBy ?? 'unknown', startedAt },
           ]), (s) => ({ text: s.status }));
         sealed = true;
+        // 11. Verify what lies in the vault now. The backup stands, whatever comes of it.
+        const verified = await verifySealed(operation, step, policy.verify, request.startedBy);
         // 13. Report.
-        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, warnings: operation.warnings, stages: operation.stages };
+        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, warnings: operation.warnings, stages: operation.stages };
       } catch (error) {
         if (!isKind(error, 'WorkLost') || attempt === LOST_WORK_AGAIN) throw error;
         operation.warn('Working files went with a worker; metadata and second pass were done again.');
@@ -80,6 +85,24 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         operation.warn(`Working files were left behind: ${sentenceOf(error)}`);
       }
     });
+  }
+}
+
+/** A verification that cannot be carried out is a warning; findings are part of the result. */
+async function verifySealed(operation: Operation, step: { cluster: string; operation: string; backupId: string }, level: VerifyLevel | 'off', by = 'unknown'): Promise<BackupResult['verified']> {
+  if (level === 'off') {
+    operation.skip('verify', 'policy.verify is off');
+    return null;
+  }
+  const { cluster, operation: key, backupId } = step;
+  try {
+    const { result, withKeys, findingCount, findings, notes } = await operation.step('verify', () =>
+      long.verifyBackup.executeWithOptions({ summary: `Verify what was sealed to ${level}` }, [{ cluster, operation: key, backup: backupId, level, withoutKeys: false, by }]), verdictNote);
+    return { level, result, withKeys, findingCount, findings, notes };
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    operation.warn(`The backup is sealed, but could not be verified: ${sentenceOf(error)}`);
+    return null;
   }
 }
 

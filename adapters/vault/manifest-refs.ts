@@ -23,15 +23,19 @@ export function parseManifestRefs(content: Buffer): ManifestRefs | null {
   const mediaType = typeof parsed['mediaType'] === 'string' ? parsed['mediaType'] : undefined;
   const subject = isRecord(parsed['subject']) ? digestOf(parsed['subject']['digest']) : undefined;
   if (Array.isArray(parsed['manifests'])) {
-    return { mediaType: mediaType ?? DEFAULT_INDEX, manifests: digestsOf(parsed['manifests'], 'digest'), ...(subject ? { subject } : {}) };
+    const children = digestsOf(parsed['manifests'], 'digest');
+    return { mediaType: mediaType ?? DEFAULT_INDEX, manifests: children, ...sizesOf(parsed['manifests'], children.length), ...(subject ? { subject } : {}) };
   }
   if (!Array.isArray(parsed['layers'])) return null;
   const config = isRecord(parsed['config']) ? digestOf(parsed['config']['digest']) : undefined;
   const foreign = digestsOf(parsed['layers'].filter(isForeign), 'digest');
+  const ownLayers: unknown[] = parsed['layers'].filter((layer) => !isForeign(layer));
+  const layers = digestsOf(ownLayers, 'digest');
   return {
     mediaType: mediaType ?? DEFAULT_MANIFEST,
     ...(config ? { config } : {}),
-    layers: digestsOf(parsed['layers'].filter((layer) => !isForeign(layer)), 'digest'),
+    layers,
+    ...sizesOf(config ? [parsed['config'], ...ownLayers] : ownLayers, layers.length + (config ? 1 : 0)),
     ...(foreign.length > 0 ? { foreign } : {}),
     ...(subject ? { subject } : {}),
   };
@@ -40,6 +44,16 @@ export function parseManifestRefs(content: Buffer): ManifestRefs | null {
 /** Layers with `urls` are fetched from elsewhere and may lawfully be absent. */
 function isForeign(layer: unknown): boolean {
   return isRecord(layer) && Array.isArray(layer['urls']) && layer['urls'].length > 0;
+}
+
+/** Sizes of descriptors; nothing where one of them has no digest or no size, because then their places would not match. */
+function sizesOf(descriptors: unknown[], expected: number): { sizes?: number[] } {
+  const sizes = descriptors.flatMap((each) => (isRecord(each) && digestOf(each['digest']) !== undefined && isSize(each['size']) ? [each['size']] : []));
+  return sizes.length === expected && sizes.length === descriptors.length ? { sizes } : {};
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 }
 
 function digestsOf(list: unknown[], key: string): string[] {

@@ -144,7 +144,8 @@ function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number 
     typeof refs.mediaType === 'string' &&
     (refs.config === undefined || hex(refs.config)) &&
     (refs.subject === undefined || hex(refs.subject)) &&
-    [refs.layers, refs.foreign, refs.manifests].every(hexList);
+    [refs.layers, refs.foreign, refs.manifests].every(hexList) &&
+    (refs.sizes === undefined || (Array.isArray(refs.sizes) && refs.sizes.every((size) => Number.isSafeInteger(size) && size >= 0)));
   if (!sound) throw damaged(name, `${lineNumber(at)} has references that are not digests`);
   return refs as ManifestRefs;
 }

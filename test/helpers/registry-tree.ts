@@ -43,6 +43,7 @@ export function makeRegistryTree(options: TreeOptions): RegistryTree {
     tree.content.set(path, data);
     return sha256;
   };
+  const sizeOf = (digest: string): number => tree.blobs.find(({ sha256 }) => sha256 === digest)!.size;
   const shared = addBlob(randomLike(seed, layerBytes));
   for (let r = 0; r < repositories; r += 1) {
     const repository = `org${r % 2}/app${r}`;
@@ -58,8 +59,8 @@ export function makeRegistryTree(options: TreeOptions): RegistryTree {
           json({
             schemaVersion: 2,
             mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
-            config: { mediaType: 'application/vnd.docker.container.image.v1+json', digest: `sha256:${config}`, size: 1 },
-            layers: [shared, layer].map((digest) => ({ mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip', digest: `sha256:${digest}`, size: layerBytes })),
+            config: { mediaType: 'application/vnd.docker.container.image.v1+json', digest: `sha256:${config}`, size: sizeOf(config) },
+            layers: [shared, layer].map((digest) => ({ mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip', digest: `sha256:${digest}`, size: sizeOf(digest) })),
           }),
         );
         for (const digest of [shared, layer, config]) link(`_layers/sha256/${digest}`, digest);

@@ -12,7 +12,7 @@ describe('workflow backup', function () {
     const result = await withRun('backup', activities, (run) => run.handle.result() as Promise<BackupResult>);
     assert.equal(result.status, 'complete');
     assert.match(result.backupId, /^\d{8}T\d{6}Z-[0-9a-f]{6}$/);
-    assert.deepEqual(calls, ['readPolicy', 'checkBackup', 'copyImages', 'recordFreeze', 'freeze', 'takeMetadata', 'copyImages', 'deletionsSince', 'thaw', 'prove', 'seal', 'cleanUp']);
+    assert.deepEqual(calls, ['readPolicy', 'checkBackup', 'copyImages', 'recordFreeze', 'freeze', 'takeMetadata', 'copyImages', 'deletionsSince', 'thaw', 'prove', 'seal', 'verifyBackup', 'cleanUp']);
   });
 
   it('thaws when the metadata fails, and says why the run failed', async () => {

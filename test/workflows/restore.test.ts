@@ -138,7 +138,7 @@ describe('workflow restore', function () {
   });
 
   it('puts the crons back without a gate where the policy says so', async () => {
-    const { activities, calls } = playActivities({ readPolicy: async () => ({ approvers: ['operator'], releaseGate: false }) });
+    const { activities, calls } = playActivities({ readPolicy: async () => ({ approvers: ['operator'], releaseGate: false, verify: 'L2' }) });
     await withRun('restore', activities, async (run) => {
       for (const name of ['plan', 'destroy']) {
         await run.gate(name);

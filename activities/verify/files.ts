@@ -1,0 +1,89 @@
+/** L0: the seal, and the files that it names. */
+import { createHash } from 'node:crypto';
+import { verifyCiphertext } from '../../adapters/vault/artifacts';
+import type { SegmentIndex } from '../../adapters/vault/segment-index';
+import { DrydockError } from '../../domain/errors';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Damage } from '../../domain/verify';
+import type { Cluster } from '../cluster';
+import type { SealedBackup } from '../restore/backup';
+import type { Progress } from '../restore/progress';
+import { checkSignature } from '../signature';
+import { soundIndex, type Catalogue } from './catalogue';
+
+const BESIDE = ['SHA256SUMS', 'RESTORE.md'];
+
+/** Signature, digests of artifacts, and what a person needs who has no Drydock. Sentences about the signature go to `notes`. */
+export async function checkFiles(cluster: Cluster, { manifest, content }: SealedBackup, notes: string[]): Promise<Damage[]> {
+  const damages: Damage[] = [];
+  const attempt = (file: string, work: () => Promise<unknown>): Promise<unknown> => work().catch((error: unknown) => damages.push(asDamage(error, file)));
+  await attempt(vaultPaths.manifest(cluster.name, manifest.backupId), async () => notes.push(await checkSignature(cluster, manifest.backupId, content)));
+  for (const artifact of Object.values(manifest.artifacts)) if (artifact) await attempt(artifact.name, () => verifyCiphertext(cluster.vault, artifact, cluster.signal));
+  for (const file of BESIDE) {
+    const name = vaultPaths.artifact(cluster.name, manifest.backupId, file);
+    if ((await cluster.vault.stat(name)) === null) damages.push({ file: name, what: 'the file is gone' });
+  }
+  return damages;
+}
+
+/** Each segment is there with its size, its index is the one that was sealed and describes it, and so are its added session keys. */
+export async function checkSegments(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, progress: Progress): Promise<Damage[]> {
+  const damages: Damage[] = [];
+  for (const [at, ref] of manifest.segments.entries()) {
+    cluster.signal?.throwIfAborted();
+    damages.push(...(await checkSegment(cluster, ref)));
+    const index = await soundIndex(cluster, ref.segment);
+    if (index) damages.push(...(describes(index, ref) ? catalogue.takeIndex(index) : [{ segment: ref.segment, what: 'its index describes another segment than the one that was sealed' }]));
+    progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: manifest.segments.length });
+  }
+  const known = new Set(manifest.segments.map(({ segment }) => segment));
+  for (const [segment, blobs] of catalogue.bySegment) {
+    if (!known.has(segment)) damages.push(...blobs.map(({ sha256 }) => ({ digest: sha256, segment, what: 'the manifest does not name its segment' })));
+  }
+  return damages;
+}
+
+function describes({ header }: SegmentIndex, { bytes, sha256 }: SegmentRef): boolean {
+  return header.bytes === bytes && header.sha256 === sha256;
+}
+
+async function checkSegment({ vault, name: cluster }: Cluster, { segment, bytes, index, wrapped }: SegmentRef): Promise<Damage[]> {
+  const file = vaultPaths.segment(cluster, segment);
+  const stored = await vault.stat(file);
+  if (stored === null) return [{ segment, file, what: 'the segment is gone', lost: true }];
+  if (stored.size !== bytes) return [{ segment, file, what: `the segment has ${stored.size} bytes instead of ${bytes}`, lost: true }];
+  const digests = [
+    { name: vaultPaths.segmentIndex(cluster, segment), ...index },
+    ...(wrapped?.keys ?? []).map((key) => ({ name: vaultPaths.wrappedKeys(file, key.recipient), bytes: key.bytes, sha256: key.sha256 })),
+  ];
+  const damages: Damage[] = [];
+  for (const record of digests) {
+    await verifyCiphertext(vault, record).catch((error: unknown) => damages.push({ ...asDamage(error, record.name), segment }));
+  }
+  return damages;
+}
+
+/** Hash of a whole stored file. */
+export async function hashStored({ vault, signal }: Cluster, name: string, onBytes: (bytes: number) => void): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of (await vault.read(name)) as AsyncIterable<Buffer>) {
+    signal?.throwIfAborted();
+    hash.update(chunk);
+    bytes += chunk.length;
+    onBytes(chunk.length);
+  }
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+/** What an error says about the backup; one that says nothing about it (a vault that does not answer, a cancellation) is thrown on. */
+export function asDamage(error: unknown, file: string): Damage {
+  if (!isDamage(error)) throw error;
+  return { file, what: error.message };
+}
+
+/** Whether an error tells of the backup itself, and not of the way to it. */
+export function isDamage(error: unknown): error is DrydockError {
+  return error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound' || error.kind === 'Refused');
+}

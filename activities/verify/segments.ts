@@ -1,0 +1,108 @@
+/** L3: every byte of the segments, by their ciphertext and, where a key is at hand, blob by blob through decryption. */
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import { proveAlone, proveThrough } from '../../adapters/vault/segment-check';
+import type { SegmentIndex } from '../../adapters/vault/segment-index';
+import type { DecryptionKeys } from '../../adapters/openpgp/keys';
+import { DrydockError } from '../../domain/errors';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
+import type { Damage, VerifyPart } from '../../domain/verify';
+import type { Cluster } from '../cluster';
+import type { Progress } from '../restore/progress';
+import { soundIndex, type Catalogue } from './catalogue';
+import { hashStored } from './files';
+
+/** More than a heartbeat should carry: from then on a retry begins again. */
+const MAX_REMEMBERED = 500;
+
+/** What a retry needs to go on: segments come in the order of their ids. */
+const cursorSchema = z.object({
+  manifestSha256: z.string(),
+  last: z.string(),
+  blobs: z.number(),
+  bytes: z.number(),
+  segments: z.number(),
+  damages: z.array(z.object({ what: z.string(), digest: z.string().optional(), segment: z.string().optional(), file: z.string().optional() })),
+});
+type Done = z.infer<typeof cursorSchema>;
+
+export interface SegmentsChecked {
+  damages: Damage[];
+  segments: number;
+  blobs: number;
+  bytes: number;
+}
+
+export interface SegmentsRequest {
+  manifest: Manifest;
+  manifestSha256: string;
+  part?: VerifyPart;
+  withKeys: boolean;
+  /** Known to be gone or cut: not read again. */
+  lost: ReadonlySet<string>;
+}
+
+/** Reads the segments of a part, or all. */
+export async function readSegments(cluster: Cluster, request: SegmentsRequest, catalogue: Catalogue, progress: Progress): Promise<SegmentsChecked> {
+  const { manifest, part, lost } = request;
+  const mine = manifest.segments.filter(({ segment }) => isInPart(segment, part) && !lost.has(segment)).sort((a, b) => (a.segment < b.segment ? -1 : 1));
+  const done = remembered(progress, request.manifestSha256);
+  const bytesTotal = mine.reduce((sum, { bytes }) => sum + bytes, 0);
+  let read = mine.filter(({ segment }) => segment <= done.last).reduce((sum, { bytes }) => sum + bytes, 0);
+  for (const ref of mine.filter(({ segment }) => segment > done.last)) {
+    const checked = await readSegment(cluster, ref, request.withKeys, catalogue, (bytes) => {
+      read += bytes;
+      progress.update({ phase: 'reading segments', bytesDone: read, bytesTotal, itemsDone: done.segments, itemsTotal: mine.length });
+    });
+    done.damages.push(...checked.damages);
+    done.blobs += checked.blobs;
+    done.bytes += ref.bytes;
+    done.segments += 1;
+    done.last = ref.segment;
+    if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
+  }
+  return { damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
+}
+
+/** By the segment's id alone, so that t runs read all, whichever backups they look at and whatever was added meanwhile. */
+export function isInPart(segment: string, part: VerifyPart | undefined): boolean {
+  if (!part) return true;
+  return createHash('sha256').update(segment).digest().readUInt32BE(0) % part.t === part.n - 1;
+}
+
+function remembered(progress: Progress, manifestSha256: string): Done {
+  const before = cursorSchema.safeParse(progress.remembered);
+  if (before.success && before.data.manifestSha256 === manifestSha256) return before.data;
+  return { manifestSha256, last: '', blobs: 0, bytes: 0, segments: 0, damages: [] };
+}
+
+async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, onBytes: (bytes: number) => void): Promise<{ damages: Damage[]; blobs: number }> {
+  const file = vaultPaths.segment(cluster.name, ref.segment);
+  const found = await hashStored(cluster, file, onBytes);
+  const isSound = found.sha256 === ref.sha256;
+  const index = await soundIndex(cluster, ref.segment);
+  const damages: Damage[] = isSound ? [] : [{ segment: ref.segment, file, what: 'the segment is damaged: its SHA-256 is not the one that was sealed' }];
+  if (!index) return { damages, blobs: 0 };
+  if (!withKeys) return { damages, blobs: isSound ? ref.usedBlobs : 0 };
+  const wanted = placesOf(index, catalogue, ref.segment);
+  const bad = await badBlobs(cluster, index, wanted, await cluster.decryptionKeys(), isSound);
+  damages.push(...bad.map(({ sha256 }) => ({ digest: sha256, segment: ref.segment, what: 'its bytes in the segment do not have its digest' })));
+  return { damages, blobs: wanted.length };
+}
+
+/** In a damaged segment each blob is tried alone: most of them are usually whole. */
+async function badBlobs({ vault, name, signal }: Cluster, index: SegmentIndex, wanted: StoredBlob[], keys: DecryptionKeys, isSound: boolean): Promise<StoredBlob[]> {
+  const options = signal === undefined ? {} : { signal };
+  const alone = () => proveAlone(vault, name, index, wanted, keys, options);
+  if (!isSound) return alone();
+  return proveThrough(vault, name, index, wanted, keys, options).catch((error: unknown) => {
+    if (error instanceof DrydockError && !error.retryable) return alone();
+    throw error;
+  });
+}
+
+function placesOf(index: SegmentIndex, catalogue: Catalogue, segment: string): StoredBlob[] {
+  const needed = new Set((catalogue.bySegment.get(segment) ?? []).map(({ sha256, path }) => `${sha256} ${path}`));
+  return index.blobs.filter(({ path, sha256, void: isVoid }) => !isVoid && needed.has(`${sha256} ${path}`));
+}

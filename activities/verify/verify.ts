@@ -1,0 +1,171 @@
+/** Verification of one sealed backup to a level, and the verdict on it. Changes nothing but the verdict. */
+import { version } from '../../package.json';
+import { canDecrypt } from '../../adapters/openpgp/keyring';
+import { writeVerdict } from '../../adapters/vault/verdicts';
+import { DrydockError } from '../../domain/errors';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Verdict, VerifyLevel } from '../../domain/verdict';
+import { checkGraph, includes, type Damage, type Finding, type VerifyPart, type VerifyResult } from '../../domain/verify';
+import type { Cluster } from '../cluster';
+import { readBackup, type SealedBackup } from '../restore/backup';
+import type { Progress } from '../restore/progress';
+import { Catalogue } from './catalogue';
+import { asDamage, checkFiles, checkSegments, isDamage } from './files';
+import { checkLinks } from './links';
+import { nameFindings } from './names';
+import { checkRows } from './rows';
+import { readSegments } from './segments';
+
+export interface VerifyRequest {
+  /** An id, or `latest`. */
+  backup: string;
+  level: VerifyLevel;
+  part?: VerifyPart;
+  /** Look at ciphertext only, although a key may be at hand. */
+  withoutKeys: boolean;
+  by: string;
+}
+
+const SHOWN_FINDINGS = 100;
+
+/** Throws NotFound (no such backup), Refused (L4 without a key), or what keeps us from looking; damage is a finding, not an error. */
+export async function verifyBackup(cluster: Cluster, request: VerifyRequest, progress: Progress): Promise<VerifyResult> {
+  const startedAt = new Date().toISOString();
+  const sealed = await readBackup(cluster, request.backup);
+  const { manifest } = sealed;
+  const look = new Look(cluster, request, sealed, progress);
+  await look.open();
+  await look.all();
+  const findings = await nameFindings(cluster, manifest, look.catalogue, look.damages);
+  const result: VerifyResult = {
+    backupId: manifest.backupId,
+    cluster: cluster.name,
+    level: request.level,
+    ...(request.part ? { part: request.part } : {}),
+    result: findings.length === 0 ? 'good' : 'bad',
+    withKeys: look.withKeys,
+    startedAt,
+    at: new Date().toISOString(),
+    checked: look.checked,
+    findingCount: findings.length,
+    findings: findings.slice(0, SHOWN_FINDINGS),
+    notes: look.notes,
+  };
+  await keepVerdict(cluster, request, result, findings);
+  return result;
+}
+
+/** One verification under way. */
+class Look {
+  readonly catalogue = new Catalogue();
+  readonly damages: Damage[] = [];
+  readonly notes: string[] = [];
+  readonly checked = { segments: 0, blobs: 0, bytes: 0, tags: 0 };
+  withKeys = false;
+  private listsRead = false;
+
+  constructor(
+    private readonly cluster: Cluster,
+    private readonly request: VerifyRequest,
+    private readonly sealed: SealedBackup,
+    private readonly progress: Progress,
+  ) {}
+
+  /** The lists, if a key at hand opens them. */
+  async open(): Promise<void> {
+    const { level, withoutKeys } = this.request;
+    const keys = await this.cluster.decryptionKeys();
+    this.withKeys = !withoutKeys && canDecrypt(keys);
+    if (this.withKeys) await this.readLists();
+    if (this.withKeys) return;
+    if (level === 'L4') throw new DrydockError('Refused', 'level L4 compares the metadata with what is stored, and no key at hand opens this backup', { remedy: 'verify to L3 here, or to L4 where a private key or a passphrase of the backup is configured' });
+    const opensWith = this.sealed.manifest.artifacts.metadata.recipients.join(' or ');
+    this.notes.push(`Without a key: sizes and digests of what is stored are compared with what was sealed. That shows that nothing was changed since, not what it holds; tags are not followed${includes(level, 'L1') ? ', and links are not read' : ''}. The backup opens with ${opensWith}.`);
+  }
+
+  async all(): Promise<void> {
+    const { cluster, sealed, catalogue, progress, notes } = this;
+    const { manifest } = sealed;
+    const { level, part } = this.request;
+    progress.update({ phase: 'seal and artifacts' });
+    this.damages.push(...(await checkFiles(cluster, sealed, notes)), ...(await checkSegments(cluster, manifest, catalogue, progress)));
+    this.checked.segments = manifest.segments.length;
+    this.checked.tags = catalogue.tags.length;
+    this.checked.blobs = catalogue.blobCount;
+    const hasImages = manifest.dtr.volume !== null;
+    if (!hasImages) notes.push(`Images are not in this backup: ${manifest.dtr.storage.external ?? 'kept elsewhere'}.`);
+    if (this.listsRead && hasImages) await this.followTags();
+    if (includes(level, 'L3')) {
+      const read = await readSegments(cluster, { manifest, manifestSha256: sealed.sha256, withKeys: this.listsRead, lost: this.lost, ...(part ? { part } : {}) }, catalogue, progress);
+      this.damages.push(...read.damages);
+      Object.assign(this.checked, { segments: read.segments, blobs: read.blobs, bytes: read.bytes });
+      if (part) notes.push(`Part ${part.n} of ${part.t}: ${read.segments} of ${manifest.segments.length} segments were read; ${part.t} runs, one for each part, read all.`);
+    }
+    if (includes(level, 'L4') && this.listsRead && hasImages) {
+      progress.update({ phase: 'rows of the metadata' });
+      this.damages.push(...(await checkRows(cluster, manifest, catalogue, notes)));
+    }
+    for (const segment of this.lost) {
+      this.damages.push(...(catalogue.bySegment.get(segment) ?? []).map(({ sha256 }) => ({ digest: sha256, segment, what: 'its segment is gone or cut short' })));
+    }
+  }
+
+  private get lost(): Set<string> {
+    return new Set(this.damages.flatMap(({ segment, lost }) => (lost && segment !== undefined ? [segment] : [])));
+  }
+
+  /** L1 and L2. */
+  private async followTags(): Promise<void> {
+    const { cluster, sealed, catalogue, notes, progress } = this;
+    const { level } = this.request;
+    if (includes(level, 'L1')) {
+      progress.update({ phase: 'links' });
+      const tree = sealed.manifest.artifacts.tree?.name ?? '';
+      this.damages.push(...(await checkLinks(cluster, sealed.manifest, catalogue, notes).catch((error: unknown) => [asDamage(error, tree)])));
+    }
+    if (!includes(level, 'L2')) return;
+    progress.update({ phase: 'tags' });
+    const graph = checkGraph(catalogue.tags, catalogue.follower, catalogue);
+    this.damages.push(...graph.damages);
+    const orphans = [...catalogue.digests].filter((digest) => !graph.needed.has(digest));
+    const referrers = orphans.filter((digest) => catalogue.refsOf(digest)?.subject !== undefined).length;
+    const tolerated: [number, string][] = [
+      [graph.inFlight, 'tags were being pushed while the backup was made, and are not held to it'],
+      [graph.knownGaps, 'tags were incomplete in the registry already, and are known to be'],
+      [graph.foreignLayers, 'foreign layers are fetched from elsewhere, and need not be here'],
+      [graph.schema1, 'manifests are of schema 1, which says no sizes'],
+      [orphans.length, `blobs belong to no tag${referrers > 0 ? ` (${referrers} of them are referrers, such as signatures)` : ''}`],
+    ];
+    notes.push(...tolerated.filter(([count]) => count > 0).map(([count, what]) => `Tolerated: ${count} ${what}.`));
+  }
+
+  /** A damaged list is a finding; no fitting key means to go on without. */
+  private async readLists(): Promise<void> {
+    try {
+      await this.catalogue.readLists(this.cluster, this.sealed.manifest);
+      this.listsRead = true;
+    } catch (error) {
+      if (error instanceof DrydockError && error.kind === 'AuthRejected') this.withKeys = false;
+      // Named by the check of the files, which hashes them.
+      else if (!isDamage(error)) throw error;
+    }
+  }
+}
+
+/** A verdict that cannot be kept is said, and fails nothing. */
+async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: VerifyResult, findings: Finding[]): Promise<void> {
+  const { vault, name } = cluster;
+  if ((await vault.stat(vaultPaths.manifest(name, result.backupId))) === null) {
+    throw new DrydockError('NotFound', `the backup ${result.backupId} was removed while it was verified`, { remedy: 'verify another one of `drydock list`' });
+  }
+  const { backupId, level, part, startedAt, at, withKeys, checked } = result;
+  const verdict: Verdict = {
+    format: 1, backupId, level, startedAt, at, by: request.by, tool: { name: 'drydock', version }, withKeys, result: result.result, checked, findings: findings.length, ...(part ? { part } : {}),
+  };
+  try {
+    await writeVerdict(vault, name, verdict, findings, await cluster.encryptionKeys());
+  } catch (error) {
+    if (!(error instanceof DrydockError) || error.retryable) throw error;
+    result.notes.push(`The verdict could not be kept in the vault: ${error.message}.`);
+  }
+}

@@ -1,0 +1,36 @@
+import { backupIdSchema } from '../../domain/contract';
+import type { VerifyInput } from '../../domain/verify-input';
+import type { VerifyLevel } from '../../domain/verify-level';
+import { createConsole } from '../console';
+import { startOperation } from '../operations';
+import { afterStart } from '../run-to-end';
+import { clusterOf, openSession, optionalConfig, requiredConfig } from '../session';
+import { clusterOfBackup } from '../vaults';
+
+export interface VerifyOptions {
+  config?: string;
+  level: VerifyLevel;
+  part?: { n: number; t: number };
+  withoutKeys?: boolean;
+  reason?: string;
+  json?: boolean;
+  detach?: boolean;
+}
+
+/** Verifies one backup by its id, or the newest complete one of a cluster. */
+export async function run(target: string, options: VerifyOptions): Promise<number> {
+  const screen = createConsole({ json: options.json ?? false });
+  const isBackup = backupIdSchema.safeParse(target).success;
+  const local = isBackup ? await requiredConfig(options.config) : await optionalConfig(options.config);
+  if (local && !isBackup) clusterOf(local, target);
+  const place = local && isBackup ? { cluster: await clusterOfBackup(local, target), backup: target } : { cluster: target };
+  const session = await openSession(local);
+  try {
+    const { level, part, withoutKeys, reason } = options;
+    const input: VerifyInput = { ...place, level, ...(part ? { part } : {}), ...(withoutKeys ? { withoutKeys } : {}), ...(reason === undefined ? {} : { reason }) };
+    const started = await startOperation(session, { type: 'verify', input });
+    return await afterStart(session, started, screen, options);
+  } finally {
+    await session.close();
+  }
+}

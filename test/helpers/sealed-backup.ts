@@ -1,0 +1,117 @@
+/** A sealed backup of a small registry in a vault, made without a registry: for tests of what reads backups. */
+import { createHash, randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../../adapters/archive/tar-header';
+import type { EncryptionKeys } from '../../adapters/openpgp/keys';
+import { signDetached, type PrivateKey } from '../../adapters/openpgp/sign';
+import { writeArtifact } from '../../adapters/vault/artifacts';
+import { writeJsonLines } from '../../adapters/vault/json-lines';
+import { readIndexes } from '../../adapters/vault/segment-index';
+import { SegmentWriter, type WrittenSegment } from '../../adapters/vault/segment-writer';
+import type { Vault } from '../../adapters/vault/vault';
+import { parseBlobPath } from '../../domain/layout';
+import type { BlobLine, Manifest, TagLine } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import { manifest as sampleManifest } from '../domain/restore-fixtures';
+import type { RegistryTree } from './registry-tree';
+
+export interface SealOptions {
+  vault: Vault;
+  cluster: string;
+  tree: RegistryTree;
+  keys: EncryptionKeys;
+  /** Default 64 KiB, so that there are several segments. */
+  segmentBytes?: number;
+  /** ISO 8601; the id begins with it. */
+  startedAt?: string;
+  /** Changes before it is stored. */
+  tags?: (line: TagLine) => TagLine;
+  signer?: PrivateKey;
+}
+
+/** Stores what is not yet stored, then lists, tree, metadata and manifest, as a backup does. Returns the manifest. */
+export async function sealBackup(options: SealOptions): Promise<Manifest> {
+  const { vault, cluster, tree, keys, startedAt = '2026-11-23T02:00:00.000Z' } = options;
+  const backupId = `${startedAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`;
+  const name = (file: string): string => vaultPaths.artifact(cluster, backupId, file);
+  const { lines, segments } = await storeBlobs(options, backupId);
+  const version = tree.layout === 'id' ? '2.9.4' : '2.5.3';
+  const tags = tree.tags.map(({ repository, tag, digest }): TagLine => ({ repository, name: tag, digest: `sha256:${digest}`, state: 'whole' })).map(options.tags ?? ((line) => line));
+  const rows = metadataRows(tree);
+  const root = tree.layout === 'id' ? `dtr-backup-v${version}-online` : `dtr-backup-v${version}`;
+  const files = [...rows].flatMap(([table, list]) => [folder(`${root}/rethink/${table}`), ...list.map((row, at) => file(`${root}/rethink/${table}/${at}`, JSON.stringify(row)))]);
+  const archive = Buffer.concat([folder(root), folder(`${root}/rethink`), ...files, END_OF_ARCHIVE]);
+  const links = [...tree.others].filter(([path]) => !path.includes('/_uploads/')).map(([path, content]) => file(path, content));
+  const sample = sampleManifest();
+  const sealed: Manifest = {
+    ...sample,
+    backupId, cluster, startedAt, sealedAt: startedAt,
+    dtr: { ...sample.dtr, version, layouts: [tree.layout] },
+    metadata: { ...sample.metadata, root, documents: [...rows.values()].flat().length },
+    artifacts: {
+      metadata: await writeArtifact(vault, name('metadata.tar.gz.gpg'), keys, Readable.from([archive]), { gzip: true }),
+      tree: await writeArtifact(vault, name('tree.tar.gz.gpg'), keys, Readable.from([Buffer.concat([...links, END_OF_ARCHIVE])]), { gzip: true }),
+      tags: await writeJsonLines(vault, name('tags.jsonl.gz.gpg'), keys, tags),
+      blobs: await writeJsonLines(vault, name('blobs.jsonl.gz.gpg'), keys, lines),
+    },
+    segments: segments.map(({ segment, bytes, sha256, recipients, index }) => {
+      const used = lines.filter((line) => line.segment === segment);
+      return { segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) };
+    }),
+  };
+  const content = `${JSON.stringify(sealed, null, 2)}\n`;
+  await vault.put(name('RESTORE.md'), 'by hand\n');
+  await vault.put(name('SHA256SUMS'), '');
+  if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
+  await vault.put(vaultPaths.manifest(cluster, backupId), content);
+  return sealed;
+}
+
+async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024 }: SealOptions, writtenBy: string): Promise<{ lines: BlobLine[]; segments: WrittenSegment[] }> {
+  const wanted = new Map(tree.blobs.map((blob) => [blob.path, blob]));
+  const stored = new Set<string>();
+  for await (const { blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) for (const { path, sha256 } of blobs) stored.add(`${path} ${sha256}`);
+  const writer = new SegmentWriter({ vault, cluster, keys, writtenBy, segmentBytes });
+  for (const blob of tree.blobs) if (!stored.has(`${blob.path} ${blob.sha256}`)) await writer.add(blob, Readable.from([tree.content.get(blob.path)!]));
+  await writer.finish();
+  const lines: BlobLine[] = [];
+  const segments: WrittenSegment[] = [];
+  for await (const { header, blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) {
+    const mine = blobs.filter(({ path, sha256 }) => wanted.get(path)?.sha256 === sha256);
+    lines.push(...mine.map(({ path, size, sha256 }) => ({ path, size, sha256, segment: header.segment })));
+    const index = await vault.readAll(vaultPaths.segmentIndex(cluster, header.segment), 1 << 20);
+    if (mine.length > 0) segments.push({ ...header, index: { bytes: index.length, sha256: createHash('sha256').update(index).digest('hex') } });
+  }
+  return { lines, segments };
+}
+
+/** Rows of the tables that say which content images need. */
+function metadataRows(tree: RegistryTree): Map<string, object[]> {
+  const content = new Map([...tree.content.values()].map((data) => [createHash('sha256').update(data).digest('hex'), data]));
+  const manifests = new Map<string, object>();
+  const add = (repository: string, digest: string): void => {
+    const parsed = JSON.parse(content.get(digest)!.toString()) as { config?: { digest: string }; layers?: { digest: string }[]; manifests?: { digest: string }[] };
+    const children = (parsed.manifests ?? []).map((child) => child.digest);
+    manifests.set(`${repository}@${digest}`, { pk: `${repository}@sha256:${digest}`, repository, digest: `sha256:${digest}`, configDigest: parsed.config?.digest ?? '', layers: parsed.layers ?? [], manifests: children });
+    for (const child of children) add(repository, child.slice(7));
+  };
+  for (const { repository, digest } of tree.tags) add(repository, digest);
+  return new Map<string, object[]>([
+    ['blobs', tree.blobs.flatMap(({ path, sha256 }) => {
+      const parsed = parseBlobPath(path);
+      return parsed?.layout === 'id' ? [{ id: parsed.id, sha256sum: sha256 }] : [];
+    })],
+    ['manifests', [...manifests.values()]],
+    ['properties', [{ key: 'settings' }]],
+    ['tags', tree.tags.map(({ repository, tag, digest }) => ({ pk: `${repository}:${tag}`, repository, name: tag, digest: `sha256:${digest}` }))],
+  ]);
+}
+
+function folder(name: string): Buffer {
+  return makeHeader({ name, type: 'directory', mode: 0o700 });
+}
+
+function file(name: string, content: string | Buffer): Buffer {
+  const data = Buffer.from(content);
+  return Buffer.concat([makeHeader({ name, type: 'file', size: data.length, mode: 0o600 }), data, Buffer.alloc(paddingOf(data.length))]);
+}

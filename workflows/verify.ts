@@ -1,0 +1,27 @@
+import { workflowInfo } from '@temporalio/workflow';
+import { verifyInput, type VerifyInput } from '../domain/verify-input';
+import type { VerifyResult } from '../domain/verify';
+import { long, quick } from './activities';
+import { parseInput } from './failures';
+import { Operation } from './operation';
+import { operationKey } from './text';
+
+/** Verifies one backup and keeps the verdict in the vault. It changes nothing else, so it holds no lock and may run beside a backup. */
+export async function verify(input: VerifyInput): Promise<VerifyResult> {
+  const { cluster, backup, level, part, withoutKeys = false, startedBy } = parseInput(verifyInput, input);
+  const operation = new Operation('verify', cluster, startedBy);
+  operation.expect([['verify', 'Verify']]);
+  if (backup !== 'latest') operation.backupId = backup;
+  await quick.readPolicy({ cluster });
+  const step = { cluster, operation: operationKey(workflowInfo().workflowId) };
+  const result = await operation.step('verify', () =>
+    long.verifyBackup.executeWithOptions({ summary: `Verify ${backup} to ${level}` }, [{ ...step, backup, level, part, withoutKeys, by: startedBy ?? 'unknown' }]), verdictNote);
+  operation.backupId = result.backupId;
+  return result;
+}
+
+/** For the line of the step. */
+export function verdictNote(result: VerifyResult): { text: string; bytes: number } {
+  const what = result.result === 'good' ? 'good' : `${result.findingCount} finding(s)`;
+  return { text: `${result.level}: ${what}`, bytes: result.checked.bytes };
+}
