@@ -2,19 +2,25 @@
 /** Entry of the `drydock` command. */
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { createProgram } from './program';
 
 const USAGE = 2;
 
 async function main(): Promise<void> {
   const program = createProgram(version(), (code) => (process.exitCode = code));
-  for (const command of [program, ...program.commands]) command.exitOverride();
+  throwInsteadOfExit(program);
   try {
     await program.parseAsync();
   } catch (error) {
     process.exitCode = error instanceof CommanderError ? usageCode(error) : await report(error);
   }
+}
+
+/** For the program, its commands and theirs. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  command.commands.forEach(throwInsteadOfExit);
 }
 
 /** Commander has printed help, version or what is wrong by now. */

@@ -3,6 +3,7 @@
  */
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BackupOptions } from './commands/backup';
+import type { KeyRotateOptions } from './commands/key-rotate';
 import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
@@ -98,6 +99,12 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock verify prod', 'drydock verify 20261123T020000Z-1a2b3c --level L3 --part 1/7', 'drydock verify prod --level L4 --json | jq .findings'))
     .action((target: string, _options, self: Command) => act<VerifyOptions>(self, async (options) => (await import('./commands/verify.js')).run(target, options)));
+
+  const key = program.command('key').description('keys of backups');
+  withJson(key.command('rotate <cluster>').description('new recipients from now on: check them, and say what older backups need; needs no Temporal').addOption(new Option('--config <file>', 'configuration file')))
+    .option('--rewrap', 'open older backups to today\'s recipients, where a key at hand opens them')
+    .addHelpText('after', example('drydock key rotate prod', 'drydock key rotate prod --rewrap'))
+    .action((cluster: string, _options, self: Command) => act<KeyRotateOptions>(self, async (options) => (await import('./commands/key-rotate.js')).run(cluster, options)));
 
   withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed; works with an empty Temporal too'))
     .option('--detach', 'start it and return at once')

@@ -1,0 +1,135 @@
+/** Who can open the backups of a cluster, and giving today's recipients access to old ones. Reads and writes the vault; needs no Temporal. */
+import { canDecrypt, loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
+import { loadSigningKey, loadTrustedSigners } from '../adapters/openpgp/sign';
+import { Access } from '../adapters/vault/access';
+import type { Vault } from '../adapters/vault/vault';
+import { DrydockError } from '../domain/errors';
+import { manifestSchema, type Manifest } from '../domain/manifest';
+import { vaultPaths } from '../domain/vault-format';
+import { clusterOf, type LoadedConfig } from './session';
+import { listBackups, withVault } from './vaults';
+
+export interface BackupAccess {
+  id: string;
+  sealedAt: string;
+  /** Recipients who can open all of it. */
+  opensWith: string[];
+  /** Today's recipients who cannot open all of it. */
+  lacks: string[];
+  /** Whether a key at hand here opens all of it. */
+  opensHere: boolean;
+}
+
+export interface RotateReport {
+  cluster: string;
+  /** For whom new backups are written. */
+  recipients: string[];
+  /** Fingerprint of the key that signs new manifests. */
+  signsWith: string | null;
+  /** Newest first. */
+  backups: BackupAccess[];
+  /** Backups whose manifest cannot be read. */
+  unreadable: string[];
+  /** Files whose session keys were wrapped anew. */
+  rewrapped: number;
+}
+
+export interface RotateOptions {
+  rewrap: boolean;
+  onProgress?: (filesDone: number, filesTotal: number) => void;
+}
+
+const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
+
+/**
+ * Checks the configured keys, and states for each backup which keys open it and who of today's recipients cannot. With `rewrap`, session keys
+ * are wrapped for those, where a key at hand opens the file. Throws InvalidInput or AuthRejected for keys that cannot serve.
+ */
+export async function rotateKeys(local: LoadedConfig, cluster: string, options: RotateOptions): Promise<RotateReport> {
+  const { encryption } = clusterOf(local, cluster);
+  const current = await loadEncryptionKeys(encryption);
+  const keys = await loadDecryptionKeys(encryption);
+  const signer = await loadSigningKey(encryption);
+  await loadTrustedSigners(encryption);
+  if (options.rewrap && !canDecrypt(keys)) {
+    throw new DrydockError('Refused', 'no passphrase and no private key is configured here, so no session key can be wrapped anew', {
+      remedy: 'run it where encryption.privateKeys or encryption.formerPassphrases name a key that opens the old backups',
+    });
+  }
+  const entries = await listBackups(local, cluster);
+  return withVault(local, cluster, async (vault) => {
+    const backups: Backup[] = [];
+    const unreadable: string[] = [];
+    const segments = await Access.load(vault, vaultPaths.segments(cluster), current, keys);
+    for (const { id } of entries) {
+      const manifest = await readSealed(vault, cluster, id);
+      if (!manifest) unreadable.push(id);
+      else backups.push({ manifest, files: filesOf(cluster, manifest, segments, await Access.load(vault, `${vaultPaths.backup(cluster, id)}/`, current, keys)) });
+    }
+    const rewrapped = options.rewrap ? await rewrap(backups, options.onProgress) : 0;
+    return { cluster, recipients: current.recipients, signsWith: signer?.getFingerprint().toUpperCase() ?? null, backups: backups.map((backup) => accessOf(backup, current.recipients)), unreadable, rewrapped };
+  });
+}
+
+interface EncryptedFile {
+  name: string;
+  writtenFor: string[];
+  access: Access;
+}
+
+interface Backup {
+  manifest: Manifest;
+  files: EncryptedFile[];
+}
+
+function filesOf(cluster: string, manifest: Manifest, segments: Access, artifacts: Access): EncryptedFile[] {
+  return [
+    ...Object.values(manifest.artifacts).flatMap((artifact) => (artifact ? [{ name: artifact.name, writtenFor: artifact.recipients, access: artifacts }] : [])),
+    ...manifest.segments.map(({ segment, recipients, wrapped }) => {
+      // Those who were added count only as long as their files are there.
+      const added = new Set(wrapped?.keys.map(({ recipient }) => recipient));
+      return { name: vaultPaths.segment(cluster, segment), writtenFor: recipients.filter((recipient) => !added.has(recipient)), access: segments };
+    }),
+  ];
+}
+
+/** Segments are shared by backups: each file once. Returns how many got new session key packets. */
+async function rewrap(backups: Backup[], onProgress?: RotateOptions['onProgress']): Promise<number> {
+  const files = new Map(backups.flatMap((backup) => backup.files.map((file) => [file.name, file])));
+  let done = 0;
+  let rewrapped = 0;
+  for (const { name, writtenFor, access } of files.values()) {
+    if (access.missingFrom(name, writtenFor).length > 0 && (await access.cover(name, writtenFor).catch(unlessDamaged))) rewrapped += 1;
+    done += 1;
+    onProgress?.(done, files.size);
+  }
+  return rewrapped;
+}
+
+/** A damaged or missing file keeps its recipients; verify names it. */
+function unlessDamaged(error: unknown): false {
+  if (error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound')) return false;
+  throw error;
+}
+
+function accessOf({ manifest, files }: Backup, recipients: string[]): BackupAccess {
+  const able = files.map(({ name, writtenFor, access }) => new Set(access.recipientsOf(name, writtenFor)));
+  const opensWith = [...(able[0] ?? [])].filter((recipient) => able.every((set) => set.has(recipient))).sort();
+  return {
+    id: manifest.backupId,
+    sealedAt: manifest.sealedAt,
+    opensWith,
+    lacks: recipients.filter((recipient) => !opensWith.includes(recipient)),
+    opensHere: files.every(({ name, writtenFor, access }) => access.canOpen(name, writtenFor)),
+  };
+}
+
+async function readSealed(vault: Vault, cluster: string, id: string): Promise<Manifest | null> {
+  try {
+    const parsed = manifestSchema.safeParse(JSON.parse((await vault.readAll(vaultPaths.manifest(cluster, id), MANIFEST_MAX_BYTES)).toString('utf8')));
+    return parsed.success ? parsed.data : null;
+  } catch (error) {
+    if (error instanceof SyntaxError || (error instanceof DrydockError && !error.retryable)) return null;
+    throw error;
+  }
+}
