@@ -25,6 +25,7 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
   await findings.attempt(() => cluster.decryptionKeys());
   await findings.attempt(() => cluster.signingKey());
   await findings.attempt(() => cluster.trustedSigners());
+  warnings.push(...signingWarnings(cluster));
   const registry = await lookAtRegistry(cluster, findings, warnings);
   const engine = await findings.attempt(async () => {
     const opened = await cluster.engine();
@@ -49,6 +50,12 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
     vault: cluster.config.vault,
     warnings,
   };
+}
+
+/** What a restore would not take need not be made in silence. */
+function signingWarnings({ config: { encryption } }: Cluster): string[] {
+  if (encryption.signedBy.length === 0 || encryption.signingKey !== undefined) return [];
+  return ['encryption.signedBy asks for signed manifests, and no encryption.signingKey is configured here: a restore takes this backup only with acceptUnsigned.'];
 }
 
 function plain({ id, node, httpPort, httpsPort }: ReplicaFound): BackupFacts['replica'] {

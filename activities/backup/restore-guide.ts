@@ -1,6 +1,7 @@
 /** `RESTORE.md`: how a person without Drydock restores this very backup, with gpg, tar, sha256sum and docker. Names no repository and holds no secret. */
 import type { Manifest } from '../../domain/manifest';
 import { isPassphrase } from '../../domain/vault-format';
+import { openedLines } from './restore-guide-open';
 import { imagesStep } from './restore-guide-images';
 import { afterwardsStep, destroyStep, joinStep, metadataStep, pullStep } from './restore-guide-registry';
 import { shellBlock, shellValue } from './restore-guide-shell';
@@ -70,8 +71,7 @@ function begin({ manifest, ucpCa }: GuideFacts): string {
     'WORK=$(mktemp -d)    # lists of what is in the backup; removed at the end',
     '# Ends a block at its first error, and says how it ended.',
     'step() { set -euo pipefail; STEP=$1; trap \'[ $? = 0 ] && echo "== $STEP: done" || echo "== $STEP: FAILED, do not go on" >&2\' EXIT; }',
-    '# Decrypts one file, with the keys that were added to it later; the passphrase goes through a pipe.',
-    'opened() ( shopt -s nullglob; cat "${1%.tar.gpg}".*.keys "$1" | gpg --batch --quiet --pinentry-mode loopback --passphrase-fd 3 --decrypt 3< <(printf \'%s\\n\' "$PASSPHRASE") )',
+    ...openedLines(manifest),
     '# The vendor\'s bootstrapper; its secrets go through the environment.',
     'bootstrapper() { UCP_USERNAME="$UCP_USERNAME" UCP_PASSWORD="$UCP_PASSWORD" UCP_CA="$UCP_CA" docker run -i --rm --log-driver none --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA "$IMAGE" "$@" --ucp-url "$UCP_URL"; }',
   ];

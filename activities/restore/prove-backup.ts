@@ -27,13 +27,18 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   const blobs: BlobLine[] = [];
   const repositories = new Set<string>();
   let tags = 0;
+  let isClosed = false;
   progress.update({ phase: 'opening the metadata' });
   await refusals.attempt(async () => {
     const rows = await readMetadata(cluster, manifest).catch((error: unknown) => {
-      throw error instanceof DrydockError && error.kind === 'AuthRejected' ? withRecipients(error, manifest) : error;
+      if (!(error instanceof DrydockError) || error.kind !== 'AuthRejected') throw error;
+      isClosed = true;
+      throw withRecipients(error, manifest);
     });
     proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.dtr.version}.`);
   });
+  // No key fits: the other files would only say so once more.
+  if (isClosed) return { proof, blobs, tags, repositories: 0 };
   progress.update({ phase: 'opening the lists' });
   await refusals.attempt(async () => {
     for await (const tag of readTags(cluster, manifest)) {
