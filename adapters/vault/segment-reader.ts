@@ -1,13 +1,13 @@
 /** Reading blobs back from segments: whole segments in one stream, or single blobs by range. */
-import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { DrydockError } from '../../domain/errors';
-import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
+import { vaultPaths } from '../../domain/vault-format';
 import { readTar } from '../archive/tar-entries';
 import { decryptOpened } from '../openpgp/decrypt';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
 import { verifyCiphertext } from './artifacts';
+import { notHeld, proven } from './blob-reader';
 import { openStored } from './open-stored';
 import { findPlaces, type SegmentPlaces, type WantedBlob } from './segment-places';
 import type { Vault } from './vault';
@@ -60,11 +60,11 @@ async function* readWhole(vault: Vault, cluster: string, { header, places }: Seg
   for await (const entry of readTar(plain)) {
     const blob = byOffset.get(entry.dataOffset);
     if (!blob) continue;
-    if (entry.name !== blob.path || entry.size !== blob.size || entry.type !== 'file') throw mismatch(segment, blob.path, 'another member stands in its place');
+    if (entry.name !== blob.path || entry.size !== blob.size || entry.type !== 'file') throw notHeld(segment, blob.path, 'another member stands in its place');
     byOffset.delete(entry.dataOffset);
     yield { path: blob.path, size: blob.size, sha256: blob.sha256, segment, data: proven(entry.data, blob, segment) };
   }
-  for (const blob of byOffset.values()) throw mismatch(segment, blob.path, 'it is not in the tar');
+  for (const blob of byOffset.values()) throw notHeld(segment, blob.path, 'it is not in the tar');
 }
 
 async function* readAlone(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys): AsyncGenerator<ReadBlob> {
@@ -77,22 +77,7 @@ async function* readAlone(vault: Vault, cluster: string, { header, places }: Seg
   }
 }
 
-async function* proven(data: AsyncIterable<Buffer>, blob: StoredBlob, segment: string): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of data) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    yield chunk;
-  }
-  if (bytes !== blob.size || hash.digest('hex') !== blob.sha256) throw mismatch(segment, blob.path, 'its bytes do not have the recorded SHA-256');
-}
-
 function checkRecorded({ header }: SegmentPlaces, recorded: { bytes: number; sha256: string } | undefined): void {
   if (!recorded || (recorded.bytes === header.bytes && recorded.sha256 === header.sha256)) return;
   throw new DrydockError('IntegrityMismatch', `the index of segment ${header.segment} does not describe the segment that the backup was made with`, { remedy: 'put the segment and its index back from a second copy of the vault' });
-}
-
-function mismatch(segment: string, path: string, why: string): DrydockError {
-  return new DrydockError('IntegrityMismatch', `segment ${segment} does not hold ${path}: ${why}`, { remedy: 'put the segment back from a second copy of the vault, or use another backup' });
 }
