@@ -4,6 +4,8 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BackupOptions } from './commands/backup';
 import type { KeyRotateOptions } from './commands/key-rotate';
+import type { ExtractCommandOptions } from './commands/extract';
+import type { LsOptions } from './commands/ls';
 import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
@@ -105,6 +107,28 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--rewrap', 'open older backups to today\'s recipients, where a key at hand opens them')
     .addHelpText('after', example('drydock key rotate prod', 'drydock key rotate prod --rewrap'))
     .action((cluster: string, _options, self: Command) => act<KeyRotateOptions>(self, async (options) => (await import('./commands/key-rotate.js')).run(cluster, options)));
+
+  const ofBackup = (target: Command): Command =>
+    withJson(target).option('--cluster <name>', 'whose backup; needed for latest where several clusters are configured').option('--vault <name>', 'read from another vault, such as a copy');
+
+  ofBackup(command('ls <backup-id>', 'repositories, tags, digests, sizes and platforms of a backup; needs no Temporal'))
+    .option('--repo <repository[:tag]>', 'only this repository, or this tag')
+    .option('--platforms', 'look up platforms also where there are very many tags')
+    .addHelpText('after', example('drydock ls 20261123T020000Z-1a2b3c', 'drydock ls latest --cluster prod --repo acme/web --json'))
+    .action((id: string, _options, self: Command) => act<LsOptions>(self, async (options) => (await import('./commands/ls.js')).run(id, options)));
+
+  ofBackup(command('extract <backup-id>', 'take metadata, or the images of one repository, out of a backup; needs no Temporal'))
+    .option('--repo <repository[:tag]>', 'an OCI image layout of this repository, or of one tag, for skopeo')
+    .option('--blobs', 'with the metadata: the whole content of the registry volume')
+    .requiredOption('-o, --output <dir>', 'directory to be made; it must not exist yet')
+    .addHelpText(
+      'after',
+      example(
+        'drydock extract 20261123T020000Z-1a2b3c -o metadata',
+        'drydock extract latest --cluster prod --repo acme/web:1.2 -o web && skopeo copy --all oci:web:1.2 docker://registry.example.com/acme/web:1.2',
+      ),
+    )
+    .action((id: string, _options, self: Command) => act<ExtractCommandOptions>(self, async (options) => (await import('./commands/extract.js')).run(id, options)));
 
   withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed; works with an empty Temporal too'))
     .option('--detach', 'start it and return at once')

@@ -16,7 +16,8 @@ export function parseBlobPath(path: string): BlobPath | null {
   const classic = SHA256_BLOB.exec(path);
   if (classic) return classic[2]!.startsWith(classic[1]!) ? { layout: 'sha256', sha256: classic[2]! } : null;
   const byId = ID_BLOB.exec(path);
-  if (byId) return byId[2]!.startsWith(byId[1]!) ? { layout: 'id', id: byId[2]! } : null;
+  // A hostile list must not lead out of the volume.
+  if (byId) return byId[2]!.startsWith(byId[1]!) && byId[1] !== '..' && !byId[2]!.includes('\0') ? { layout: 'id', id: byId[2]! } : null;
   return null;
 }
 

@@ -1,0 +1,76 @@
+/** A sealed backup as a reader of the vault sees it: its manifest, checked, and its lists, row by row. */
+import type { z } from 'zod';
+import { DrydockError } from '../../domain/errors';
+import { blobLineSchema, manifestSchema, tagLineSchema, type ArtifactRef, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { parseBlobPath } from '../../domain/layout';
+import { mistakesInWords } from '../../domain/mistakes';
+import { vaultPaths } from '../../domain/vault-format';
+import type { DecryptionKeys } from '../openpgp/keys';
+import { readJsonLines } from './json-lines';
+import type { Vault } from './vault';
+
+const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
+
+export class SealedBackup {
+  private constructor(
+    readonly vault: Vault,
+    readonly manifest: Manifest,
+    readonly keys: DecryptionKeys,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** Throws NotFound, or IntegrityMismatch when its manifest is damaged, foreign, or of another backup. */
+  static async open(vault: Vault, cluster: string, id: string, keys: DecryptionKeys, signal?: AbortSignal): Promise<SealedBackup> {
+    const content = await vault.readAll(vaultPaths.manifest(cluster, id), MANIFEST_MAX_BYTES);
+    const refuse = (why: string): DrydockError => new DrydockError('IntegrityMismatch', `the manifest of backup ${id} ${why}`, { remedy: 'use the version of Drydock that made it, or another backup' });
+    let json: unknown;
+    try {
+      json = JSON.parse(content.toString('utf8'));
+    } catch {
+      throw refuse('is not JSON');
+    }
+    const parsed = manifestSchema.safeParse(json);
+    if (!parsed.success) throw refuse(`has a form that this version does not know: ${mistakesInWords(parsed.error, manifestSchema)}`);
+    const manifest = parsed.data;
+    if (manifest.backupId !== id || manifest.cluster !== cluster) throw refuse(`is that of ${manifest.backupId} of cluster ${manifest.cluster}`);
+    const folder = `${vaultPaths.backup(cluster, id)}/`;
+    for (const artifact of Object.values(manifest.artifacts)) {
+      if (artifact !== null && !artifact.name.startsWith(folder)) throw refuse(`names ${artifact.name}, which is not its own`);
+    }
+    return new SealedBackup(vault, manifest, keys, signal);
+  }
+
+  get cluster(): string {
+    return this.manifest.cluster;
+  }
+
+  tags(): AsyncGenerator<TagLine> {
+    return this.rows(this.manifest.artifacts.tags, tagLineSchema);
+  }
+
+  /** What has to lie in the registry volume, and where it is stored. Paths are those of blobs, so none leads out of a volume. */
+  async *blobs(): AsyncGenerator<BlobLine> {
+    for await (const line of this.rows(this.manifest.artifacts.blobs, blobLineSchema)) {
+      if (parseBlobPath(line.path) === null) throw damaged(this.manifest.artifacts.blobs.name);
+      yield line;
+    }
+  }
+
+  /** What the manifest says about the segments, by id. */
+  recorded(): ReadonlyMap<string, { bytes: number; sha256: string }> {
+    return new Map(this.manifest.segments.map(({ segment, bytes, sha256 }) => [segment, { bytes, sha256 }]));
+  }
+
+  private async *rows<T>(record: ArtifactRef, schema: z.ZodType<T>): AsyncGenerator<T> {
+    const options = this.signal === undefined ? {} : { signal: this.signal };
+    for await (const row of readJsonLines(this.vault, record, this.keys, options)) {
+      const parsed = schema.safeParse(row);
+      if (!parsed.success) throw damaged(record.name);
+      yield parsed.data;
+    }
+  }
+}
+
+function damaged(name: string): DrydockError {
+  return new DrydockError('IntegrityMismatch', `the list ${name} has a line of an unknown form`, { remedy: 'use another backup' });
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { drydock, type Finished } from '../client/fixtures/drydock';
+import { BACKUP_ID, sealedBackup, type SealedFixture } from '../helpers/sealed-images';
+
+interface Listed {
+  backupId: string;
+  repositories: { repository: string; bytes: number; exclusiveBytes: number; sharedBytes: number; tags: { name: string; digest: string; state: string; bytes: number; platforms: string[] | null }[] }[];
+}
+
+describe('drydock ls', function () {
+  this.timeout(60_000);
+  let fixture: SealedFixture;
+  before(async () => {
+    fixture = await sealedBackup({ layout: 'id', segmentBytes: 1 << 16 });
+  });
+  after(() => fixture?.remove());
+
+  const run = (...args: string[]): Promise<Finished> => drydock(['ls', BACKUP_ID, ...args], { DRYDOCK_CONFIG: fixture.config });
+
+  it('prints one object with every repository and tag, sizes told apart into exclusive and shared', async () => {
+    const { code, stdout, stderr } = await run('--json');
+    assert.equal(code, 0, stderr);
+    const { backupId, repositories } = JSON.parse(stdout) as Listed;
+    assert.equal(backupId, BACKUP_ID);
+    assert.deepEqual(repositories.map(({ repository, tags }) => [repository, tags.map(({ name }) => name)]), [['acme/web', ['latest', 'multi', 'v1']], ['infra/base', ['1.0', 'broken']], ['infra/windows', ['ltsc']]]);
+    const [web, base, windows] = repositories;
+    // The layer `base` is all that two repositories have in common.
+    const shared = base!.sharedBytes;
+    assert.equal(web!.sharedBytes, shared);
+    assert.ok([...fixture.content.values()].some(({ length }) => length === shared), 'just one blob is shared');
+    for (const each of repositories) assert.equal(each.bytes, each.exclusiveBytes + each.sharedBytes);
+    assert.equal(windows!.sharedBytes, 0);
+    const total = repositories.reduce((sum, { exclusiveBytes }) => sum + exclusiveBytes, 0) + shared;
+    assert.equal(total, [...fixture.content.values()].reduce((sum, { length }) => sum + length, 0), 'every blob is counted once');
+    const [latest, multi] = web!.tags;
+    assert.deepEqual([latest!.platforms, multi!.platforms], [['linux/amd64'], ['linux/amd64', 'linux/arm64/v8']]);
+    assert.equal(base!.tags[1]!.state, 'gap');
+  });
+
+  it('puts each repository on a line of its own, so that the object can be read as it comes', async () => {
+    const lines = (await run('--json')).stdout.trim().split('\n');
+    assert.equal(lines.length, 5);
+    for (const line of lines.slice(1, -1)) assert.ok('repository' in (JSON.parse(line.replace(/,$/, '')) as object));
+  });
+
+  it('shows one repository or one tag for people, and names what comes close to a mistyped one', async () => {
+    const { code, stdout } = await run('--repo', 'acme/web:multi');
+    assert.equal(code, 0);
+    assert.match(stdout, /^acme\/web: 1 tag, .* only here, .* shared\), public\n {2}multi {2}sha256:[0-9a-f]{64} {2}.* {2}linux\/amd64 linux\/arm64\/v8\n$/);
+    const wrong = await run('--repo', 'infra/bse');
+    assert.equal(wrong.code, 10);
+    assert.match(wrong.stderr, /did you mean "infra\/base"/);
+  });
+});
