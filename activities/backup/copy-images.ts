@@ -46,7 +46,7 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const before = stored.writtenBy(step.backupId);
   const copying: Copying = { cluster, step, host: await cluster.host(volume.host), root: volume.mountpoint, stored, signal };
   const listing = await list(copying);
-  const wanted = step.pass === 1 ? firstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
+  const wanted = step.pass === 1 ? planFirstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
   const copied = await copyInto(copying, wanted, 'copying images');
   const done = stored.writtenBy(step.backupId);
   const pass = { listed: { blobs: listing.blobs.length, bytes: listing.bytes }, torn: copied.torn, vanished: copied.vanished };
@@ -78,7 +78,7 @@ async function list({ host, root, signal }: Copying): Promise<{ blobs: ListedBlo
 }
 
 /** Only the name tells what a blob must be: by id, a copy of the same size counts until the metadata is known. What was void before waits for pass 2. */
-function firstPass(listing: ListedBlob[], stored: StoredBlobs): CopyBlob[] {
+export function planFirstPass(listing: ListedBlob[], stored: StoredBlobs): CopyBlob[] {
   const names = new References();
   return listing.filter(({ path, size }) => {
     const digest = names.digestAt(path);

@@ -1,0 +1,101 @@
+/** `npm run bench`: Drydock side by side with what users would take instead. */
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Command, InvalidArgumentError } from 'commander';
+import { startSshd } from '../test/helpers/sshd';
+import { addBlobs, addLinks, sizeOf } from './corpus';
+import { Drydock } from './drydock';
+import { measureMillion } from './million';
+import type { Place } from './peers';
+import { markdown, summarise } from './report';
+import { playRound, type Sample } from './rounds';
+
+const RESULTS = path.join(__dirname, 'results.md');
+/** What follows this line in the results is written by people and stays. */
+const REMARKS = '## Remarks';
+
+interface Options {
+  corpus?: string;
+  size: number;
+  rounds: number;
+  json?: boolean;
+  million: boolean;
+}
+
+async function main(): Promise<void> {
+  const command = new Command('bench')
+    .description('Times first, incremental and unchanged backups, restores and verification, side by side with tar | gpg, ssh tar, restic and borg.')
+    .option('--corpus <dir>', 'a directory in a registry\'s layout; it is read, and blobs are added for a while (default: a new one of --size)')
+    .option('--size <MiB>', 'size of the corpus that is made', wholeNumber, 1024)
+    .option('--rounds <n>', 'how often everything is measured', wholeNumber, 3)
+    .option('--no-million', 'leave out the plan and proof of 1,000,000 blobs')
+    .option('--json', 'print one object instead of writing bench/results.md')
+    .parse();
+  const options = command.opts<Options>();
+  refuseWithoutTools();
+  const say = (what: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
+  const base = await mkdtemp(path.join(tmpdir(), 'drydock-bench-'));
+  const sshd = await startSshd();
+  try {
+    const volume = path.resolve(options.corpus ?? path.join(base, 'volume'));
+    if (options.corpus === undefined) {
+      say(`making ${options.size} MiB of blobs`);
+      await addBlobs(volume, options.size * 2 ** 20, 1);
+      await addLinks(volume, 200);
+    }
+    const corpus = await sizeOf(volume);
+    const passphraseFile = path.join(base, 'passphrase');
+    await writeFile(passphraseFile, 'of the bench\n', { mode: 0o600 });
+    const ssh = `ssh -F none -p ${sshd.port} -i ${sshd.keyFile} -o UserKnownHostsFile=${sshd.knownHosts} -o BatchMode=yes root@127.0.0.1`;
+    const place: Place = { base, volume, passphraseFile, ssh };
+    const drydock = await Drydock.start(place, sshd);
+    const samples: Sample[] = [];
+    try {
+      for (let round = 0; round < options.rounds; round++) samples.push(...(await playRound(place, drydock, round, (what) => say(`round ${round + 1}, ${what}`))));
+    } finally {
+      await drydock.stop();
+    }
+    say('1,000,000 blobs');
+    const results = summarise(samples, corpus, options.rounds, options.million ? await measureMillion(base) : null);
+    if (options.json === true) process.stdout.write(`${JSON.stringify(results)}\n`);
+    else await writeResults(markdown(results, new Date()));
+  } finally {
+    await sshd.stop();
+    await rm(base, { recursive: true, force: true });
+  }
+}
+
+async function writeResults(text: string): Promise<void> {
+  const before = await readFile(RESULTS, 'utf8').catch(() => '');
+  const remarks = before.includes(REMARKS) ? `\n${before.slice(before.indexOf(REMARKS))}` : '';
+  await writeFile(RESULTS, `${text}${remarks}`);
+  process.stdout.write(text);
+}
+
+function refuseWithoutTools(): void {
+  const missing = ['tar', 'gpg', 'ssh', 'restic', 'borg', '/usr/sbin/sshd'].filter((tool) => {
+    try {
+      execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
+      return false;
+    } catch {
+      return true;
+    }
+  });
+  if (missing.length === 0 && process.getuid?.() === 0) return;
+  const why = missing.length > 0 ? `the bench needs ${missing.join(', ')}: apt-get install restic borgbackup gnupg openssh-server` : 'the bench starts sshd, so it has to run as root';
+  process.stderr.write(`${why}\n`);
+  process.exit(2);
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError('expected a whole number above 0');
+  return value;
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});

@@ -1,0 +1,78 @@
+/** Medians and ratios of all rounds, as markdown and as one object. */
+import { cpus } from 'node:os';
+import { median } from './measure';
+import { WORK, type Sample, type Tool, type Work } from './rounds';
+import type { Million } from './million';
+
+export interface Results {
+  corpus: { blobs: number; bytes: number };
+  rounds: number;
+  /** A peer's median time divided by ours: above 1 we are faster. */
+  ratios: Record<string, number>;
+  /** Of our process above what it has when it idles, at most. */
+  peakMemoryMiB: number;
+  verifyMBps: number;
+  millionBlobs: Million | null;
+  medians: { work: Work; tool: Tool; seconds: number; cpuSeconds: number; peakMemoryMiB: number }[];
+}
+
+const RATIOS: [string, Tool, Work, Work][] = [
+  ['firstVsPage', 'page', 'first', 'first'],
+  ['firstVsPageUncompressed', 'pageUncompressed', 'first', 'first'],
+  ['firstVsSshTar', 'sshTar', 'first', 'first'],
+  ['firstVsRestic', 'restic', 'first', 'first'],
+  ['firstVsBorg', 'borg', 'first', 'first'],
+  ['onePercentVsPage', 'page', 'onePercent', 'onePercent'],
+  ['onePercentVsRestic', 'restic', 'onePercent', 'onePercent'],
+  ['onePercentVsBorg', 'borg', 'onePercent', 'onePercent'],
+  ['restoreVsGpgTar', 'page', 'restore', 'restore'],
+  ['deltaRestoreVsGpgTar', 'page', 'restore', 'deltaRestore'],
+];
+
+export function summarise(samples: Sample[], corpus: Results['corpus'], rounds: number, millionBlobs: Million | null): Results {
+  const of = (tool: Tool, work: Work): Sample[] => samples.filter((sample) => sample.tool === tool && sample.work === work);
+  const seconds = (tool: Tool, work: Work): number => median(of(tool, work).map((sample) => sample.seconds));
+  const tools = [...new Set(samples.map(({ tool }) => tool))];
+  const medians = WORK.flatMap((work) =>
+    tools.filter((tool) => of(tool, work).length > 0).map((tool) => ({
+      work, tool, seconds: seconds(tool, work),
+      cpuSeconds: median(of(tool, work).map((sample) => sample.cpuSeconds)),
+      peakMemoryMiB: Math.max(...of(tool, work).map((sample) => sample.peakMemoryMiB)),
+    })),
+  );
+  return {
+    corpus, rounds,
+    ratios: Object.fromEntries(RATIOS.map(([name, tool, theirs, ours]) => [name, round(seconds(tool, theirs) / seconds('drydock', ours))])),
+    peakMemoryMiB: Math.round(Math.max(...samples.map(({ extraMemoryMiB = 0 }) => extraMemoryMiB))),
+    verifyMBps: Math.round(median(of('drydock', 'verify').map(({ bytes = 0, seconds: time }) => bytes / 1e6 / time))),
+    millionBlobs, medians,
+  };
+}
+
+export function markdown(results: Results, at: Date): string {
+  const { corpus, medians, ratios, millionBlobs } = results;
+  return [
+    '# What the bench measured',
+    '',
+    `${at.toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Node ${process.versions.node}: ${corpus.blobs} blobs, ${(corpus.bytes / 2 ** 20).toFixed(0)} MiB, `
+      + `${results.rounds} rounds, all in the page cache; medians. \`npm run bench\` measures again. Machines are noisy: compare within one run only.`,
+    '',
+    '| Work | Tool | Seconds | CPU seconds | Peak memory, MiB |',
+    '|---|---|---:|---:|---:|',
+    ...medians.map((row) => `| ${row.work} | ${row.tool} | ${row.seconds.toFixed(2)} | ${row.cpuSeconds.toFixed(2)} | ${row.peakMemoryMiB.toFixed(0)} |`),
+    '',
+    'Drydock reads over SSH, as it does in life; page, restic and borg read the local disk. The processor time of sshd is in nobody\'s figure. Memory of Drydock is that of a whole Node process.',
+    '',
+    '| Ratio (their time / ours) | |',
+    '|---|---:|',
+    ...Object.entries(ratios).map(([name, value]) => `| ${name} | ${value.toFixed(2)} |`),
+    '',
+    `Memory above idle: ${results.peakMemoryMiB} MiB. Verifying ciphertext: ${results.verifyMBps} MB/s.`,
+    ...(millionBlobs ? [`1,000,000 blobs and 200,000 tags planned and proven: ${millionBlobs.seconds} s, ${millionBlobs.memoryMiB} MiB.`] : []),
+    '',
+  ].join('\n');
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}
