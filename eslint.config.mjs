@@ -12,7 +12,7 @@ const ARROWS = {
   lab: [],
   // The demo plays a person at the command and at the lab.
   demo: ['lab', 'client', 'domain'],
-  bench: ['domain', 'adapters', 'activities', 'workflows', 'worker', 'client', 'lab'],
+  bench: ['domain', 'adapters', 'activities', 'workflows', 'worker', 'client', 'lab', 'test'],
   test: ['domain', 'adapters', 'activities', 'workflows', 'worker', 'client', 'lab'],
 };
 /** Folder of a room, where it differs from its name; the inner folder has to stand first. */

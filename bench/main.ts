@@ -27,7 +27,7 @@ interface Options {
 async function main(): Promise<void> {
   const command = new Command('bench')
     .description('Times first, incremental and unchanged backups, restores and verification, side by side with tar | gpg, ssh tar, restic and borg.')
-    .option('--corpus <dir>', 'a directory in a registry\'s layout; it is read, and blobs are added for a while (default: a new one of --size)')
+    .option('--corpus <dir>', 'a directory in a registry\'s layout, which is not changed (default: a new one of --size)')
     .option('--size <MiB>', 'size of the corpus that is made', wholeNumber, 1024)
     .option('--rounds <n>', 'how often everything is measured', wholeNumber, 3)
     .option('--no-million', 'leave out the plan and proof of 1,000,000 blobs')
@@ -39,8 +39,11 @@ async function main(): Promise<void> {
   const base = await mkdtemp(path.join(tmpdir(), 'drydock-bench-'));
   const sshd = await startSshd();
   try {
-    const volume = path.resolve(options.corpus ?? path.join(base, 'volume'));
-    if (options.corpus === undefined) {
+    const volume = path.join(base, 'volume');
+    if (options.corpus !== undefined) {
+      say(`taking ${options.corpus}`);
+      takeCorpus(path.resolve(options.corpus), volume);
+    } else {
       say(`making ${options.size} MiB of blobs`);
       await addBlobs(volume, options.size * 2 ** 20, 1);
       await addLinks(volume, 200);
@@ -65,6 +68,11 @@ async function main(): Promise<void> {
     await sshd.stop();
     await rm(base, { recursive: true, force: true });
   }
+}
+
+/** A second set of names for the same files; where that is not possible, a copy. */
+function takeCorpus(corpus: string, volume: string): void {
+  execFileSync('sh', ['-c', 'test -d "$1/docker/registry/v2/blobs" || exit 3; cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2"; cp -a "$1" "$2"; }', 'sh', corpus, volume]);
 }
 
 async function writeResults(text: string): Promise<void> {

@@ -6,7 +6,7 @@ import { planFirstPass } from '../activities/backup/copy-images';
 import { prove } from '../activities/backup/prove';
 import { StoredBlobs } from '../activities/backup/stored';
 import type { Cluster } from '../activities/cluster';
-import type { BackupFacts, MetadataTaken } from '../activities/contract';
+import type { BackupFacts, MetadataTaken, Proof } from '../activities/contract';
 import { openDirectoryVault } from '../adapters/vault/directory';
 import { CLUSTER } from './million-data';
 
@@ -26,7 +26,7 @@ async function main(folder: string): Promise<void> {
     facts: { version: '2.9.4', volume: {} } as BackupFacts,
     metadata: { online: true, documents: 1, dumpStartedAt: '2026-11-23T02:00:00Z' } as MetadataTaken,
   };
-  const proof = await new MockActivityEnvironment().run(() => prove(cluster, step, new AbortController().signal)) as Awaited<ReturnType<typeof prove>>;
+  const proof = await new MockActivityEnvironment().run<[], Proof, () => Promise<Proof>>(() => prove(cluster, step, new AbortController().signal));
   if (proof.counts.gaps > 0) throw new Error(`${proof.counts.gaps} gaps, although all is stored`);
   const seconds = (performance.now() - start) / 1000;
   const round = (value: number): number => Math.round(value * 10) / 10;
