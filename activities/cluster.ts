@@ -64,10 +64,11 @@ export interface Cluster {
 
 /** Throws InvalidInput when drydock.yaml has no such cluster. */
 export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal): Cluster {
-  const config = deps.config.clusters[name];
+  const { clusters } = deps.config;
+  const config = Object.hasOwn(clusters, name) ? clusters[name] : undefined;
   if (!config) {
-    const known = Object.keys(deps.config.clusters);
-    throw new DrydockError('InvalidInput', `cluster: "${name}" does not stand in ${deps.configPath}`, { remedy: `use one of: ${known.join(', ') || '(none is configured)'}` });
+    const known = Object.keys(clusters).join(', ') || '(there are none)';
+    throw new DrydockError('InvalidInput', `cluster: there is no cluster "${name}" in ${deps.configPath}, expected one of ${known}`, { remedy: 'start again with the name of a cluster that the worker\'s drydock.yaml has' });
   }
   const settings = deps.config.vaults[config.vault];
   if (!settings) throw new DrydockError('InvalidInput', `clusters.${name}.vault: there is no vault "${config.vault}" in ${deps.configPath}`);

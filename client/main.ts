@@ -8,6 +8,7 @@ import { createProgram } from './program';
 const USAGE = 2;
 
 async function main(): Promise<void> {
+  letReadersLeave();
   const program = createProgram(version(), (code) => (process.exitCode = code));
   throwInsteadOfExit(program);
   try {
@@ -21,6 +22,15 @@ async function main(): Promise<void> {
 function throwInsteadOfExit(command: Command): void {
   command.exitOverride();
   command.commands.forEach(throwInsteadOfExit);
+}
+
+/** `drydock list | head -1`: that nobody reads on is no failure, and the exit code stays that of the command. */
+function letReadersLeave(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
 }
 
 /** Commander has printed help, version or what is wrong by now. */

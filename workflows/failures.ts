@@ -12,7 +12,29 @@ export function fail(kind: ErrorKind, message: string, remedy?: string): Applica
 export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.infer<S> {
   const parsed = schema.safeParse(input);
   if (parsed.success) return parsed.data;
+  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
+    throw fail('InvalidInput', 'The input is not understood: expected one JSON object, for example {"cluster":"prod"}.', 'start again with one JSON object as the README shows');
+  }
   throw fail('InvalidInput', `The input is not understood: ${mistakesInWords(parsed.error, schema)}.`, 'start again with one JSON object as the README shows');
+}
+
+/** Ends a run with the sentence that was made for people, instead of Temporal's "Activity task failed" around it. */
+export function inOwnWords<Input, Result>(workflow: (input: Input) => Promise<Result>): (input: Input) => Promise<Result> {
+  return async (input) => {
+    try {
+      return await workflow(input);
+    } catch (error) {
+      throw unwrapped(error);
+    }
+  };
+}
+
+/** Cancellations and failures of an unknown kind stay as they are. */
+function unwrapped(error: unknown): unknown {
+  if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
+  const { type, message, details } = error.cause;
+  if (!isErrorKind(type)) return error;
+  return ApplicationFailure.create({ type, message, nonRetryable: true, details: details ?? undefined, cause: error });
 }
 
 export function isKind(error: unknown, kind: ErrorKind): boolean {

@@ -1,5 +1,12 @@
-export { backup } from './backup';
-export { restore } from './restore';
-export { verify } from './verify';
-export { reconcile } from './reconcile';
+/** What Temporal may start: the operations by their names, and the lock that they hold. */
+import { backup as backupRun } from './backup';
+import { inOwnWords } from './failures';
+import { reconcile as reconcileRun } from './reconcile';
+import { restore as restoreRun } from './restore';
+import { verify as verifyRun } from './verify';
+
+export const backup = inOwnWords(backupRun);
+export const restore = inOwnWords(restoreRun);
+export const verify = inOwnWords(verifyRun);
+export const reconcile = inOwnWords(reconcileRun);
 export { lock } from './lock';

@@ -12,10 +12,10 @@ import { addressOf, findReplicas, partsOf, readyNames, type Replicas } from './r
 
 const DEFAULT_HTTPS_PORT = 443;
 
-/** Throws only for what keeps us from looking at all: UCP, its login, the configuration. */
+/** Throws only for what keeps us from looking at all: a backup that is not there, UCP, its login, the configuration. */
 export async function diagnose(cluster: Cluster, input: { backup: string; targets: RestoreTarget[] }): Promise<Diagnosis> {
-  const replicas = await findReplicas(await cluster.engine());
   const manifest = await manifestIfReadable(cluster, input.backup);
+  const replicas = await findReplicas(await cluster.engine());
   const status = await statusIfAnswered(cluster);
   const ready = readyNames(replicas.nodes);
   const states: ReplicaState[] = [];
@@ -30,12 +30,12 @@ function lostMembers({ nodes }: Replicas): string[] {
   return nodes.filter(({ state }) => state !== 'ready').map(({ hostname }) => hostname);
 }
 
-/** A backup that cannot be read is refused by the plan, with its reason; the diagnosis does without. */
+/** A backup that is damaged is refused by the plan, with its reason; the diagnosis does without. One that is not there needs no diagnosis. */
 async function manifestIfReadable(cluster: Cluster, backup: string): Promise<Manifest | null> {
   try {
     return (await readBackup(cluster, backup)).manifest;
   } catch (error) {
-    if (error instanceof DrydockError && error.kind !== 'VaultUnavailable') return null;
+    if (error instanceof DrydockError && error.kind !== 'VaultUnavailable' && error.kind !== 'NotFound') return null;
     throw error;
   }
 }

@@ -37,6 +37,13 @@ describe('the drydock command', function () {
     for (const meaning of Object.values(EXIT_CODE_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
   });
 
+  it('is not upset when nobody reads on', async () => {
+    const unread = start(['--help']);
+    unread.child.stdout?.destroy();
+    const { code, stderr } = await unread.finished;
+    assert.deepEqual([code, stderr], [0, '']);
+  });
+
   it('answers wrong usage with exit code 2', async () => {
     const [missing, unknown, port, digest] = await Promise.all([
       drydock(['restore', 'lab']), drydock(['bakup', 'lab']), drydock(['up', '--port', 'x']), run('restore', 'lab', '--backup', 'yesterday'),

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { WorkflowFailedError } from '@temporalio/client';
+import { ApplicationFailure } from '@temporalio/common';
 import type { BackupResult } from '../../domain/contract';
 import { FACTS, failure, playActivities, untilCancelled } from './fixtures/activities';
 import { failureOf, newWorker, start, until, withRun } from './fixtures/harness';
@@ -21,6 +23,23 @@ describe('workflow backup', function () {
     assert.deepEqual(failed, { type: 'BootstrapperFailed', message: 'no quorum' });
     assert.ok(calls.includes('thaw'));
     assert.ok(!calls.includes('seal'));
+  });
+
+  it('fails with the sentence of the step that failed, where the UI shows it first', async () => {
+    const { activities } = playActivities({ readPolicy: async () => { throw failure('InvalidInput', 'cluster: there is no cluster "c"'); } });
+    const error = await withRun('backup', activities, (run) => run.handle.result().then(() => undefined, (reason: unknown) => reason));
+    assert.ok(error instanceof WorkflowFailedError);
+    assert.ok(error.cause instanceof ApplicationFailure);
+    assert.deepEqual([error.cause.type, error.cause.message], ['InvalidInput', 'cluster: there is no cluster "c"']);
+  });
+
+  it('refuses an input that is no object in one sentence', async () => {
+    const { activities, calls } = playActivities();
+    const { client } = await temporal();
+    const queue = unique('queue');
+    const failed = await (await newWorker(queue, activities)).runUntil(() => failureOf(client.workflow.execute('backup', { workflowId: unique('backup'), taskQueue: queue, args: ['prod'] })));
+    assert.deepEqual(failed, { type: 'InvalidInput', message: 'The input is not understood: expected one JSON object, for example {"cluster":"prod"}.' });
+    assert.deepEqual(calls, []);
   });
 
   it('thaws when it is cancelled in the middle of a stream, and ends as cancelled', async () => {
