@@ -21,6 +21,8 @@ export interface BootstrapperRun {
   args: string[];
   /** Swarm node on which phase 1 runs: one that has the image. Absent: UCP chooses. */
   node?: string;
+  /** Settings that are secret: in the environment only. */
+  env?: Record<string, string>;
   stdin?: Readable;
   onStdout?: (stream: Readable) => Promise<void>;
   /** Called for each log line as it comes, secrets taken out. */
@@ -58,7 +60,7 @@ const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', 
 export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): Promise<BootstrapperResult> {
   await settle(cluster, run.operation);
   const engine = await cluster.engine();
-  const env = run.command === 'images' ? {} : await cluster.bootstrapperEnv();
+  const env = run.command === 'images' ? {} : { ...run.env, ...(await cluster.bootstrapperEnv()) };
   const hide = (text: string): string => withoutSecret(text, env.UCP_PASSWORD);
   const log = new BootstrapperLog(hide, run.onLine);
   const result = await engine.run({

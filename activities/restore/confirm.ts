@@ -1,11 +1,11 @@
 /** Stage 5: the restored registry as its users see it, through the external URL, against the backup. */
-import type { Dtr, RemoteTag } from '../../adapters/dtr/dtr';
+import type { Dtr, RemoteTag, TeamAccess } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
 import { readDecided } from './backup';
-import { expectedRepositories, expectedTags, type ExpectedRepository, type ExpectedTag } from './expected';
+import { expectedAccess, expectedTags, type ExpectedRepository, type ExpectedTag } from './expected';
 import type { Progress } from './progress';
 import { Puller } from './pull';
 
@@ -25,7 +25,8 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
   const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
   const differences = [...(await compareSettings(dtr, manifest)), ...(await compareCertificate(dtr, manifest))];
-  const expected = await expectedRepositories(cluster, manifest);
+  const { repositories: expected, namespaces } = await expectedAccess(cluster, manifest);
+  for (const [namespace, teams] of namespaces) differences.push(...(await compareNamespace(dtr, namespace, teams)));
   const tags = await expectedTags(cluster, manifest);
   const live = new Map((await dtr.repositories()).map((repository) => [`${repository.namespace}/${repository.name}`, repository]));
   const puller = new Puller(await cluster.registry(), (bytes) => progress.update({ bytesDone: bytes }));
@@ -99,20 +100,30 @@ async function compareRepository(dtr: Dtr, name: string, visibility: string, exp
   if (expected === undefined) return [];
   const differences = visibility === expected.visibility ? [] : [`${name} is ${visibility}, in the backup it is ${expected.visibility}`];
   const slash = name.indexOf('/');
-  const live = new Map((await teamAccess(dtr, name.slice(0, slash), name.slice(slash + 1))).map(({ teamId, accessLevel }) => [teamId, accessLevel]));
-  for (const team of new Set([...live.keys(), ...expected.teams.keys()])) {
-    const [now, before] = [live.get(team) ?? 'none', expected.teams.get(team) ?? 'none'];
-    if (now !== before) differences.push(`the team ${team} has the access "${now}" to ${name}, in the backup "${before}"`);
-  }
-  return differences;
+  const live = (await accessIfShown(() => dtr.teamAccess(name.slice(0, slash), name.slice(slash + 1)))) ?? [];
+  return [...differences, ...compareTeams(name, live, expected.teams)];
+}
+
+async function compareNamespace(dtr: Dtr, namespace: string, teams: Map<string, string>): Promise<string[]> {
+  const live = await accessIfShown(() => dtr.namespaceAccess(namespace));
+  // A version that does not show it cannot be compared.
+  return live === null ? [] : compareTeams(`all of ${namespace}`, live, teams);
+}
+
+function compareTeams(where: string, live: TeamAccess[], expected: Map<string, string>): string[] {
+  const found = new Map(live.map(({ teamId, accessLevel }) => [teamId, accessLevel]));
+  return [...new Set([...found.keys(), ...expected.keys()])]
+    .map((team) => ({ team, now: found.get(team) ?? 'none', before: expected.get(team) ?? 'none' }))
+    .filter(({ now, before }) => now !== before)
+    .map(({ team, now, before }) => `the team ${team} has the access "${now}" to ${where}, in the backup "${before}"`);
 }
 
 /** Repositories of a user have no teams; some versions answer with an error then. */
-async function teamAccess(dtr: Dtr, namespace: string, name: string): ReturnType<Dtr['teamAccess']> {
+async function accessIfShown(ask: () => Promise<TeamAccess[]>): Promise<TeamAccess[] | null> {
   try {
-    return await dtr.teamAccess(namespace, name);
+    return await ask();
   } catch (error) {
-    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'InvalidInput')) return [];
+    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'InvalidInput')) return null;
     throw error;
   }
 }

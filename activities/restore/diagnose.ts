@@ -8,6 +8,7 @@ import type { Manifest, Replica } from '../../domain/manifest';
 import type { Diagnosis, ReplicaState } from '../../domain/plan';
 import type { Cluster } from '../cluster';
 import { readBackup } from './backup';
+import { requireAdministrator } from './login';
 import { addressOf, findReplicas, partsOf, readyNames, type Replicas } from './replicas';
 
 const DEFAULT_HTTPS_PORT = 443;
@@ -15,6 +16,7 @@ const DEFAULT_HTTPS_PORT = 443;
 /** Throws only for what keeps us from looking at all: a backup that is not there, UCP, its login, the configuration. */
 export async function diagnose(cluster: Cluster, input: { backup: string; targets: RestoreTarget[] }): Promise<Diagnosis> {
   const manifest = await manifestIfReadable(cluster, input.backup);
+  await requireAdministrator(cluster);
   const replicas = await findReplicas(await cluster.engine());
   const status = await statusIfAnswered(cluster);
   const ready = readyNames(replicas.nodes);

@@ -7,6 +7,7 @@ import type { RestoreDecisions } from '../../domain/plan';
 import { runBootstrapper, settle, type LogLine } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import { readDecided } from './backup';
+import { certificateEnv } from './certificate';
 import { removeLeftovers } from './destroy';
 import { pingAt } from './diagnose';
 import type { Progress } from './progress';
@@ -33,6 +34,7 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
   const replicas = await findReplicas(engine);
   if (progress.remembered === RESTORED && (await pingAt(cluster, replicas, first)).healthy) return;
   const manifest = await readDecided(cluster, decisions);
+  const certificate = await certificateEnv(cluster, manifest);
   await removeLeftovers(engine, first.id, first.node, { keepImages: true });
   const archive = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), {
     gunzip: true,
@@ -47,6 +49,7 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
       command: 'restore',
       args: restoreFlags(decisions, manifest.dtr.settings),
       node: first.node,
+      env: certificate,
       stdin: counted,
       operation,
       expect: 'Restore complete.',

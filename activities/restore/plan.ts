@@ -11,6 +11,7 @@ import { readBackup } from './backup';
 import { checkHosts } from './check-hosts';
 import { checkJoinVolume, checkStorage, type Delta } from './check-storage';
 import { warnOfAnswering } from './fence';
+import { requireAdministrator } from './login';
 import type { Progress } from './progress';
 import { proveBackup } from './prove-backup';
 import { Refusals } from './refusals';
@@ -32,10 +33,7 @@ export interface PlanRequest {
 export async function planRestore(cluster: Cluster, request: PlanRequest, progress: Progress): Promise<RestorePlan> {
   const refusals = new Refusals(cluster.signal);
   const ucp = await cluster.ucp();
-  if (!(await ucp.isAdmin())) {
-    // Without that right the engine would show only a part of the cluster.
-    throw new DrydockError('NotPermitted', `the UCP user ${cluster.config.ucp.username} is not an administrator`, { remedy: 'set ucp.username to an administrator of UCP' });
-  }
+  await requireAdministrator(cluster);
   const { manifest, sha256, content } = await readBackup(cluster, request.backup);
   const replicas = await findReplicas(await cluster.engine());
   // What an unfinished restore left may look healthy and still not be what was backed up.

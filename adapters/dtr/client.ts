@@ -114,6 +114,11 @@ class DtrClient implements Dtr {
     return this.api.pages(path, schemas.wrappedList('teamAccessList', schemas.teamAccess), ({ teamId }) => teamId);
   }
 
+  namespaceAccess(namespace: string): Promise<TeamAccess[]> {
+    const path = `repositoryNamespaces/${encodeURIComponent(namespace)}/teamAccess`;
+    return this.api.pages(path, schemas.wrappedList('teamAccessList', schemas.teamAccess), ({ teamId }) => teamId);
+  }
+
   async imagescanStatus(): Promise<ImagescanStatus | null> {
     try {
       return await this.api.get('imagescan/status', schemas.imagescanStatus);

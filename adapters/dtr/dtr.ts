@@ -85,6 +85,8 @@ export interface Dtr {
   tags(namespace: string, name: string): Promise<RemoteTag[]>;
   /** What teams may do with one repository. */
   teamAccess(namespace: string, name: string): Promise<TeamAccess[]>;
+  /** What teams may do in all repositories of a namespace. */
+  namespaceAccess(namespace: string): Promise<TeamAccess[]>;
   /** Null when scanning is not enabled. */
   imagescanStatus(): Promise<ImagescanStatus | null>;
   updateVulnerabilityDatabase(source: { online: true } | { file: string }): Promise<void>;

@@ -18,6 +18,11 @@ export interface Cron {
   parameters: unknown;
 }
 
+export interface CrewOptions {
+  address?: string;
+  prepare?: (dtr: DtrLab) => Promise<void>;
+}
+
 export class Crew {
   private worker: Running | undefined;
 
@@ -26,10 +31,12 @@ export class Crew {
     readonly env: NodeJS.ProcessEnv,
   ) {}
 
-  static async start(name: string, version: DtrVersion, replicas = 1, storage: 'local' | 'nfs' = 'local'): Promise<Crew> {
-    const { connection } = await temporal();
+  /** `address` names another Temporal server than the tests' own; `prepare` runs before the worker reads its configuration. */
+  static async start(name: string, version: DtrVersion, replicas = 1, storage: 'local' | 'nfs' = 'local', options: CrewOptions = {}): Promise<Crew> {
+    const address = options.address ?? (await temporal()).connection.options.address;
     const dtr = await DtrLab.start(name, version, replicas, storage);
-    const crew = new Crew(dtr, { DRYDOCK_CONFIG: dtr.lab.state.file('drydock.yaml'), TEMPORAL_ADDRESS: connection.options.address });
+    const crew = new Crew(dtr, { DRYDOCK_CONFIG: dtr.lab.state.file('drydock.yaml'), TEMPORAL_ADDRESS: address });
+    await options.prepare?.(dtr);
     await crew.startWorker();
     return crew;
   }

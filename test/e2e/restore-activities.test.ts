@@ -271,6 +271,20 @@ describe('the steps of a restore, on a lab with one replica', function () {
       assert.match(again.left[0]!, /is set to "0 0 4 \* \* 0"/);
     });
 
+    it('takes away every cron that deletes until the release, and gives back those that the backup does not know', async () => {
+      const pruning = { action: 'tag_pruning', schedule: '0 15 4 * * *', retries: 1, parameters: { repository: 'acme/web' }, deadline: '1h' };
+      await dtr.api('POST', '/api/v0/crons', pruning);
+      const { held } = await steps.run('holdDeletions', step);
+      const left = (await dtr.api<{ crons: { action: string }[] }>('GET', '/api/v0/crons')).body.crons.map(({ action }) => action).sort();
+      assert.deepEqual(left, ['license_update', 'update_vuln_db']);
+      const repeated = await steps.run('holdDeletions', step, { heartbeat: { phase: '', cursor: held } });
+      assert.deepEqual(repeated.held, held, 'an attempt that died had remembered them');
+      const { putBack } = await steps.run('restoreCrons', { ...step, decisions, held });
+      assert.deepEqual(putBack.sort(), ['onlinegc', 'tag_pruning']);
+      const { schedule, retries, parameters, deadline } = (await dtr.api<typeof pruning>('GET', '/api/v0/crons/tag_pruning')).body;
+      assert.deepEqual({ action: 'tag_pruning', schedule, retries, parameters, deadline }, pruning);
+    });
+
     it('updates the vulnerability database, and only warns when that fails', async () => {
       await steps.run('setReadOnly', { ...step, readOnly: false });
       await dtr.api('POST', '/api/v0/meta/settings', { scanningEnabled: true });

@@ -112,7 +112,7 @@ export class DtrLab {
   }
 
   /** A command as root on a host. */
-  on(host: 'node-1' | 'node-2' | 'node-3', command: string, input?: Buffer): Shell & { output: Buffer } {
+  on(host: 'ucp' | 'node-1' | 'node-2' | 'node-3', command: string, input?: Buffer): Shell & { output: Buffer } {
     const { status, stdout, stderr } = spawnSync('docker', ['exec', '-i', this.lab.names.container(host), 'sh', '-c', command], { input: input ?? Buffer.alloc(0), maxBuffer: 1 << 28, timeout: 60_000 });
     return { code: status ?? -1, stdout: stdout.toString('latin1'), stderr: stderr.toString(), output: stdout };
   }

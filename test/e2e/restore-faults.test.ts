@@ -1,0 +1,323 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { parse, stringify } from 'yaml';
+import { EXIT, type RestoreResult } from '../../domain/contract';
+import type { Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import { breakLab, rebuild } from '../../lab/cli/break';
+import { pushToLab } from '../../lab/cli/push';
+import type { PushReport } from '../../lab/push/push';
+import { DatabaseServer } from '../helpers/database-server';
+import { TestCa } from '../helpers/pki';
+import { writeImage } from '../lab/image-folder';
+import type { DtrLab } from '../lab/dtr-lab';
+import { until } from '../workflows/fixtures/harness';
+import { Crew, type Cron } from './crew';
+import { RestoreRuns } from './restore-runs';
+import { Steps } from './steps';
+
+const LAB = process.env.DRYDOCK_LAB ?? 'restore-faults';
+const SCAN_DATABASE = 'scan-database.tar';
+
+/** Everything that can go wrong on the way back, on one cluster of three replicas on shared storage, with a certificate and ports of its own. */
+describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', function () {
+  this.timeout(600_000);
+  const ca = new TestCa('registry authority');
+  let server: DatabaseServer;
+  let crew: Crew;
+  let runs: RestoreRuns;
+  let steps: Steps;
+  let images: PushReport;
+  let secret: string;
+  let crons: Cron[];
+  let backupId: string;
+  let fingerprint: string;
+
+  before(async () => {
+    server = await DatabaseServer.start();
+    crew = await Crew.start(LAB, '2.9.4', 3, 'nfs', { address: server.address, prepare });
+    runs = await RestoreRuns.open(crew.env.DRYDOCK_CONFIG!, server.address);
+    steps = await Steps.of(crew.dtr);
+    await furnish(crew.dtr);
+    crons = sorted(await crew.crons());
+    const backup = await crew.backup();
+    assert.equal(backup.status, 'complete');
+    backupId = backup.backupId;
+    fingerprint = (await manifest()).dtr.settings.certificateFingerprint;
+  });
+  after(async () => {
+    await runs?.close();
+    if (process.env.DRYDOCK_LAB === undefined) await crew?.stop();
+    else await crew?.killWorker('SIGTERM');
+    await server?.remove();
+    ca.remove();
+  });
+
+  /** A second name for the cluster, with a login that is no administrator; and a database file for scanning that is none yet. */
+  async function prepare(dtr: DtrLab): Promise<void> {
+    const { state } = dtr.lab;
+    const config = parse(await readFile(state.file('drydock.yaml'), 'utf8')) as { clusters: Record<string, { ucp: object; policy?: object }> };
+    const { lab } = config.clusters;
+    lab!.policy = { vulnerabilityDatabaseFile: state.file(SCAN_DATABASE), healthSeconds: 240 };
+    config.clusters.clerk = { ...lab!, ucp: { ...lab!.ucp, username: 'alice', password: `file:${state.file('passwords', 'alice')}` } };
+    await writeFile(state.file('drydock.yaml'), stringify(config), { mode: 0o600 });
+    await writeFile(state.file(SCAN_DATABASE), 'no tar');
+  }
+
+  /** What is to come back: own certificate, private repositories of several owners, permissions, crons, scanning. */
+  async function furnish(dtr: DtrLab): Promise<void> {
+    const { cert, key } = ca.issue([`IP:${dtr.host}`]);
+    await expectOk(dtr.api('POST', '/api/v0/meta/settings', { webTLSCert: cert, webTLSKey: key, webTLSCA: ca.cert }));
+    await dtr.lab.state.write('dtr-ca.pem', ca.cert);
+    await writeFile(dtr.file('certs/ca.crt'), ca.cert);
+    await healthy();
+    images = await pushToLab(dtr.lab, { repos: 5, tags: 3, mib: 48, seed: 41, client: 'direct' });
+    await dtr.api('POST', '/api/v0/repositories/bob', { name: 'vaulted', visibility: 'private' });
+    secret = writeImage(dtr.file('secret'));
+    const pushed = dtr.push('secret', 'bob/vaulted:1.0');
+    assert.equal(pushed.code, 0, pushed.stderr);
+    await dtr.lab.ucp.api('POST', '/accounts/acme/teams', { name: 'readers' }).catch(() => undefined);
+    await expectOk(dtr.api('PUT', '/api/v0/repositories/acme/web/teamAccess/readers', { accessLevel: 'read-only' }));
+    await expectOk(dtr.api('POST', '/api/v0/crons', { action: 'onlinegc', schedule: '0 30 2 * * 3', retries: 2, parameters: {}, deadline: '3h' }));
+    await expectOk(dtr.api('POST', '/api/v0/crons', { action: 'tag_pruning', schedule: '0 15 4 1 * *', retries: 0, parameters: { repository: 'acme/web', tagPrefix: 'tmp-' }, deadline: '' }));
+    await expectOk(dtr.api('POST', '/api/v0/meta/settings', { scanningEnabled: true, scanningSyncOnline: true }));
+  }
+
+  async function expectOk(answer: Promise<{ status: number; body: unknown }>): Promise<void> {
+    const { status, body } = await answer;
+    assert.ok(status < 300, `${status}: ${JSON.stringify(body)}`);
+  }
+
+  /** The load balancer asks the replicas in turn; each must be well, and show the new certificate. */
+  async function healthy(): Promise<void> {
+    let inARow = 0;
+    await until(async () => {
+      const ping = await crew.dtr.api<{ Healthy: boolean }>('GET', '/_ping').catch(() => undefined);
+      inARow = ping?.status === 200 ? inARow + 1 : 0;
+      return inARow >= 6 || undefined;
+    }, 'the registry', 180);
+  }
+
+  async function manifest(): Promise<Manifest> {
+    return steps.manifest(backupId);
+  }
+
+  function sorted(list: Cron[]): Cron[] {
+    return [...list].sort((a, b) => (a.action < b.action ? -1 : 1));
+  }
+
+  const ucpNodes = (): string => crew.dtr.on('ucp', "docker node ls --format '{{.Hostname}} {{.Status}}'").stdout;
+  const running = (node: 'node-1' | 'node-2' | 'node-3'): string => crew.dtr.on(node, 'docker ps --format {{.Names}} --filter name=dtr- | sort').stdout;
+
+  it('is refused while the cluster is healthy, by the command too, with what to do instead', async () => {
+    const { code, stdout } = await crew.command('restore', 'lab', '--backup', 'latest', '--json');
+    assert.equal(code, EXIT.failed);
+    const { error, remedy } = JSON.parse(stdout) as { error: string; remedy: string };
+    assert.match(error, /the cluster is healthy/);
+    assert.match(remedy, /force/);
+  });
+
+  it('is refused to a login that is no administrator, with a wrong password, and with a key that does not open the backup', async () => {
+    assert.match(await runs.refused({ cluster: 'clerk' }), /^NotPermitted: the UCP user alice is not an administrator.*administrator of UCP/);
+    const swapped = async (name: string): Promise<string> => {
+      const file = crew.dtr.lab.state.file('passwords', name);
+      const content = await readFile(file);
+      await writeFile(file, 'not it');
+      try {
+        return await runs.refused({ force: true });
+      } finally {
+        await writeFile(file, content);
+      }
+    };
+    assert.match(await swapped('admin'), /^AuthRejected: .*ucp\.(username|password)/i);
+    assert.match(await swapped('vault-passphrase'), /^AuthRejected: .*none of the keys at hand opens this backup/);
+  });
+
+  it('is refused without a seal, for another version and for missing owners', async () => {
+    const unsealed = await steps.forged(backupId, () => undefined);
+    await rm(steps.vaultFile(vaultPaths.manifest('lab', unsealed)));
+    assert.match(await runs.refused({ backup: unsealed, force: true }), /^NotFound: .* has no seal.*drydock list/);
+    const foreign = await steps.forged(backupId, ({ dtr, ucp }) => {
+      dtr.version = '2.9.5';
+      dtr.bootstrapperImage = dtr.bootstrapperImage.replace('2.9.4', '2.9.5');
+      ucp.owners.push({ id: 'not-here', name: 'globex' });
+    });
+    const sentence = await runs.refused({ backup: foreign, force: true });
+    assert.match(sentence, /DTR 2\.9\.4 is installed.*the backup is of version 2\.9\.5.*Remedy: restore a backup of version 2\.9\.4/);
+    assert.match(sentence, /owners of repositories do not exist on this UCP: globex.*Remedy: .*acceptMissingOwners/);
+    // This machine has no way to a registry that would have it.
+    assert.match(sentence, /has not the image mirantis\/dtr:2\.9\.5 and cannot pull it.*Remedy: docker pull or docker load/);
+  });
+
+  it('waits at its gate through a kill of the server, answers each vote in words, and puts everything back when it is cancelled at the point of no return', async () => {
+    const before = running('node-1') + running('node-2') + running('node-3');
+    const id = await runs.start({ force: true });
+    const { gate } = await runs.gate(id, 'plan');
+    await server.kill();
+    await server.startAgain();
+    await assert.rejects(runs.vote(id, 'destroy'), { kind: 'Refused', message: 'gate "destroy" is not open; the run waits at gate "plan"' });
+    await assert.rejects(runs.vote(id, 'plan', { planDigest: 'f'.repeat(64) }), { kind: 'Refused', message: /^This vote is for another plan \(ffffffffffff\); the plan shown now is/ });
+    await assert.rejects(runs.vote(id, 'plan', { by: ' ' }), { kind: 'Refused', message: /^Nobody is named/ });
+    await assert.rejects(runs.vote(id, 'plan', { by: 'mallory' }), { kind: 'Refused', message: '"mallory" is not an approver of this cluster; approvers are operator, second.' });
+    await runs.vote(id, 'plan', { planDigest: gate.planDigest });
+    const again = await runs.vote(id, 'plan', { planDigest: gate.planDigest });
+    assert.equal(again.accepted, true);
+    await runs.gate(id, 'destroy');
+    assert.equal(running('node-1') + running('node-2') + running('node-3'), '');
+    await runs.cancel(id);
+    assert.equal((await runs.end(id)).status, 'cancelled');
+    assert.equal(running('node-1') + running('node-2') + running('node-3'), before);
+    await healthy();
+    assert.deepEqual(sorted(await crew.crons()), crons);
+  });
+
+  it('is refused for a lost minority with the vendor\'s way out, and for a lost majority without a replacement', async () => {
+    const ids = crew.dtr.ids;
+    await breakLab(crew.dtr.lab, 'node', ['node-3']);
+    await until(async () => /node-3 Down/.test(ucpNodes()) || undefined, 'node-3 Down');
+    assert.match(await runs.refused(), new RegExp(`only a minority of the replicas is lost.*remove --replica-ids ${ids[2]}.*join`));
+    await breakLab(crew.dtr.lab, 'node', ['node-2']);
+    await until(async () => /node-2 Down/.test(ucpNodes()) || undefined, 'node-2 Down');
+    const sentence = await runs.refused();
+    for (const [node, id] of [['node-2', ids[1]], ['node-3', ids[2]]]) assert.match(sentence, new RegExp(`the node ${node} of replica ${id} is lost .* has no replacement.*Remedy: bring it back.*targets`));
+  });
+
+  it('names all at once what speaks against rebuilt hosts: a missing image, a taken port, a volume that is not the mount', async () => {
+    const [, second, third] = crew.dtr.ids;
+    const targets = [];
+    for (const [replicaId, node] of [[second!, 'node-2'], [third!, 'node-3']] as const) {
+      const { hostKey } = await rebuild(crew.dtr.lab, node, { images: true, trust: false });
+      targets.push({ replicaId, node, hostKey });
+    }
+    await writeFile(crew.dtr.file('targets.json'), JSON.stringify(targets));
+    const image = 'mirantis/dtr-garant:2.9.4';
+    assert.equal(crew.dtr.on('node-2', `docker tag ${image} kept:1 && docker rmi ${image} && docker volume create dtr-registry-nfs-${second} && /usr/sbin/sshd -p 443 -o PidFile=/run/sshd-443.pid`).code, 0);
+    const sentence = await runs.refused({ targets });
+    assert.match(sentence, /3 reasons speak against this restore/);
+    assert.match(sentence, /node-2 has not the image mirantis\/dtr-garant:2\.9\.4 and cannot pull it/);
+    assert.match(sentence, /port 443 of node-2 is taken by something that is not this DTR. Remedy: stop what listens there/);
+    assert.match(sentence, /the volume dtr-registry-nfs-[0-9a-f]{12} on node-2 is another one than that of the backup: it is not the expected mount: device is ""/);
+    const mended = crew.dtr.on('node-2', `docker tag kept:1 ${image} && docker volume rm dtr-registry-nfs-${second} && kill $(cat /run/sshd-443.pid)`);
+    assert.equal(mended.code, 0, mended.stderr);
+  });
+
+  it('goes on after kill -9 while images are written; fails after the point of no return; and succeeds when it is started again as it was', async () => {
+    const targets = JSON.parse(await readFile(crew.dtr.file('targets.json'), 'utf8')) as { replicaId: string; node: string; hostKey: string }[];
+    await breakLab(crew.dtr.lab, 'volume', ['node-1']);
+    // As it would stand in the backup of a cluster with ports of its own.
+    const backup = await steps.forged(backupId, ({ dtr }) => {
+      dtr.replicas = dtr.replicas.map((replica) => (replica.node === 'node-3' ? { ...replica, httpPort: 8080, httpsPort: 8443 } : replica));
+    });
+    const archive = steps.vaultFile((await steps.manifest(backup)).artifacts.metadata.name);
+    const first = await runs.start({ backup, targets });
+    const plan = await runs.gate(first, 'plan');
+    assert.match(plan.gate.details, /the old \*\*node-2\*\*: its entry in the Swarm is down/);
+    assert.match(plan.gate.details, /ports 8080\/8443/);
+    await runs.vote(first, 'plan');
+    const { gate } = await runs.gate(first, 'destroy');
+    assert.match(gate.question, /POINT OF NO RETURN.*switched off and stay off: the old node-2, the old node-3/);
+    await rename(archive, `${archive}.away`);
+    await runs.vote(first, 'destroy');
+    await runs.beat(first, 'restoreImages', /blobs$/);
+    await crew.killWorker('SIGKILL');
+    await crew.startWorker();
+    const failed = await runs.end(first);
+    await rename(`${archive}.away`, archive);
+    assert.equal(failed.status, 'failed');
+    assert.match(failed.error ?? '', /metadata\.tar\.gz\.gpg/);
+    assert.ok((await runs.attempts(first)).get('restoreImages')! > 1);
+
+    const again = await runs.start({ backup, targets });
+    assert.match((await runs.gate(again, 'plan')).gate.details, /an earlier restore did not come to its end/);
+    await runs.approve(again, 'plan', 'destroy');
+    await runs.stage(again, 'join');
+    await crew.dtr.api('GET', '/api/v0/meta/settings').then(({ body }) => assert.equal((body as { readOnlyRegistry: boolean }).readOnlyRegistry, true));
+    assert.notEqual(crew.dtr.push('secret', 'bob/vaulted:2.0').code, 0, 'nobody pushes before the end');
+    await runs.gate(again, 'release');
+    assert.deepEqual((await crew.crons()).filter(({ action }) => /gc|prun/.test(action)), [], 'nothing deletes before the release');
+    assert.equal(crew.dtr.push('secret', 'bob/vaulted:2.0').code, 0);
+    await runs.vote(again, 'release');
+    const run = await runs.end(again);
+    assert.equal(run.status, 'completed', run.error ?? '');
+    const result = run.result as RestoreResult;
+    assert.equal(result.counts.blobsWritten, 0, 'what the first attempt wrote is kept');
+    assert.deepEqual(result.differences, []);
+    assert.match(result.warnings.join(' '), /vulnerability database was not updated/);
+    assert.deepEqual(result.replicas.map(({ node }) => node), ['node-1', 'node-2', 'node-3']);
+    await crew.dtr.lab.state.trustHostKeys(crew.dtr.lab.names);
+  });
+
+  it('has brought back every image, who may see it, the certificate, the ports and the crons', async () => {
+    for (const { repository, digest } of [...images.images, { repository: 'bob/vaulted', digest: secret }]) {
+      const pulled = crew.dtr.pull(`${repository}@${digest}`, 'pulled');
+      assert.equal(pulled.code, 0, `${repository}@${digest}: ${pulled.stderr}`);
+    }
+    assert.notEqual(crew.dtr.pull(`bob/vaulted@${secret}`, 'pulled', 'alice').code, 0, 'a private image of bob');
+    assert.deepEqual(sorted(await crew.crons()), crons);
+    const { body } = await crew.dtr.api<{ teamAccessList: { accessLevel: string; team: { name: string } }[] }>('GET', '/api/v0/repositories/acme/web/teamAccess');
+    assert.deepEqual(body.teamAccessList.map(({ accessLevel }) => accessLevel), ['read-only']);
+    assert.match(crew.dtr.on('node-3', `docker port dtr-nginx-${crew.dtr.ids[2]} 443`).stdout, /:8443/);
+    assert.equal((await crew.backup()).status, 'complete');
+    const [latest] = (await crew.command('list', 'lab', '--json').then(({ stdout }) => JSON.parse(stdout) as { backups: { id: string }[] })).backups.sort((a, b) => (a.id < b.id ? 1 : -1));
+    assert.equal((await steps.manifest(latest!.id)).dtr.settings.certificateFingerprint, fingerprint);
+  });
+
+  it('destroys nothing while a host answers that was said to be off, and reports one that comes back later without joining it', async () => {
+    const [first] = crew.dtr.ids;
+    const { lab } = crew.dtr;
+    // A cluster of one replica, whose host is lost and replaced; what else stands there is a stranger to this backup.
+    const backup = await steps.forged(backupId, ({ dtr }) => {
+      dtr.replicas = dtr.replicas.filter(({ id }) => id === first);
+      dtr.replica = first!;
+    });
+    await withoutReleaseGate();
+    await writeFile(lab.state.file(SCAN_DATABASE), execFileSync('tar', ['-c', '-C', path.join(__dirname), path.basename(__filename)]));
+    const input = { backup, force: true, targets: [{ replicaId: first!, node: 'node-2' }] };
+    const lose = async (): Promise<void> => {
+      await breakLab(lab, 'node', ['node-1']);
+      await until(async () => /node-1 Down/.test(ucpNodes()) || undefined, 'node-1 Down');
+    };
+    await lose();
+    const trusting = await runs.start(input);
+    await runs.approve(trusting, 'plan');
+    const { gate } = await runs.gate(trusting, 'destroy');
+    assert.match(gate.question, /switched off and stay off: node-1\./);
+    const before = crew.dtr.on('node-2', 'docker volume ls -q').stdout;
+    await lab.hosts.start('node-1');
+    await lab.swarm.waitReady('node-1');
+    await runs.vote(trusting, 'destroy');
+    const refused = await runs.end(trusting);
+    assert.match(refused.error ?? '', /node-1 was to be off, and answers: nothing was destroyed/);
+    assert.equal(crew.dtr.on('node-2', 'docker volume ls -q').stdout, before);
+    assert.notEqual(running('node-2'), '');
+
+    await lose();
+    const id = await runs.start(input);
+    await runs.approve(id, 'plan', 'destroy');
+    await runs.stage(id, 'images');
+    assert.doesNotMatch(ucpNodes(), /node-1/);
+    await lab.hosts.start('node-1');
+    const run = await runs.end(id);
+    assert.equal(run.status, 'completed', run.error ?? '');
+    const { warnings, replicas, stages } = run.result as RestoreResult;
+    assert.match(warnings.join('\n'), /node-1 was taken out of the Swarm and is back: its old replica must not run beside the restored cluster/);
+    assert.doesNotMatch(warnings.join('\n'), /was not updated/);
+    assert.deepEqual(replicas, [{ id: first, node: 'node-2' }]);
+    assert.doesNotMatch(ucpNodes(), /node-1/);
+    assert.ok(stages.every(({ name }) => name !== 'gate-release'));
+    assert.deepEqual(sorted(await crew.crons()), crons);
+    const { body } = await crew.dtr.api<{ db_version: number; lastDBUpdateFailed: boolean }>('GET', '/api/v0/imagescan/status');
+    assert.ok(body.db_version > 0 && !body.lastDBUpdateFailed);
+  });
+
+  async function withoutReleaseGate(): Promise<void> {
+    const file = crew.dtr.lab.state.file('drydock.yaml');
+    const config = parse(await readFile(file, 'utf8')) as { clusters: { lab: { policy: object } } };
+    config.clusters.lab.policy = { ...config.clusters.lab.policy, releaseGate: false };
+    await writeFile(file, stringify(config), { mode: 0o600 });
+    await crew.killWorker('SIGTERM');
+    await crew.startWorker();
+  }
+});
