@@ -132,7 +132,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
       }
     };
     assert.match(await swapped('admin'), /^AuthRejected: .*ucp\.(username|password)/i);
-    assert.match(await swapped('vault-passphrase'), /^AuthRejected: .*none of the keys at hand opens this backup/);
+    assert.match(await swapped('vault-passphrase'), /none of the keys at hand opens this backup.*encryption/);
   });
 
   it('is refused without a seal, for another version and for missing owners', async () => {
@@ -220,8 +220,12 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.match(gate.question, /POINT OF NO RETURN.*switched off and stay off: the old node-2, the old node-3/);
     await rename(archive, `${archive}.away`);
     await runs.vote(first, 'destroy');
-    await runs.beat(first, 'restoreImages', /blobs$/);
+    await runs.stage(first, 'images');
+    // Held in the middle of a blob, so that the worker dies there for certain.
+    const held = crew.dtr.on('node-1', 'for i in $(seq 2000); do pkill -STOP -x tar && exit 0; sleep 0.02; done; exit 1');
+    assert.equal(held.code, 0, 'no blob was written');
     await crew.killWorker('SIGKILL');
+    crew.dtr.on('node-1', 'pkill -CONT -x tar');
     await crew.startWorker();
     const failed = await runs.end(first);
     await rename(`${archive}.away`, archive);
@@ -245,7 +249,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.equal(result.counts.blobsWritten, 0, 'what the first attempt wrote is kept');
     assert.deepEqual(result.differences, []);
     assert.match(result.warnings.join(' '), /vulnerability database was not updated/);
-    assert.deepEqual(result.replicas.map(({ node }) => node), ['node-1', 'node-2', 'node-3']);
+    assert.deepEqual(result.replicas.map(({ node }) => node).sort(), ['node-1', 'node-2', 'node-3']);
     await crew.dtr.lab.state.trustHostKeys(crew.dtr.lab.names);
   });
 

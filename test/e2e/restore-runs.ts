@@ -1,6 +1,5 @@
 /** Restores of one lab as a test drives them: by the functions that the command stands on, so that a look costs no process. */
 import type { RestoreInput } from '../../domain/contract';
-import { follow, type ActivityView } from '../../client/follow';
 import { cancelOperation, describe, describeOperation, startOperation, type OperationSummary } from '../../client/operations';
 import { openSession, requiredConfig, type Session } from '../../client/session';
 import { castVote, type Vote, type VoteOutcome } from '../../client/votes';
@@ -32,20 +31,6 @@ export class RestoreRuns {
   /** Waits until the run is at this stage. */
   async stage(workflowId: string, name: string): Promise<void> {
     await this.seen(workflowId, `stage ${name}`, (run) => run.stage === name || undefined);
-  }
-
-  /** Waits until a heartbeat of the step says something that fits. */
-  async beat(workflowId: string, step: string, phase: RegExp): Promise<void> {
-    await until(async () => {
-      const stop = new AbortController();
-      let found: ActivityView | undefined;
-      const ended = await follow(this.session, workflowId, { signal: stop.signal, onSnapshot: ({ activities }) => {
-        found = activities.find((activity) => activity.type === step);
-        stop.abort();
-      } });
-      if (ended) throw new Error(`${workflowId} ended as ${ended.status}: ${ended.error ?? ''}`);
-      return phase.test(found?.progress?.phase ?? '') || undefined;
-    }, `${step}: ${phase.source}`, PATIENCE_SECONDS);
   }
 
   end(workflowId: string): Promise<OperationSummary> {
