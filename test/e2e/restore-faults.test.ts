@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parse, stringify } from 'yaml';
 import { EXIT, type RestoreResult } from '../../domain/contract';
@@ -120,7 +120,9 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   });
 
   it('is refused to a login that is no administrator, with a wrong password, and with a key that does not open the backup', async () => {
-    assert.match(await runs.refused({ cluster: 'clerk' }), /^NotPermitted: the UCP user alice is not an administrator.*administrator of UCP/);
+    // A backup under that name, so that the login is what is asked for next.
+    await cp(path.join(crew.vault, 'lab'), path.join(crew.vault, 'clerk'), { recursive: true });
+    assert.match(await runs.refused({ cluster: 'clerk', backup: backupId }), /^NotPermitted: the UCP user alice is not an administrator.*administrator of UCP/);
     const swapped = async (name: string): Promise<string> => {
       const file = crew.dtr.lab.state.file('passwords', name);
       const content = await readFile(file);
