@@ -14,6 +14,7 @@ export const TOOLS = {
   openssl: { package: 'openssl', why: 'certificates of the lab' },
   gpg: { package: 'gnupg', why: 'opening backups without Drydock' },
   ps: { package: 'procps', why: 'looking for secrets in the process list' },
+  script: { package: 'bsdutils', why: 'typing at a terminal' },
   tar: { package: 'tar', why: 'opening backups without Drydock' },
   sshd: { package: 'openssh-server', why: 'tests against a real SSH server' },
   sudo: { package: 'sudo', why: 'tests as an ordinary user with sudo' },
