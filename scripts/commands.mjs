@@ -18,34 +18,33 @@ const TEST_TOOLS = ['gpg', 'ps', 'script', 'tar', 'ssh', 'ssh-keygen', 'sshd', '
 /** `npm run demo`: the story of the lab. */
 async function demo(args) {
   if (isHelp(args)) return runPrepared('lab/demo/main.ts', args);
-  await prepare();
-  const [temporal] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, { versions: ['2.9.4'] })]);
+  await ensurePackages();
+  const [temporal] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, { versions: ['2.9.4'] }), ensureBuilt()]);
   return runTypeScript(existing('lab/demo/main.ts'), args, { temporal });
 }
 
 /** `npm run lab -- ...`: standard output belongs to the lab's own command. */
 async function lab(args) {
   if (args.length === 0 || isHelp(args)) return runPrepared('lab/cli/main.ts', args);
-  checkNode();
-  await ensureDependencies();
+  await ensurePackages();
   await prepareLab(LAB_TOOLS);
   return runTypeScript(existing('lab/cli/main.ts'), args);
 }
 
 /** `npm test`: the fast lane, without containers. Arguments: test files or folders, and mocha's options. */
 async function test(args) {
-  checkNode();
-  await ensureDependencies();
+  await ensurePackages();
   const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);
   return conclude(await runLane('fast', args, { temporal }));
 }
 
 /** `npm run test:all`: every test. */
 async function testAll(args) {
-  await prepare();
+  await ensurePackages();
   const [temporal] = await Promise.all([
     ensureTemporal(),
     prepareLab(LAB_TOOLS, { versions: ['2.9.4', '2.5.3'], laterTools: [...TEST_TOOLS, 'chromium'] }),
+    ensureBuilt(),
   ]);
   const total = await runLane('all', args, { temporal });
   return () => conclude(total);
@@ -57,18 +56,20 @@ async function stopStartedEngine() {
   return 0;
 }
 
-/** Packages of the clone and the compiled product. */
-async function prepare() {
+async function ensurePackages() {
   checkNode();
   await ensureDependencies();
+}
+
+/** The compiled product. Needs the packages; goes on beside what waits for downloads. */
+async function ensureBuilt() {
   const { build } = await import('./build.mjs');
   await build();
 }
 
 /** What only prints a text needs the npm packages alone. */
 async function runPrepared(file, args) {
-  checkNode();
-  await ensureDependencies();
+  await ensurePackages();
   return runTypeScript(existing(file), args);
 }
 

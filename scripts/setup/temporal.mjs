@@ -9,6 +9,8 @@ import { BIN, STATE } from '../lib/paths.mjs';
 
 /** The newest version that `go install` accepts (later ones need a nested module that the proxy does not have). */
 const GO_MODULE = 'github.com/temporalio/cli/cmd/temporal@v1.5.1';
+/** Nobody debugs the server: the linker is done sooner and the file a third smaller. */
+const WITHOUT_SYMBOLS = '-ldflags=-s -w';
 const GO_MINIMUM = [1, 25];
 const DOWNLOADS = 'https://temporal.download/cli/default';
 const ANSWER_MS = 8_000;
@@ -85,7 +87,7 @@ async function build(target, refusal) {
     try {
       const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
       const onLine = (line) => live(line.startsWith('go: ') ? line : `${(compiled += 1)} packages compiled`);
-      const { code, output } = await exec(go, ['install', '-v', GO_MODULE], { env, onLine });
+      const { code, output } = await exec(go, ['install', '-v', WITHOUT_SYMBOLS, GO_MODULE], { env, onLine });
       if (code !== 0) throw new SetupError(`go install ${GO_MODULE} failed:\n${output.trim().split('\n').slice(-6).join('\n')}`, 'Check that the Go module proxy can be reached (go env GOPROXY), then run the same command again.');
       await accept(path.join(folder, 'temporal'), target);
     } finally {
