@@ -4,6 +4,7 @@ import tls from 'node:tls';
 import { ADMIN, bootstrapperImage, type DtrVersion, NFS_URL, type NodeName, NODES } from '../contract';
 import { ANY_CODE, LabError, waitFor } from '../hosts/process';
 import type { LabState } from '../hosts/state';
+import { LabHttp } from '../push/http';
 import type { Lab } from './context';
 import { getText } from './https';
 
@@ -26,7 +27,18 @@ export async function installDtr(lab: Lab, state: LabState & { dtr: DtrVersion }
   await lab.steps.run('the registry through the load balancer', async () => {
     await waitFor('the registry', 60, async () => (await registryHealth(lab)) === 'healthy', lab.signal);
     await lab.state.write('dtr-ca.pem', await registryCa(lab.names.addresses.lb));
+    await createRepositoriesOnPush(lab);
   });
+}
+
+/** The vendor's default is off; a lab is for trying things, so a push to a new name of one's own just works. */
+async function createRepositoriesOnPush(lab: Lab): Promise<void> {
+  const http = new LabHttp({ registry: lab.names.addresses.lb, caFile: lab.state.file('dtr-ca.pem'), username: ADMIN, password: await lab.state.password(ADMIN) });
+  try {
+    await http.basic('POST', '/api/v0/meta/settings', { body: JSON.stringify({ createRepositoryOnPush: true }), headers: { 'content-type': 'application/json' }, expect: [202] });
+  } finally {
+    await http.close();
+  }
 }
 
 /** One bootstrapper command through UCP; secrets go by environment name only. */

@@ -35,6 +35,12 @@ describe('stand-in DTR 2.5.3, one replica on a local volume', function () {
     assert.equal(dtr.pull(`infra/base@${kept}`, 'back').code, 0);
   });
 
+  it('makes repositories on push, private ones, and gives what is public to everyone', () => {
+    assert.equal(dtr.push('image', 'alice/new:1', 'alice').code, 0);
+    assert.notEqual(dtr.pull('alice/new:1', 'back', '').code, 0);
+    assert.equal(dtr.pull('infra/base:1', 'back', '').code, 0);
+  });
+
   it('sweeps untagged images off the disk in a collection', async () => {
     const gone = writeImage(dtr.file('second'));
     assert.equal(dtr.push('second', 'infra/base:2').code, 0);

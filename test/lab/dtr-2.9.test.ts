@@ -33,7 +33,26 @@ describe('stand-in DTR 2.9.4, three replicas on shared storage', function () {
 
   after(() => dtr?.stop());
 
+  it('makes repositories on push where its settings say so, for those only who might make them by hand', async () => {
+    assert.equal(dtr.push('image', 'bob/new:1', 'bob').code, 0);
+    assert.match(dtr.push('image', 'acme/bobs:1', 'bob').stderr, /denied/);
+    assert.match(dtr.push('image', 'nobody/new:1').stderr, /denied/);
+    const { body } = await dtr.api<{ repositories: { name: string; visibility: string }[] }>('GET', '/api/v0/repositories', undefined, 'bob');
+    assert.deepEqual(body.repositories.map(({ name, visibility }) => [name, visibility]), [['new', 'private']]);
+    assert.equal((await dtr.api('DELETE', '/api/v0/repositories/bob/new', undefined, 'bob')).status, 204);
+  });
+
+  it('lets everyone pull what is public, without a login too, and nobody else what is private', async () => {
+    for (const visibility of ['public', 'private']) {
+      assert.equal((await dtr.api('POST', '/api/v0/repositories/acme', { name: visibility, visibility })).status, 201);
+      assert.equal(dtr.push('image', `acme/${visibility}:1`).code, 0);
+      assert.equal(dtr.pull(`acme/${visibility}:1`, 'back', '').code === 0, visibility === 'public');
+      assert.equal((await dtr.api('DELETE', `/api/v0/repositories/acme/${visibility}`)).status, 204);
+    }
+  });
+
   it('takes pushes into existing repositories only, and only of those who may push', async () => {
+    assert.equal((await dtr.api('POST', '/api/v0/meta/settings', { createRepositoryOnPush: false })).status, 202);
     assert.match(dtr.push('image', 'acme/app:1').stderr, /denied/);
     assert.equal((await dtr.api('POST', '/api/v0/repositories/acme', { name: 'app', visibility: 'private' })).status, 201);
     assert.equal((await dtr.api('POST', '/api/v0/repositories/acme', { name: 'app' })).status, 400);
@@ -116,6 +135,11 @@ describe('stand-in DTR 2.9.4, three replicas on shared storage', function () {
     const digests = (table: string, field: string): string => [...new Set(tables.get(table)!.map((row) => row[field]))].sort().join();
     const tags = digests('tags', 'digest');
     assert.ok(tags !== digests('manifests', 'digest') || tags !== [...new Set(tables.get('events')!.map((row) => (row.object as { digest: string }).digest))].sort().join());
+  });
+
+  it('lets two backups that are started together wait for each other, on whatever nodes', async () => {
+    const both = await Promise.all(dtr.ids.slice(0, 2).map((id) => dtr.bootstrapperInBackground(['backup', '--existing-replica-id', id])));
+    for (const one of both) assert.equal((await readArchive(one)).tables.size, 26);
   });
 
   describe('the bootstrapper refuses', () => {

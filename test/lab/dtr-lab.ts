@@ -101,9 +101,10 @@ export class DtrLab {
     return ['copy', '--dest-creds', `${user}:${this.passwords[user]}`, '--dest-cert-dir', this.file('certs'), `dir:${this.file(folder)}`, `docker://${this.host}/${image}`];
   }
 
+  /** With '' for a user: without a login. */
   pull(image: string, folder: string, user = 'admin'): Shell {
     rmSync(this.file(folder), { recursive: true, force: true });
-    return this.skopeo(['copy', '--src-creds', `${user}:${this.passwords[user]}`, '--src-cert-dir', this.file('certs'), `docker://${this.host}/${image}`, `dir:${this.file(folder)}`]);
+    return this.skopeo(['copy', ...(user === '' ? [] : ['--src-creds', `${user}:${this.passwords[user]}`]), '--src-cert-dir', this.file('certs'), `docker://${this.host}/${image}`, `dir:${this.file(folder)}`]);
   }
 
   private skopeo(args: string[]): Shell {

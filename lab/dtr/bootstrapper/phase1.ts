@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { type Docker, demultiplex, DockerError } from '../common/docker';
+import { type ContainerSpec, type Docker, demultiplex, DockerError } from '../common/docker';
 import { sleep } from '../common/http';
 import { Fatal, type Log, messageOf } from '../common/log';
 import { checkPair } from '../common/pki';
@@ -41,6 +41,10 @@ interface SwarmNode {
 }
 
 const PHASE2 = 'dtr-phase2';
+const LOOK_MS = 500;
+const ABOUT_TO_START_MS = 10_000;
+/** How often a name that is taken is waited for: each time another run was faster. */
+const MAX_TRIES = 20;
 
 /** Logs in to UCP and finds the replicas. Every command but `images` begins so. */
 export async function connect(tool: Tool): Promise<Cluster> {
@@ -140,27 +144,24 @@ export function nodeOf(cluster: Cluster, id: string): string {
  */
 export async function runPhase2(tool: Tool, cluster: Cluster, request: Omit<PhaseTwoRequest, 'version' | 'org' | 'replicas' | 'ucp' | 'flags'>, input?: AsyncIterable<Buffer>): Promise<void> {
   const { docker, session } = cluster;
-  await waitForOtherPhase2(tool, docker, request.node);
+  tool.log.info(`Waiting for running ${PHASE2} container to finish`);
+  await waitForOtherPhase2(docker);
   tool.log.info('Starting phase 2');
   const ucp = await session.serviceAccess();
   const visible = Object.fromEntries(Object.entries(tool.flags).filter(([name]) => name !== 'ucp-password'));
   const full: PhaseTwoRequest = { ...request, version: tool.version, org: tool.org, flags: visible, replicas: Object.fromEntries(cluster.replicas), ucp };
-  const id = await docker
-    .create(PHASE2, {
-      Image: `${tool.org}/dtr:${tool.version}`,
-      Cmd: ['phase2'],
-      Env: [`constraint:node==${request.node}`, `${REQUEST_ENV}=${JSON.stringify(full)}`, `DTR_TTY=${process.stderr.isTTY === true}`],
-      OpenStdin: input !== undefined,
-      StdinOnce: input !== undefined,
-      AttachStdin: input !== undefined,
-      AttachStdout: true,
-      AttachStderr: true,
-      // /srv/nfs is where the hosts keep the directory that plays the NFS export.
-      HostConfig: { Binds: ['/var/run/docker.sock:/var/run/docker.sock', '/srv/nfs:/srv/nfs', ...(request.binds ?? [])], NetworkMode: 'dtr-ol', LogConfig: { Type: 'none' } },
-    })
-    .catch((error: unknown) => {
-      throw new Fatal(`Failed to execute phase 2: ${messageOf(error)}`);
-    });
+  const id = await createPhase2(docker, {
+    Image: `${tool.org}/dtr:${tool.version}`,
+    Cmd: ['phase2'],
+    Env: [`constraint:node==${request.node}`, `${REQUEST_ENV}=${JSON.stringify(full)}`, `DTR_TTY=${process.stderr.isTTY === true}`],
+    OpenStdin: input !== undefined,
+    StdinOnce: input !== undefined,
+    AttachStdin: input !== undefined,
+    AttachStdout: true,
+    AttachStderr: true,
+    // /srv/nfs is where the hosts keep the directory that plays the NFS export.
+    HostConfig: { Binds: ['/var/run/docker.sock:/var/run/docker.sock', '/srv/nfs:/srv/nfs', ...(request.binds ?? [])], NetworkMode: 'dtr-ol', LogConfig: { Type: 'none' } },
+  });
   try {
     const status = await attachAndRun(docker, id, input);
     if (status !== 0) throw new Fatal(`Failed to execute phase 2: Phase 2 returned non-zero status: ${status}`);
@@ -185,18 +186,33 @@ function write(to: NodeJS.WriteStream, data: Buffer): Promise<void> {
   return new Promise((resolve, reject) => to.write(data, (error) => (error ? reject(error) : resolve())));
 }
 
-/** An aborted run leaves its `dtr-phase2` behind; it is waited for and removed. */
-async function waitForOtherPhase2(tool: Tool, docker: Docker, node: string): Promise<void> {
-  tool.log.info('Waiting for running dtr-phase2 container to finish');
-  const name = `${node}/${PHASE2}`;
-  for (;;) {
-    const found = (await docker.containers(PHASE2)).find((row) => row.Names.includes(`/${name}`));
-    if (!found) return;
-    if (found.State !== 'running') {
-      await docker.remove(found.Id);
-      continue;
+/** UCP lets one container of that name be in the cluster: another run that was faster is waited for as well. */
+async function createPhase2(docker: Docker, spec: ContainerSpec): Promise<string> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await docker.create(PHASE2, spec);
+    } catch (error) {
+      const taken = error instanceof DockerError && error.status === 409;
+      if (!taken || tries === MAX_TRIES) throw new Fatal(`Failed to execute phase 2: ${messageOf(error)}`);
+      await sleep(LOOK_MS);
+      await waitForOtherPhase2(docker);
     }
-    await sleep(500);
+  }
+}
+
+/** An aborted run leaves its `dtr-phase2` behind, on whatever node: it is waited for and removed. */
+async function waitForOtherPhase2(docker: Docker): Promise<void> {
+  const firstSeen = new Map<string, number>();
+  for (;;) {
+    const found = (await docker.containers(PHASE2)).filter((row) => row.Names.some((name) => name.endsWith(`/${PHASE2}`)));
+    if (found.length === 0) return;
+    for (const { Id, State } of found) {
+      if (!firstSeen.has(Id)) firstSeen.set(Id, Date.now());
+      // One that was only created may be about to start.
+      const abandoned = State === 'created' && Date.now() - firstSeen.get(Id)! > ABOUT_TO_START_MS;
+      if (abandoned || State === 'exited' || State === 'dead') await docker.remove(Id);
+    }
+    await sleep(LOOK_MS);
   }
 }
 

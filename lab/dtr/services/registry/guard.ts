@@ -24,7 +24,7 @@ export class Guard {
     const type = repository === null ? 'registry' : 'repository';
     const name = repository ?? 'catalog';
     const login = repository === null && action === 'pull';
-    if (claims && (login || claims.access.some((item) => item.type === type && item.name === name && (item.actions.includes(action) || item.actions.includes('*'))))) return claims;
+    if (claims && ((login && claims.sub !== '') || claims.access.some((item) => item.type === type && item.name === name && (item.actions.includes(action) || item.actions.includes('*'))))) return claims;
     const scope = login ? '' : `,scope="${type}:${name}:${action === 'push' ? 'pull,push' : action}"`;
     const challenge = `Bearer realm="${await this.realm(request)}",service="${await this.service()}"${scope}${claims ? ',error="insufficient_scope"' : ''}`;
     // A known caller without the right is told so in the body; the status stays 401, as Distribution's does.
