@@ -1,6 +1,8 @@
 /** L3: every byte of the segments, by their ciphertext and, where a key is at hand, blob by blob through decryption. */
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import { HashThread } from '../../adapters/stream/hashing';
 import { proveAlone, proveThrough } from '../../adapters/vault/segment-check';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
 import type { DecryptionKeys } from '../../adapters/openpgp/keys';
@@ -15,6 +17,8 @@ import { hashStored } from './files';
 
 /** More than a heartbeat should carry: from then on a retry begins again. */
 const MAX_REMEMBERED = 500;
+
+const THREADS_FROM_BYTES = 64 << 20;
 
 /** What a retry needs to go on: segments come in the order of their ids. */
 const cursorSchema = z.object({
@@ -50,17 +54,35 @@ export async function readSegments(cluster: Cluster, request: SegmentsRequest, c
   const done = remembered(progress, request.manifestSha256);
   const bytesTotal = mine.reduce((sum, { bytes }) => sum + bytes, 0);
   let read = mine.filter(({ segment }) => segment <= done.last).reduce((sum, { bytes }) => sum + bytes, 0);
-  for (const ref of mine.filter(({ segment }) => segment > done.last)) {
-    const checked = await readSegment(cluster, ref, request.withKeys, catalogue, (bytes) => {
-      read += bytes;
-      progress.update({ phase: 'reading segments', bytesDone: read, bytesTotal, itemsDone: done.segments, itemsTotal: mine.length });
-    });
-    done.damages.push(...checked.damages);
-    done.blobs += checked.blobs;
-    done.bytes += ref.bytes;
-    done.segments += 1;
-    done.last = ref.segment;
-    if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
+  const onBytes = (bytes: number): void => {
+    read += bytes;
+    progress.update({ phase: 'reading segments', bytesDone: read, bytesTotal, itemsDone: done.segments, itemsTotal: mine.length });
+  };
+  const open = mine.filter(({ segment }) => segment > done.last);
+  // A thread takes a moment to start: little is read on the spot.
+  const isLittle = bytesTotal - read < THREADS_FROM_BYTES;
+  const threads = Array.from({ length: isLittle ? 1 : Math.min(open.length, availableParallelism()) }, () => (isLittle ? null : new HashThread()));
+  try {
+    // One thread for each core; results are taken in the order of the ids, so that a retry knows where to go on.
+    const reading: Promise<SegmentRead>[] = [];
+    for (const [at, ref] of open.entries()) {
+      for (let next = reading.length; next < Math.min(open.length, at + threads.length); next += 1) {
+        const free = reading[next - threads.length] ?? Promise.resolve();
+        const started = free.then(() => readSegment(cluster, open[next]!, request.withKeys, catalogue, threads[next % threads.length] ?? null, onBytes));
+        // Awaited in its turn below; an error before that must not end the process.
+        started.catch(() => undefined);
+        reading.push(started);
+      }
+      const checked = await reading[at]!;
+      done.damages.push(...checked.damages);
+      done.blobs += checked.blobs;
+      done.bytes += ref.bytes;
+      done.segments += 1;
+      done.last = ref.segment;
+      if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
+    }
+  } finally {
+    await Promise.all(threads.map(async (thread) => thread?.close()));
   }
   return { damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
 }
@@ -77,9 +99,17 @@ function remembered(progress: Progress, manifestSha256: string): Done {
   return { manifestSha256, last: '', blobs: 0, bytes: 0, segments: 0, damages: [] };
 }
 
-async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, onBytes: (bytes: number) => void): Promise<{ damages: Damage[]; blobs: number }> {
+interface SegmentRead {
+  damages: Damage[];
+  blobs: number;
+}
+
+async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, thread: HashThread | null, onBytes: (bytes: number) => void): Promise<SegmentRead> {
   const file = vaultPaths.segment(cluster.name, ref.segment);
-  const found = await hashStored(cluster, file, onBytes);
+  const found = await (thread === null ? hashStored(cluster, file, onBytes) : thread.hash(await cluster.vault.read(file), (bytes) => {
+    cluster.signal?.throwIfAborted();
+    onBytes(bytes);
+  }));
   const isSound = found.sha256 === ref.sha256;
   const index = await soundIndex(cluster, ref.segment);
   const damages: Damage[] = isSound ? [] : [{ segment: ref.segment, file, what: 'the segment is damaged: its SHA-256 is not the one that was sealed' }];
