@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { HashThread } from '../../adapters/stream/hashing';
 
-describe('a hashing thread', () => {
+describe('a hashing thread', function () {
+  // A thread takes its time to start on a busy machine.
+  this.timeout(60_000);
   let thread: HashThread;
   beforeEach(() => (thread = new HashThread()));
   afterEach(() => thread.close());
