@@ -1,4 +1,5 @@
 /** How much of the images each repository needs, and how much of it no other one does. Digests are bare hex. Made for a million blobs. */
+import { DigestNumbers } from './digest-numbers';
 
 export interface RepositorySize {
   /** All content that the tags need, each blob once. */
@@ -14,7 +15,7 @@ const NOBODY = -1;
 const SEVERAL = -2;
 
 export class ImageSizes {
-  private readonly numbers = new Map<string, number>();
+  private readonly numbers = new DigestNumbers();
   private readonly sizes: number[] = [];
   /** What a manifest refers to, by its number. */
   private readonly parts = new Map<number, Int32Array>();
@@ -29,7 +30,7 @@ export class ImageSizes {
 
   /** Whether the backup holds it. */
   has(sha256: string): boolean {
-    const number = this.numbers.get(sha256);
+    const number = this.numbers.find(sha256);
     return number !== undefined && this.sizes[number]! >= 0;
   }
 
@@ -83,13 +84,12 @@ export class ImageSizes {
   }
 
   private numberOf(sha256: string): number {
-    const known = this.numbers.get(sha256);
-    if (known !== undefined) return known;
-    const next = this.sizes.length;
-    this.numbers.set(sha256, next);
-    this.sizes.push(-1);
-    this.owners.push(NOBODY);
-    this.met.push(0);
-    return next;
+    const number = this.numbers.add(sha256);
+    if (number === this.sizes.length) {
+      this.sizes.push(-1);
+      this.owners.push(NOBODY);
+      this.met.push(0);
+    }
+    return number;
   }
 }

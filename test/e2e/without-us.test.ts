@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { vaultPaths } from '../../domain/vault-format';
 import { rebuild } from '../../lab/cli/break';
@@ -17,6 +17,16 @@ const ROOT_NODE: NodeName = 'node-1';
 /** The lines of RESTORE.md as they stand: every block marked `sh`, one after the other, in one bash. */
 function linesOf(guide: string): string {
   return [...guide.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map((match) => match[1]).join('\n');
+}
+
+async function flipBit(file: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  const octet = Buffer.alloc(1);
+  const middle = Math.floor((await handle.stat()).size / 2);
+  await handle.read(octet, 0, 1, middle);
+  octet[0]! ^= 4;
+  await handle.write(octet, 0, 1, middle);
+  await handle.close();
 }
 
 interface Site {
@@ -94,8 +104,32 @@ for (const site of [
       await assert.doesNotReject(push, 'the registry takes pushes again');
     }
 
+    /** `sha256sum -c` as anyone would run it in the backup's folder; returns what it complains about. */
+    function complaints(steps: Steps, backupId: string): string {
+      const { status, stdout, stderr } = spawnSync('sha256sum', ['--quiet', '-c', 'SHA256SUMS'], { cwd: steps.vaultFile(vaultPaths.backup(CLUSTER, backupId)) });
+      return status === 0 ? '' : `${stdout.toString()}${stderr.toString()}`;
+    }
+
+    /** One bit of each file that SHA256SUMS names, one after the other. */
+    async function everyFlippedBitIsFound(steps: Steps, backupId: string): Promise<void> {
+      const folder = steps.vaultFile(vaultPaths.backup(CLUSTER, backupId));
+      const names = (await readFile(path.join(folder, 'SHA256SUMS'), 'utf8')).trim().split('\n').map((line) => line.slice(66));
+      const { segments } = await steps.manifest(backupId);
+      for (const { segment } of segments) for (const end of ['tar.gpg', 'index']) assert.ok(names.includes(`../../segments/${segment}.${end}`), `${segment}.${end} is not covered`);
+      for (const name of ['metadata.tar.gz.gpg', 'tags.jsonl.gz.gpg', 'blobs.jsonl.gz.gpg', 'tree.tar.gz.gpg', 'RESTORE.md']) assert.ok(names.includes(name), `${name} is not covered`);
+      assert.equal(complaints(steps, backupId), '');
+      for (const name of names) {
+        await flipBit(path.join(folder, name));
+        assert.ok(complaints(steps, backupId).includes(`${name}: FAILED`), `a flipped bit in ${name} was not found`);
+        await flipBit(path.join(folder, name));
+      }
+      assert.equal(complaints(steps, backupId), '');
+    }
+
     it('restores a backup of one segment', async () => {
-      const steps = await Steps.of(dtr);
+      const plain = await Steps.of(dtr);
+      // Each stream writes a segment of its own.
+      const steps = plain.with({ policy: { ...plain.config.clusters[CLUSTER]!.policy, streams: 1 } });
       const backupId = await steps.backUp();
       assert.equal((await steps.manifest(backupId)).segments.length, 1);
       await loseAll();
@@ -109,6 +143,7 @@ for (const site of [
       const steps = plain.with({ policy: { ...policy, segmentBytes: SMALL_SEGMENTS } }).inVault('small-segments');
       const backupId = await steps.backUp();
       assert.ok((await steps.manifest(backupId)).segments.length > 3);
+      await everyFlippedBitIsFound(steps, backupId);
       await loseAll();
       await restoreByHand(steps, backupId);
       await everythingIsBack();
