@@ -42,7 +42,8 @@ ${shellBlock([
   '[ "$(healthy)" = healthy ]',
   ')',
 ])}
-If the registry had a certificate of its own (SHA-256 ${dtr.settings.certificateFingerprint === '' ? 'unknown' : dtr.settings.certificateFingerprint}), add \`--dtr-ca\`, \`--dtr-cert\` and \`--dtr-key\`.
+If the registry had a certificate of its own (SHA-256 ${dtr.settings.certificateFingerprint === '' ? 'unknown' : dtr.settings.certificateFingerprint}), give it: its parts stand in the metadata, in the
+documents below \`rethink/properties\` with the keys \`webTLSCA\`, \`webTLSCert\` and \`webTLSKey\`; export them as DTR_CA, DTR_CERT and DTR_KEY and add \`--env DTR_CA --env DTR_CERT --env DTR_KEY\` to \`docker run\` in \`bootstrapper\`.
 When the restore breaks off: \`bootstrapper destroy --replica-id $REPLICA </dev/null\`, then steps 4 and 5 again.
 `;
 }
