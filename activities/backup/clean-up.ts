@@ -1,4 +1,6 @@
 import { rm } from 'node:fs/promises';
+import type { Vault } from '../../adapters/vault/vault';
+import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import { removeDeadAttempts } from '../bootstrapper';
 import type { Cluster } from '../cluster';
@@ -9,8 +11,16 @@ export async function cleanUp(cluster: Cluster, step: BackupStep, abandoned: boo
   await rm(await cluster.workDir(step.operation), { recursive: true, force: true });
   const { vault, name } = cluster;
   if (!abandoned) return;
-  if ((await vault.stat(vaultPaths.manifest(name, step.backupId))) === null) {
-    for await (const entry of vault.list(`${vaultPaths.backup(name, step.backupId)}/`)) await vault.remove(entry.name);
+  try {
+    await removeUnsealed(vault, name, step.backupId);
+  } catch (error) {
+    // A backup that the check refused may have come before its vault.
+    if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
   }
   await removeDeadAttempts(await cluster.engine(), step.operation);
+}
+
+async function removeUnsealed(vault: Vault, cluster: string, backupId: string): Promise<void> {
+  if ((await vault.stat(vaultPaths.manifest(cluster, backupId))) !== null) return;
+  for await (const entry of vault.list(`${vaultPaths.backup(cluster, backupId)}/`)) await vault.remove(entry.name);
 }
