@@ -3,6 +3,7 @@ import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
 import type { BackupFacts } from '../contract';
+import { pullImages } from '../pull-images';
 import { Findings } from './findings';
 import { ignoreFlags } from './metadata-flags';
 import { bootstrapperOf, chooseReplica, findReplicas, lostReplicas, registryNow, versionOf, type ReplicaFound } from './replicas';
@@ -99,6 +100,16 @@ interface Place {
   volume: BackupFacts['volume'];
 }
 
+/** The bootstrapper runs on the replica's node: what that has not got, UCP is asked to pull. */
+async function provideImage(cluster: Cluster, image: string, node: string): Promise<void> {
+  const engine = await cluster.engine();
+  const onNode = node === '' ? undefined : node;
+  if (await engine.hasImage(image, onNode)) return;
+  const why = await pullImages(cluster, [image]);
+  if (await engine.hasImage(image, onNode)) return;
+  throw new DrydockError('Refused', `${node} has not the image ${image}${why === undefined ? '' : `, and ${why}`}`, { remedy: `docker pull or docker load it on ${node}` });
+}
+
 /** Version, bootstrapper and registry volume of the chosen replica. */
 async function lookAtReplica(cluster: Cluster, replica: ReplicaFound, settings: Record<string, unknown>, findings: Findings, warnings: string[]): Promise<Place> {
   const engine = await cluster.engine();
@@ -106,7 +117,7 @@ async function lookAtReplica(cluster: Cluster, replica: ReplicaFound, settings: 
   if (!registry.running) findings.add(`the registry of replica ${replica.id} does not run on ${replica.node}`, 'start its container');
   const version = versionOf(replica, registry);
   const image = bootstrapperOf(replica, version, cluster.config.bootstrapper.image);
-  if (!(await engine.hasImage(image))) findings.add(`no node of UCP has the image ${image}`, `load or pull it on ${replica.node}`);
+  await findings.attempt(() => provideImage(cluster, image, replica.node));
   warnings.push(...ignoreFlags(cluster.config.bootstrapper, version).warnings);
   const { images } = cluster.config;
   if (images !== 'ssh') return { version, image, storage: storageOf(settings, images.external), volume: null };

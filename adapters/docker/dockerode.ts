@@ -1,9 +1,11 @@
 import type { Agent } from 'node:http';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { DrydockError } from '../../domain/errors';
 import type { ContainerDetails, ContainerSummary, Engine, EngineInfo, NodeDetails, RunOptions, RunResult, VolumeDetails } from './engine';
 import { dockerError, withoutSecrets } from './errors';
+import { notPulled, readProgress } from './pull';
 import { runAttached, type Created } from './run';
 import { agentFor, rawTransport, type EngineAddress, type RawTransport } from './transport';
 
@@ -13,6 +15,8 @@ type StartOptions = Parameters<Engine['start']>[0];
 
 /** For every call that answers at once. */
 const CALL_TIMEOUT_MS = 60_000;
+/** UCP may say nothing before the last node has the image. */
+const PULL_TIMEOUT_MS = 10 * 60_000;
 /** How often we look whether a killed container is gone, every 100 ms. */
 const DISCARD_LOOKS = 50;
 
@@ -132,8 +136,18 @@ class DockerodeEngine implements Engine {
     await this.call(`remove node ${id}`, () => this.docker.getNode(id).remove({ force: true }), [404]);
   }
 
-  async hasImage(reference: string): Promise<boolean> {
-    return (await this.call(`inspect image ${reference}`, () => this.docker.getImage(reference).inspect(), [404])) !== undefined;
+  async hasImage(reference: string, node?: string): Promise<boolean> {
+    if (node === undefined) return (await this.call(`inspect image ${reference}`, () => this.docker.getImage(reference).inspect(), [404])) !== undefined;
+    // Only the list can be asked of one node.
+    const found = await this.call(`list images of ${node}`, () => this.docker.listImages({ filters: { node: [node] } }));
+    return found.some(({ RepoTags, RepoDigests }) => [...(RepoTags ?? []), ...(RepoDigests ?? [])].includes(reference));
+  }
+
+  async pullImage(reference: string, signal?: AbortSignal): Promise<void> {
+    const patient = this.client(PULL_TIMEOUT_MS);
+    const progress = await this.call(`pull ${reference}`, () => patient.pull(reference, { abortSignal: signal }) as Promise<Readable>);
+    const said = await this.call(`pull ${reference}`, () => readProgress(progress));
+    if (said !== undefined) throw notPulled(reference, said);
   }
 
   close(): void {

@@ -98,6 +98,9 @@ export interface Engine {
   nodes(): Promise<NodeDetails[]>;
   /** `docker node rm --force`. Not there counts as success. */
   removeNode(id: string): Promise<void>;
-  hasImage(reference: string): Promise<boolean>;
+  /** Whether the engine has the image; through UCP whether any node has it, or the one that is named. */
+  hasImage(reference: string, node?: string): Promise<boolean>;
+  /** `docker pull`; through UCP every node pulls, and one that cannot is an error. Throws NotFound saying why. */
+  pullImage(reference: string, signal?: AbortSignal): Promise<void>;
   close(): void;
 }
