@@ -21,7 +21,7 @@ export interface BootstrapperRun {
   args: string[];
   /** Swarm node on which phase 1 runs: one that has the image. Absent: UCP chooses. */
   node?: string;
-  /** Settings that are secret: in the environment only. */
+  /** Settings that are secret (a private key, proxies with credentials): in the environment only. */
   env?: Record<string, string>;
   stdin?: Readable;
   onStdout?: (stream: Readable) => Promise<void>;
@@ -61,7 +61,8 @@ export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): P
   await settle(cluster, run.operation);
   const engine = await cluster.engine();
   const env = run.command === 'images' ? {} : { ...run.env, ...(await cluster.bootstrapperEnv()) };
-  const hide = (text: string): string => withoutSecret(text, env.UCP_PASSWORD);
+  const secrets = [env.UCP_PASSWORD, ...Object.values(run.env ?? {})];
+  const hide = (text: string): string => secrets.reduce<string>(withoutSecret, text);
   const log = new BootstrapperLog(hide, run.onLine);
   const result = await engine.run({
     image: run.image,

@@ -1,6 +1,7 @@
 /** Flags of the vendor's bootstrapper by version. `restore` takes nothing from the archive that a flag covers, so every setting is given. */
 import type { Manifest, Replica } from './manifest';
 import type { RestoreDecisions } from './plan';
+import { proxyFlags } from './proxies';
 
 type StorageDecision = Pick<RestoreDecisions, 'storage' | 'version' | 'volume' | 'crons'>;
 
@@ -49,11 +50,9 @@ export function storageFlagText(decision: StorageDecision): string {
   return storageFlags(decision).join(' ') || '(none: this version knows only the local volume)';
 }
 
-/** All flags of `restore` but those of UCP and its login. */
+/** All flags of `restore` but those of UCP and its login, and without proxies that hold credentials: those go by the environment. */
 export function restoreFlags(decisions: StorageDecision & Pick<RestoreDecisions, 'first' | 'externalUrl'>, settings: Manifest['dtr']['settings']): string[] {
   const optional: [string, string][] = [
-    ['--http-proxy', settings.httpProxy],
-    ['--https-proxy', settings.httpsProxy],
     ['--no-proxy', settings.noProxy],
     ['--log-protocol', settings.logProtocol],
     ['--log-host', settings.logHost],
@@ -63,6 +62,7 @@ export function restoreFlags(decisions: StorageDecision & Pick<RestoreDecisions,
     ...placeFlags(decisions.first),
     '--dtr-external-url', decisions.externalUrl,
     ...storageFlags(decisions),
+    ...proxyFlags(settings),
     ...optional.flatMap(([flag, value]) => (value === '' ? [] : [flag, value])),
   ];
 }

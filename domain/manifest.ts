@@ -118,7 +118,11 @@ export const manifestSchema = z.strictObject({
     owners: z.array(z.strictObject({ id: z.string(), name: z.string() })),
   }),
   metadata: z.strictObject({ root: z.string(), online: z.boolean(), tables: z.record(z.string(), count), documents: count, dumpStartedAt: time, dumpEndedAt: time }),
-  artifacts: z.strictObject({ metadata: artifactSchema, tree: artifactSchema.nullable(), tags: artifactSchema, blobs: artifactSchema }),
+  artifacts: z.strictObject({
+    metadata: artifactSchema, tree: artifactSchema.nullable(), tags: artifactSchema, blobs: artifactSchema,
+    /** Only where a proxy of the settings has credentials. */
+    settings: artifactSchema.optional(),
+  }),
   segments: z.array(segmentRefSchema),
   counts: z.strictObject({ repositories: count, tags: count, manifests: count, blobs: count, newBlobs: count, rows: count, inFlight: count, gaps: count }),
   bytes: z.strictObject({ images: count, moved: count, stored: count, metadata: count }),

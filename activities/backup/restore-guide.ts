@@ -73,7 +73,8 @@ function begin({ manifest, ucpCa }: GuideFacts): string {
     'step() { set -euo pipefail; STEP=$1; trap \'[ $? = 0 ] && echo "== $STEP: done" || echo "== $STEP: FAILED, do not go on" >&2\' EXIT; }',
     ...openedLines(manifest),
     '# The vendor\'s bootstrapper; its secrets go through the environment.',
-    'bootstrapper() { UCP_USERNAME="$UCP_USERNAME" UCP_PASSWORD="$UCP_PASSWORD" UCP_CA="$UCP_CA" docker run -i --rm --log-driver none --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA "$IMAGE" "$@" --ucp-url "$UCP_URL"; }',
+    'bootstrapper() { UCP_USERNAME="$UCP_USERNAME" UCP_PASSWORD="$UCP_PASSWORD" UCP_CA="$UCP_CA" docker run -i --rm --log-driver none --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA' +
+      `${artifacts.settings ? ' --env-file <(opened settings.env.gz.gpg | gzip -dc)' : ''} "$IMAGE" "$@" --ucp-url "$UCP_URL"; }`,
   ];
   return `## 1. Begin\n\n${shellBlock(['{', ...lines, '}'])}\n${
     byKey ? 'Where gpg\'s own agent or a smart card has the key, take `--batch --pinentry-mode loopback --passphrase-fd 3` out of `opened`.\n' : ''

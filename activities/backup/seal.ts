@@ -1,11 +1,14 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
+import { writeArtifact } from '../../adapters/vault/artifacts';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { DrydockError } from '../../domain/errors';
 import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';
+import { hasSecretProxies, secretProxies, toEnvFile } from '../../domain/proxies';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import type { BackupActivities, BackupStep } from '../contract';
@@ -32,8 +35,9 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const tags = await storeList(cluster, step, 'tags.jsonl.gz.gpg', work.read(WORK.tags), signal);
   const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work.read(WORK.blobs), signal);
   const tree = step.passes.reduce<ArtifactRef | null>((last, pass) => pass.tree ?? last, null);
+  const settings = await storeSecretSettings(cluster, step);
   const segments = await usedSegments(cluster, step, work, signal);
-  const manifest = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs }, segments, await readGaps(work), new Date().toISOString()));
+  const manifest = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs, ...(settings ? { settings } : {}) }, segments, await readGaps(work), new Date().toISOString()));
   await storeGuide(cluster, step, manifest);
   await refuseGone(cluster, manifest);
   const content = `${JSON.stringify(manifest, null, 2)}\n`;
@@ -60,6 +64,15 @@ function resultOf(manifest: Manifest, content: string, step: SealStep): Sealed {
 async function storeList(cluster: Cluster, step: BackupStep, file: string, rows: AsyncIterable<unknown>, signal: AbortSignal): Promise<ArtifactRef> {
   report({ phase: `writing ${file}`, bytesDone: 0 });
   return writeJsonLines(cluster.vault, await clearArtifact(cluster, step, file), await cluster.encryptionKeys(), rows, { signal });
+}
+
+/** Proxies with their credentials, encrypted, since the manifest stands in clear; read again because a history must not hold them either. */
+async function storeSecretSettings(cluster: Cluster, step: SealStep): Promise<ArtifactRef | undefined> {
+  const name = await clearArtifact(cluster, step, 'settings.env.gz.gpg');
+  if (!hasSecretProxies(step.facts.settings)) return undefined;
+  const dtr = await cluster.dtr();
+  const content = toEnvFile(secretProxies(await dtr.settings()));
+  return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), Readable.from([Buffer.from(content)]), { gzip: true });
 }
 
 /** The segments that hold this backup's blobs, with what is used of each; and what this run added to the vault. */

@@ -3,6 +3,7 @@ import type { Dtr, RemoteTag, TeamAccess } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
+import { hideCredentials } from '../../domain/proxies';
 import type { Cluster } from '../cluster';
 import { readDecided } from './backup';
 import { expectedAccess, expectedTags, type ExpectedRepository, type ExpectedTag } from './expected';
@@ -131,10 +132,12 @@ async function accessIfShown(ask: () => Promise<TeamAccess[]>): Promise<TeamAcce
 async function compareSettings(dtr: Dtr, { dtr: { settings: wanted } }: Manifest): Promise<string[]> {
   const live = await dtr.settings();
   const bare = (url: string): string => url.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/:443$/, '');
+  const shown = (proxy: unknown): unknown => (typeof proxy === 'string' ? hideCredentials(proxy) : proxy);
   const pairs: [string, unknown, unknown][] = [
     ['external URL', bare(typeof live.dtrHost === 'string' ? live.dtrHost : ''), bare(wanted.externalUrl)],
-    ['HTTP proxy', live.httpProxy, wanted.httpProxy],
-    ['HTTPS proxy', live.httpsProxy, wanted.httpsProxy],
+    // Without credentials: differences stand in histories and reports.
+    ['HTTP proxy', shown(live.httpProxy), wanted.httpProxy],
+    ['HTTPS proxy', shown(live.httpsProxy), wanted.httpsProxy],
     ['no proxy', live.noProxy, wanted.noProxy],
     ['log protocol', live.logProtocol, wanted.logProtocol],
     ['log host', live.logHost, wanted.logHost],

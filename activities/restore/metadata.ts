@@ -1,9 +1,11 @@
 /** Stages 3 and 6: the vendor's `restore` and `join`. */
+import { text } from 'node:stream/consumers';
 import { DigestStream, readArtifact } from '../../adapters/vault/artifacts';
 import { joinFlags, nfsFlagErasesTags, restoreFlags } from '../../domain/bootstrapper-flags';
 import { DrydockError } from '../../domain/errors';
-import type { Replica } from '../../domain/manifest';
+import type { Manifest, Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
+import { fromEnvFile } from '../../domain/proxies';
 import { runBootstrapper, settle, type LogLine } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import { readDecided } from './backup';
@@ -34,7 +36,7 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
   const replicas = await findReplicas(engine);
   if (progress.remembered === RESTORED && (await pingAt(cluster, replicas, first)).healthy) return;
   const manifest = await readDecided(cluster, decisions);
-  const certificate = await certificateEnv(cluster, manifest);
+  const env = { ...(await certificateEnv(cluster, manifest)), ...(await secretSettings(cluster, manifest)) };
   await removeLeftovers(engine, first.id, first.node, { keepImages: true });
   const archive = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), {
     gunzip: true,
@@ -48,8 +50,8 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
       image: decisions.bootstrapperImage,
       command: 'restore',
       args: restoreFlags(decisions, manifest.dtr.settings),
+      env,
       node: first.node,
-      env: certificate,
       stdin: counted,
       operation,
       expect: 'Restore complete.',
@@ -60,6 +62,12 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
     archive.destroy();
   }
   progress.remember(RESTORED);
+}
+
+/** Proxies with their credentials, for the bootstrapper's environment. */
+async function secretSettings(cluster: Cluster, { artifacts: { settings } }: Manifest): Promise<Record<string, string>> {
+  if (settings === undefined) return {};
+  return fromEnvFile(await text(await readArtifact(cluster.vault, settings, await cluster.decryptionKeys(), { gunzip: true })));
 }
 
 /** Adds one replica to the restored cluster. Joined already is success; a half-joined one is removed from the cluster's mind first. */

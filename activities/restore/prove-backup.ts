@@ -48,6 +48,8 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
     for await (const blob of readBlobList(cluster, manifest)) blobs.push(blob);
     proof.push(`The lists were read to their ends: ${tags} tags, ${blobs.length} blobs.`);
   });
+  const { settings } = manifest.artifacts;
+  if (settings !== undefined) await refusals.attempt(() => drain(cluster, settings));
   if (manifest.artifacts.tree !== null) {
     await refusals.attempt(async () => {
       await drain(cluster, manifest.artifacts.tree!);
