@@ -1,4 +1,5 @@
 import type { Dtr } from '../../adapters/dtr/dtr';
+import type { Ucp } from '../../adapters/ucp/ucp';
 import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
@@ -33,6 +34,7 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
     return { opened, info: await opened.info() };
   });
   if (engine && !engine.info.isUcp) findings.add(`the client bundle leads to a plain Docker Engine (${engine.info.serverVersion}), not to UCP`, 'use a client bundle of this UCP');
+  if (engine?.info.isUcp) await findings.attempt(() => refuseOtherUcp(ucp, engine.info.clusterId));
   const replicas = engine && (await findings.attempt(() => findReplicas(engine.opened, registry?.settings)));
   if (replicas?.length === 0) findings.add('UCP shows no replica of DTR (no container dtr-rethinkdb-<id>)', 'check that this is the right UCP');
   const replica = registry && replicas && replicas.length > 0 ? chooseReplica(replicas, registry.status, registry.now, findings, warnings) : undefined;
@@ -57,6 +59,13 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
 function signingWarnings({ config: { encryption } }: Cluster): string[] {
   if (encryption.signedBy.length === 0 || encryption.signingKey !== undefined) return [];
   return ['encryption.signedBy asks for signed manifests, and no encryption.signingKey is configured here: a restore takes this backup only with acceptUnsigned.'];
+}
+
+/** A bundle leads where it was made: with one of another UCP, the registry of one cluster would be read and the replicas of another be touched. */
+async function refuseOtherUcp(ucp: Ucp, bundleId: string | undefined): Promise<void> {
+  const id = await ucp.id();
+  if (id === undefined || bundleId === undefined || id === bundleId) return;
+  throw new DrydockError('Refused', `the client bundle is of another UCP (${bundleId}) than the one at ${ucp.url} (${id})`, { remedy: 'get a client bundle from this UCP, or leave ucp.bundle out: then it is fetched' });
 }
 
 function plain({ id, node, httpPort, httpsPort }: ReplicaFound): BackupFacts['replica'] {

@@ -12,6 +12,7 @@ const MAX_BUNDLE = 16 * 1024 * 1024;
 
 const loginAnswer = z.object({ auth_token: z.string().min(1) });
 const account = z.object({ id: z.string(), name: z.string(), isOrg: z.boolean().default(false), isAdmin: z.boolean().optional() });
+const info = z.object({ ID: z.string().min(1) });
 const accountPage = z.object({ accounts: z.array(account).nullable(), nextPageStart: z.string().optional() });
 
 /**
@@ -70,6 +71,16 @@ class UcpClient implements Ucp {
     } catch (error) {
       if (error instanceof DrydockError && error.kind === 'NotPermitted') return false;
       throw readable(error, 'accounts/<username>');
+    }
+  }
+
+  async id(): Promise<string | undefined> {
+    try {
+      const { json } = await this.authorized({ path: 'info' });
+      return info.safeParse(json).data?.ID;
+    } catch (error) {
+      if (error instanceof DrydockError && !error.retryable) return undefined;
+      throw error;
     }
   }
 

@@ -13,6 +13,8 @@ export interface Ucp {
   login(): Promise<void>;
   /** True when the logged-in user is an administrator. */
   isAdmin(): Promise<boolean>;
+  /** UCP's own id, as `docker info` shows it through a client bundle; undefined where it does not tell a logged-in user. */
+  id(): Promise<string | undefined>;
   ping(): Promise<boolean>;
   /** PEM of UCP's CA (`GET /ca`). */
   ca(): Promise<string>;

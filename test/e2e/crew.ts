@@ -1,7 +1,8 @@
 /** A lab with a real Temporal server and workers as processes of their own, which tests may kill. */
 import { spawnSync } from 'node:child_process';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { parse, stringify } from 'yaml';
 import type { BackupResult } from '../../domain/contract';
 import type { DtrVersion } from '../../lab/contract';
 import { pushToLab } from '../../lab/cli/push';
@@ -23,6 +24,13 @@ export interface CrewOptions {
   prepare?: (dtr: DtrLab) => Promise<void>;
 }
 
+/** The lab's cluster as it stands in drydock.yaml, as far as tests change it. */
+export interface SiteConfig {
+  ucp: { urls: string[] } & Record<string, unknown>;
+  hosts: Record<string, Record<string, unknown>>;
+  [setting: string]: unknown;
+}
+
 export class Crew {
   private worker: Running | undefined;
 
@@ -41,13 +49,30 @@ export class Crew {
     return crew;
   }
 
+  /** Gives the worker, and all commands, further clusters: the same site under other settings, each with a vault of its own. Ends the worker. */
+  async addClusters(change: (site: SiteConfig) => Record<string, object>): Promise<void> {
+    await this.killWorker('SIGTERM');
+    const config = parse(await readFile(this.dtr.lab.state.file('drydock.yaml'), 'utf8')) as { vaults: Record<string, object>; clusters: { lab: SiteConfig } & Record<string, object> };
+    for (const [name, settings] of Object.entries(change(config.clusters.lab))) {
+      config.vaults[name] = { directory: this.vaultOf(name) };
+      config.clusters[name] = { ...config.clusters.lab, ...settings, vault: name };
+    }
+    const file = this.dtr.file('drydock.yaml');
+    await writeFile(file, stringify(config));
+    this.env.DRYDOCK_CONFIG = file;
+  }
+
+  vaultOf(cluster: string): string {
+    return cluster === 'lab' ? this.vault : this.dtr.file(`vault-${cluster}`);
+  }
+
   async stop(): Promise<void> {
     await this.killWorker('SIGTERM');
     await this.dtr.stop();
   }
 
-  async startWorker(): Promise<void> {
-    this.worker = start(['worker'], this.env);
+  async startWorker(env: NodeJS.ProcessEnv = {}): Promise<void> {
+    this.worker = start(['worker'], { ...this.env, ...env });
     await this.worker.said('listen');
   }
 
@@ -92,9 +117,9 @@ export class Crew {
     return this.dtr.lab.state.file('vault');
   }
 
-  /** Names of all files in the vault. */
-  async vaultFiles(): Promise<string[]> {
-    const names = await readdir(this.vault, { recursive: true, withFileTypes: true });
+  /** Names of all files in a vault. */
+  async vaultFiles(vault = this.vault): Promise<string[]> {
+    const names = await readdir(vault, { recursive: true, withFileTypes: true });
     return names.filter((entry) => entry.isFile()).map((entry) => path.join(entry.parentPath, entry.name));
   }
 
