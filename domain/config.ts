@@ -121,12 +121,33 @@ export const clusterSchema = z.strictObject({
     .prefault({}),
 });
 
+/** A login on an SFTP server; the same words as for a host. */
+const sftpServer = {
+  address: z.string().min(1),
+  port: z.int().min(1).max(65535).default(22),
+  user: z.string().min(1),
+  key: secretRef.optional(),
+  keyPassphrase: secretRef.optional(),
+  agent: z.union([z.boolean(), z.string().min(1)]).optional(),
+};
+
+export const sftpSchema = z.strictObject({
+  ...sftpServer,
+  /** Go through this server. */
+  jump: z.strictObject(sftpServer).optional(),
+  /** File with the server's host key; always checked. */
+  knownHosts: z.string().min(1),
+  /** Directory on the server; made when only its last part is missing. */
+  path: z.string().min(1),
+});
+
 export const vaultSchema = z
   .strictObject({
     /** A disk, or a mount of one. */
     directory: z.string().min(1).optional(),
+    sftp: sftpSchema.optional(),
   })
-  .refine((vault) => vault.directory !== undefined, 'say where it is: give it a directory');
+  .refine((vault) => Object.values(vault).filter((place) => place !== undefined).length === 1, 'say where it is: exactly one of directory, sftp');
 
 export const configSchema = z.strictObject({
   temporal: z
@@ -149,3 +170,4 @@ export type Config = z.infer<typeof configSchema>;
 export type ClusterConfig = z.infer<typeof clusterSchema>;
 export type HostConfig = z.infer<typeof hostSchema>;
 export type VaultConfig = z.infer<typeof vaultSchema>;
+export type SftpConfig = z.infer<typeof sftpSchema>;

@@ -1,7 +1,7 @@
 /** Makes every path of a configuration absolute, so that it means the same file wherever the process was started. */
 import { homedir } from 'node:os';
 import path from 'node:path';
-import type { ClusterConfig, Config, HostConfig } from '../domain/config';
+import type { ClusterConfig, Config, HostConfig, VaultConfig } from '../domain/config';
 
 /** `base`: the directory of the configuration file. `~/` stands for the home directory. */
 export function absolutePaths(config: Config, base: string): Config {
@@ -10,12 +10,19 @@ export function absolutePaths(config: Config, base: string): Config {
   const secret = (ref: string): string => (ref.startsWith('file:') ? `file:${file(ref.slice('file:'.length))}` : ref);
   const optionalSecret = (ref: string | undefined): string | undefined => (ref === undefined ? undefined : secret(ref));
 
-  const host = (from: HostConfig): HostConfig => ({
+  const login = <T extends { key?: string; keyPassphrase?: string; agent?: boolean | string }>(from: T): T => ({
     ...from,
     key: optionalSecret(from.key),
     keyPassphrase: optionalSecret(from.keyPassphrase),
-    sudoPassword: optionalSecret(from.sudoPassword),
     agent: typeof from.agent === 'string' ? file(from.agent) : from.agent,
+  });
+
+  const host = (from: HostConfig): HostConfig => ({ ...login(from), sudoPassword: optionalSecret(from.sudoPassword) });
+
+  const vault = ({ directory, sftp }: VaultConfig): VaultConfig => ({
+    ...(directory === undefined ? {} : { directory: file(directory) }),
+    // The path on the server is the server's own business.
+    ...(sftp === undefined ? {} : { sftp: { ...login(sftp), knownHosts: file(sftp.knownHosts), ...(sftp.jump === undefined ? {} : { jump: login(sftp.jump) }) } }),
   });
 
   const cluster = (from: ClusterConfig): ClusterConfig => ({
@@ -42,7 +49,7 @@ export function absolutePaths(config: Config, base: string): Config {
   return {
     ...config,
     stateDir: file(config.stateDir),
-    vaults: mapValues(config.vaults, (vault) => ({ ...vault, directory: optionalFile(vault.directory) })),
+    vaults: mapValues(config.vaults, vault),
     clusters: mapValues(config.clusters, cluster),
   };
 }

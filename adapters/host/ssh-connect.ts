@@ -14,11 +14,17 @@ export interface SshOptions {
   /** The host's public key, `ssh-ed25519 AAAA...`; replaces known_hosts for this host (a rebuilt one). */
   hostKeyOverride?: string;
   signal?: AbortSignal;
+  /** Where the settings of a host stand in drydock.yaml, for messages. Default: `hosts.<name>`. */
+  place?: (name: string) => string;
 }
 
 const READY_TIMEOUT_MS = 20_000;
 const KEEPALIVE_MS = 15_000;
 const KEEPALIVE_MISSES = 4;
+
+function placeOf(name: string, options: SshOptions): string {
+  return options.place?.(name) ?? `hosts.${name}`;
+}
 
 /** A logged-in, host-key-checked SSH connection, with those of its jump hosts (last first). */
 export async function openConnection(name: string, config: HostConfig, options: SshOptions, path: string[] = []): Promise<Client[]> {
@@ -54,7 +60,7 @@ function forward(jump: Client, name: string, config: HostConfig): Promise<Duplex
 
 async function login(name: string, config: HostConfig, options: SshOptions, sock: Duplex | undefined): Promise<Client> {
   const known = await expectedKeys(config, options);
-  const credentials = await credentialsOf(name, config);
+  const credentials = await credentialsOf(placeOf(name, options), config);
   const verdict: { refused?: DrydockError } = {};
   const algorithms = signatureAlgorithms(known.accepted);
   const client = new Client();
@@ -87,7 +93,7 @@ async function login(name: string, config: HostConfig, options: SshOptions, sock
       leave();
       client.destroy();
       sock?.destroy();
-      reject(verdict.refused ?? classify(name, config, error));
+      reject(verdict.refused ?? classify(name, placeOf(name, options), config, error));
     };
     options.signal?.addEventListener('abort', onAbort, { once: true });
     const onClose = () => onError(new Error('the connection was closed'));
@@ -132,32 +138,32 @@ function judge(name: string, config: HostConfig, key: Buffer, known: KnownKeys):
   });
 }
 
-async function credentialsOf(name: string, config: HostConfig): Promise<Pick<ConnectConfig, 'privateKey' | 'passphrase' | 'agent'>> {
+async function credentialsOf(place: string, config: HostConfig): Promise<Pick<ConnectConfig, 'privateKey' | 'passphrase' | 'agent'>> {
   const agent = config.agent === true ? process.env.SSH_AUTH_SOCK : config.agent === false ? undefined : config.agent;
   if (config.agent === true && agent === undefined) {
-    throw new DrydockError('InvalidInput', `hosts.${name}.agent is set, but SSH_AUTH_SOCK is not set where the worker runs`, { remedy: 'start the worker with an agent, or name the socket' });
+    throw new DrydockError('InvalidInput', `${place}.agent is set, but SSH_AUTH_SOCK is not set where the worker runs`, { remedy: 'start the worker with an agent, or name the socket' });
   }
   if (config.key === undefined) {
     if (agent !== undefined) return { agent };
-    throw new DrydockError('InvalidInput', `hosts.${name} has neither key nor agent`, { remedy: `set hosts.${name}.key, for example file:/etc/drydock/id_ed25519` });
+    throw new DrydockError('InvalidInput', `${place} has neither key nor agent`, { remedy: `set ${place}.key, for example file:/etc/drydock/id_ed25519` });
   }
   const privateKey = await resolveSecret(config.key);
   const passphrase = config.keyPassphrase === undefined ? undefined : await resolveSecret(config.keyPassphrase);
   const parsed = utils.parseKey(`${privateKey}\n`, passphrase);
   if (parsed instanceof Error) {
     const encrypted = /passphrase|encrypted/i.test(parsed.message);
-    throw new DrydockError('InvalidInput', `hosts.${name}.key cannot be used (${parsed.message})`, {
-      remedy: encrypted ? `set hosts.${name}.keyPassphrase to the right passphrase` : 'give a private key in OpenSSH or PEM form',
+    throw new DrydockError('InvalidInput', `${place}.key cannot be used (${parsed.message})`, {
+      remedy: encrypted ? `set ${place}.keyPassphrase to the right passphrase` : 'give a private key in OpenSSH or PEM form',
     });
   }
   return { privateKey: `${privateKey}\n`, passphrase, agent };
 }
 
-function classify(name: string, config: HostConfig, error: Error & { level?: string; code?: string }): DrydockError {
+function classify(name: string, place: string, config: HostConfig, error: Error & { level?: string; code?: string }): DrydockError {
   const where = `${name} (${config.address}:${config.port})`;
   if (error.level === 'client-authentication' || error.level === 'agent') {
     return new DrydockError('AuthRejected', `${where} does not accept the login of ${config.user}`, {
-      remedy: `check hosts.${name}.user and key, and the user's authorized_keys on the host`, cause: error,
+      remedy: `check ${place}.user and key, and the user's authorized_keys on the host`, cause: error,
     });
   }
   if (/no matching host key|host key/i.test(error.message) && error.level === 'handshake') {

@@ -16,6 +16,8 @@ const TEMPORARY = '.drydock-tmp';
 /** Every stream here is given up after minutes without a byte, so a file untouched for this long has no writer any more. */
 const STALE_MS = 60 * 60 * 1000;
 const READ_BYTES = 1 << 20;
+/** Names of a listing that are looked at together. */
+const LOOK_AHEAD = 128;
 
 /**
  * Opens the vault in `path`. Nothing is created or checked yet: `check()` makes the directory (not what is above it) and `vault.json`.
@@ -232,12 +234,14 @@ class DirectoryVault implements Vault {
       .filter((entry) => (entry.isFile() || entry.isDirectory()) && isVaultName(entry.name))
       .map((entry) => ({ name: directory + entry.name + (entry.isDirectory() ? '/' : ''), isDirectory: entry.isDirectory() }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
-    for (const { name, isDirectory } of ordered) {
-      if (isDirectory) {
-        if (name.startsWith(prefix) || prefix.startsWith(name)) yield* this.walk(root, name, prefix);
-      } else if (name.startsWith(prefix)) {
-        const found = await lstat(join(root, name)).catch(() => null);
-        if (found?.isFile()) yield { name, size: found.size, modified: found.mtime };
+    for (let at = 0; at < ordered.length; at += LOOK_AHEAD) {
+      const some = ordered.slice(at, at + LOOK_AHEAD);
+      // Several at once: on a mount of another machine each look costs a round trip.
+      const found = await Promise.all(some.map(({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : lstat(join(root, name)).catch(() => null))));
+      for (const [i, { name, isDirectory }] of some.entries()) {
+        const file = found[i];
+        if (isDirectory && (name.startsWith(prefix) || prefix.startsWith(name))) yield* this.walk(root, name, prefix);
+        else if (file?.isFile()) yield { name, size: file.size, modified: file.mtime };
       }
     }
   }

@@ -1,10 +1,12 @@
 import type { VaultConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { openDirectoryVault } from './directory';
+import { openSftpVault } from './sftp';
 import type { Vault } from './vault';
 
 /** The vault that a section of `vaults:` describes. Connects to nothing yet; `close()` it when done. */
 export function openVault(settings: VaultConfig): Vault {
   if (settings.directory !== undefined) return openDirectoryVault(settings.directory);
-  throw new DrydockError('InvalidInput', 'a vault without a place was configured', { remedy: 'give it a directory' });
+  if (settings.sftp !== undefined) return openSftpVault(settings.sftp);
+  throw new DrydockError('InvalidInput', 'a vault without a place was configured', { remedy: 'give it directory or sftp' });
 }

@@ -24,9 +24,10 @@ export interface TestSshd {
 }
 
 /**
- * A real sshd on loop-back with its own keys: root by key, and (with `ordinaryUser`) a fresh user whose sudo wants a password. Needs root.
+ * A real sshd on loop-back with its own keys: root by key, and (with `ordinaryUser`) a fresh user whose sudo wants a password. `sftp`: the subsystem's
+ * command. Needs root.
  */
-export async function startSshd(options: { ordinaryUser?: boolean } = {}): Promise<TestSshd> {
+export async function startSshd(options: { ordinaryUser?: boolean; sftp?: string } = {}): Promise<TestSshd> {
   const dir = mkdtempSync(path.join(tmpdir(), 'drydock-sshd-'));
   chmodSync(dir, 0o755);
   const port = await freePort();
@@ -42,7 +43,7 @@ export async function startSshd(options: { ordinaryUser?: boolean } = {}): Promi
     [`Port ${port}`, 'ListenAddress 127.0.0.1', `HostKey ${file('host_key')}`, `AuthorizedKeysFile ${file('authorized_keys')}`, `PidFile ${file('pid')}`,
       'PasswordAuthentication no', 'KbdInteractiveAuthentication no', 'PermitRootLogin prohibit-password', 'UsePAM yes', 'StrictModes no',
       // Bash reads the machine's own ~/.bashrc for every command that comes by SSH at the first level, and some of those take long.
-      'SetEnv SHLVL=2', ''].join('\n'),
+      'SetEnv SHLVL=2', `Subsystem sftp ${options.sftp ?? 'internal-sftp'}`, ''].join('\n'),
   );
   const user = `ddt${randomBytes(4).toString('hex')}`;
   if (options.ordinaryUser === true) addUser(user, file('sudo_password'));
