@@ -237,7 +237,7 @@ class DirectoryVault implements Vault {
     for (let at = 0; at < ordered.length; at += LOOK_AHEAD) {
       const some = ordered.slice(at, at + LOOK_AHEAD);
       // Several at once: on a mount of another machine each look costs a round trip.
-      const found = await Promise.all(some.map(({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : lstat(join(root, name)).catch(() => null))));
+      const found = await Promise.all(some.map(async ({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : lstat(join(root, name)).catch(() => null))));
       for (const [i, { name, isDirectory }] of some.entries()) {
         const file = found[i];
         if (isDirectory && (name.startsWith(prefix) || prefix.startsWith(name))) yield* this.walk(root, name, prefix);
