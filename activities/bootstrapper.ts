@@ -49,6 +49,8 @@ export interface LogLine {
 const DEFAULT_STALL_MS = 30 * 60_000;
 const PHASE2_WAIT_MS = 10 * 60_000;
 const PHASE2_LOOK_MS = 2_000;
+/** A phase 2 that is only created starts in a moment, or its phase 1 is dead and it holds the replica's volumes for ever. */
+const NOT_STARTED_MS = 10_000;
 const KEPT_LINES = 2_000;
 const SHOWN_LINES = 6;
 const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', warn: 'warning', erro: 'error', fata: 'fatal', pani: 'fatal' };
@@ -105,12 +107,13 @@ export async function removeDeadAttempts(engine: Engine, operation: string): Pro
 
 /** Bootstrappers of one cluster must run one after another: a second one would wait in its own way, for ever. */
 async function waitForPhase2(engine: Engine, signal: AbortSignal | undefined): Promise<void> {
-  const end = Date.now() + PHASE2_WAIT_MS;
+  const begun = Date.now();
+  const end = begun + PHASE2_WAIT_MS;
   for (;;) {
     const found = (await engine.containers({ name: 'dtr-phase2' })).filter(({ names }) => names.some((name) => /(^|\/)dtr-phase2$/.test(name)));
-    const running = found.filter(({ state }) => state === 'running');
-    for (const left of found) if (left.state === 'exited' || left.state === 'dead') await engine.removeContainer(left.id, { force: true });
-    const [first] = running;
+    const over = new Set(['exited', 'dead', ...(Date.now() > begun + NOT_STARTED_MS ? ['created'] : [])]);
+    for (const left of found) if (over.has(left.state)) await engine.removeContainer(left.id, { force: true });
+    const [first] = found.filter(({ state }) => !over.has(state));
     if (first === undefined) return;
     if (Date.now() > end) {
       throw new DrydockError('Busy', `another run of the bootstrapper is at work on this cluster (${first.names[0]})`, {

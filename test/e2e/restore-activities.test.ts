@@ -59,8 +59,10 @@ describe('the steps of a restore, on a lab with one replica', function () {
     it('refuses a backup without a seal, and one that is not there', async () => {
       const unsealed = await steps.forged(backupId, () => undefined);
       await rm(steps.vaultFile(vaultPaths.manifest(CLUSTER, unsealed)));
-      assert.match((await refused(unsealed)).message, /has no seal/);
-      const { kind, remedy } = await refused('20200101T000000Z-ffffff');
+      // Before anything else is asked.
+      const absent = (backup: string) => steps.refusal('diagnose', { ...step, backup, targets: [] });
+      assert.match((await absent(unsealed)).message, /has no seal/);
+      const { kind, remedy } = await absent('20200101T000000Z-ffffff');
       assert.equal(kind, 'NotFound');
       assert.match(remedy, /drydock list/);
     });
