@@ -1,6 +1,6 @@
 /** Stage 4: the vulnerability database is in no backup. What goes wrong here is a warning: it holds nothing. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Dtr, ImagescanStatus } from '../../adapters/dtr/dtr';
+import type { Dtr, ImagescanStatus, Job } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
@@ -33,12 +33,12 @@ async function update(cluster: Cluster, { scanning }: RestoreDecisions, progress
   if (before === null) return { warnings: [], note: 'scanning is not enabled in DTR' };
   const file = cluster.config.policy.vulnerabilityDatabaseFile;
   if (scanning === 'file' && file === undefined) return failed('policy.vulnerabilityDatabaseFile is not set any more');
-  const asked = Date.now() + dtr.clockOffsetMs;
+  const earlier = new Set((await updateJobs(dtr)).map(({ id }) => id));
   await dtr.updateVulnerabilityDatabase(scanning === 'file' ? { file: file! } : { online: true });
   const end = Date.now() + LONGEST_MS;
   for (;;) {
     const status = await dtr.imagescanStatus();
-    const ended = await jobOutcome(dtr, asked);
+    const ended = outcomeOf((await updateJobs(dtr)).filter(({ id }) => !earlier.has(id)));
     // A database that was up to date already keeps its date.
     if (isNewer(status, before) || (ended === 'done' && status?.lastDbUpdateFailed === false)) return { warnings: [], note: `vulnerability database version ${status?.dbVersion ?? '?'} of ${status?.dbUpdatedAt ?? '?'}` };
     if (ended === 'failed') return failed('the update job ended with an error');
@@ -56,12 +56,14 @@ function isNewer(status: ImagescanStatus | null, before: ImagescanStatus): boole
   return Number.isFinite(at) && at > (before.dbUpdatedAt === null ? 0 : Date.parse(before.dbUpdatedAt));
 }
 
-/** How the update jobs since then ended; undefined while none has. */
-async function jobOutcome(dtr: Dtr, asked: number): Promise<'done' | 'failed' | undefined> {
-  // Clocks of whole seconds: a job of ours may seem a moment older than the request.
-  const ours = (await dtr.jobs({ action: ACTION, limit: JOBS })).filter(({ scheduledAt }) => scheduledAt !== undefined && Date.parse(scheduledAt) >= asked - 2_000);
-  if (ours.some(({ status }) => status === 'error')) return 'failed';
-  return ours.some(({ status }) => status === 'done') ? 'done' : undefined;
+function updateJobs(dtr: Dtr): Promise<Job[]> {
+  return dtr.jobs({ action: ACTION, limit: JOBS });
+}
+
+/** How the jobs that came since ended; undefined while none has. */
+function outcomeOf(jobs: Job[]): 'done' | 'failed' | undefined {
+  if (jobs.some(({ status }) => status === 'error')) return 'failed';
+  return jobs.some(({ status }) => status === 'done') ? 'done' : undefined;
 }
 
 function failed(why: string): Outcome {
