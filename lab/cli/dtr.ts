@@ -27,18 +27,26 @@ export async function installDtr(lab: Lab, state: LabState & { dtr: DtrVersion }
   await lab.steps.run('the registry through the load balancer', async () => {
     await waitFor('the registry', 60, async () => (await registryHealth(lab)) === 'healthy', lab.signal);
     await lab.state.write('dtr-ca.pem', await registryCa(lab.names.addresses.lb));
-    await createRepositoriesOnPush(lab);
+    const http = new LabHttp({ registry: lab.names.addresses.lb, caFile: lab.state.file('dtr-ca.pem'), username: ADMIN, password: await lab.state.password(ADMIN) });
+    try {
+      // What a replica has reported of itself may be some seconds old, and is what others go by.
+      await waitFor('every replica to report that it is well', 60, () => allReportHealth(http), lab.signal);
+      await createRepositoriesOnPush(http);
+    } finally {
+      await http.close();
+    }
   });
 }
 
+async function allReportHealth(http: LabHttp): Promise<boolean> {
+  const body = await http.bytes('/api/v0/meta/cluster_status');
+  const { replica_health: health } = JSON.parse(body.toString()) as { replica_health: Record<string, string> };
+  return Object.values(health).every((text) => text === 'OK');
+}
+
 /** The vendor's default is off; a lab is for trying things, so a push to a new name of one's own just works. */
-async function createRepositoriesOnPush(lab: Lab): Promise<void> {
-  const http = new LabHttp({ registry: lab.names.addresses.lb, caFile: lab.state.file('dtr-ca.pem'), username: ADMIN, password: await lab.state.password(ADMIN) });
-  try {
-    await http.basic('POST', '/api/v0/meta/settings', { body: JSON.stringify({ createRepositoryOnPush: true }), headers: { 'content-type': 'application/json' }, expect: [202] });
-  } finally {
-    await http.close();
-  }
+async function createRepositoriesOnPush(http: LabHttp): Promise<void> {
+  await http.basic('POST', '/api/v0/meta/settings', { body: JSON.stringify({ createRepositoryOnPush: true }), headers: { 'content-type': 'application/json' }, expect: [202] });
 }
 
 /** One bootstrapper command through UCP; secrets go by environment name only. */

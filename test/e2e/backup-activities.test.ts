@@ -231,12 +231,18 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
           await dtr.pushInBackground(`under-way-${n}`, `acme/app:under-way-${n}`);
         }
       })();
-      await run.takeMetadata();
-      dumping = false;
-      await pushing;
-      await dtr.api('PUT', '/api/v0/lab/knobs', { backupTableDelayMs: 0 });
-      await run.images(2);
-      await run.run('thaw', { record: run.record });
+      // Seen below; a failure before that must not end the process.
+      pushing.catch(() => undefined);
+      try {
+        await run.takeMetadata();
+        dumping = false;
+        await pushing;
+        await run.images(2);
+      } finally {
+        dumping = false;
+        await dtr.api('PUT', '/api/v0/lab/knobs', { backupTableDelayMs: 0 });
+        await run.run('thaw', { record: run.record });
+      }
       assert.equal((await run.prove()).counts.gaps, 0);
       await run.seal();
       const { manifests, links } = await tablesOf(run.backupId);

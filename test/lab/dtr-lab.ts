@@ -93,8 +93,10 @@ export class DtrLab {
     return this.skopeo(this.pushArguments(folder, image, user));
   }
 
+  /** Pushes while the test goes on. Tried again once, as `docker push` does: on a busy machine the metadata store may be too slow for once. */
   async pushInBackground(folder: string, image: string): Promise<void> {
-    await execute('skopeo', this.pushArguments(folder, image, 'admin'));
+    const push = (): Promise<unknown> => execute('skopeo', this.pushArguments(folder, image, 'admin'));
+    await push().catch(() => push());
   }
 
   private pushArguments(folder: string, image: string, user: string): string[] {

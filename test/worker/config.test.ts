@@ -89,7 +89,7 @@ describe('drydock.yaml', () => {
 
   it('lists the known fields when no name is near', async () => {
     const error = await refused(VALID.replace('    directory: vault', '    directory: vault\n    colour: red'));
-    assert.match(error.message, /^vaults\.main\.colour: unknown field, expected one of directory \(/);
+    assert.match(error.message, /^vaults\.main\.colour: unknown field, expected one of directory, sftp \(/);
   });
 
   it('says what is missing and where it should stand', async () => {

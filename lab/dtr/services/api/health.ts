@@ -7,6 +7,7 @@ import type { Access } from '../access';
 import { address, cached, type Context } from '../context';
 import { Guard } from '../registry/guard';
 
+const RECOVERY_MS = 500;
 const REPORT_MS = 3000;
 /** A report older than this says that the replica is gone. */
 const STALE_MS = 15_000;
@@ -42,15 +43,18 @@ export class Health {
   }
 
   report(): void {
+    let isWell = false;
     const once = async (): Promise<void> => {
       const error = await this.check();
+      isWell = error === '';
       const report: Report = { health: error === '' ? 'OK' : error, timestamp: now(), readonly: await this.guard.isReadOnly() };
       await this.store.etcd.put(REPLICAS + this.context.replicaId, JSON.stringify(report));
     };
     const loop = (): void => {
       once()
         .catch((error: unknown) => serviceLog(`health cannot be reported: ${messageOf(error)}`))
-        .finally(() => setTimeout(loop, REPORT_MS));
+        // What has just become well is not to be called ill for long.
+        .finally(() => setTimeout(loop, isWell ? REPORT_MS : RECOVERY_MS));
     };
     loop();
   }
