@@ -6,7 +6,7 @@ import { elapsed } from '../lib/console.mjs';
 import { inRoot } from '../lib/paths.mjs';
 import { runNode } from '../lib/program.mjs';
 import { OrderedOutput } from './output.mjs';
-import { addResults, noResults, sumOf } from './results.mjs';
+import { addResults, addUp, noResults, sumOf } from './results.mjs';
 import { allTestFiles, suitesOf } from './suites.mjs';
 
 /** Mocha's own main; its usual door starts another process and cuts clean-up short when a signal comes. */
@@ -27,25 +27,40 @@ export async function runLane(lane, args, { temporal } = {}) {
     process.stdout.write(`\n== ${suite.name} ==\n`);
     const results = noResults();
     await runSuite(suite, results, { options, temporal });
-    for (const key of ['passed', 'failed', 'skipped']) total[key] += results[key];
-    total.failures.push(...results.failures);
-    total.interrupted = results.interrupted;
+    addUp(total, results);
     if (total.interrupted) return total;
     process.stdout.write(`\n${suite.name}: ${sumOf(results)}; ${elapsed(started)}\n`);
   }
   return total;
 }
 
-/** As many of the suite's processes at once as it allows, in their order. */
-async function runSuite({ processes, atOnce }, results, settings) {
-  const output = new OrderedOutput((chunk) => process.stdout.write(chunk));
+/**
+ * As many of the suite's processes at once as it allows, in their order. Two labs on two cores may starve each other: where the suite
+ * says so, what failed in company is run once more alone, and that result counts.
+ */
+export async function runSuite({ processes, atOnce, againAlone }, results, settings) {
+  const outcomes = new Map();
+  const run = async (files, output) => {
+    const outcome = noResults();
+    outcomes.set(files, outcome);
+    await runProcess(files, outcome, output.open(), settings);
+    results.interrupted ||= outcome.interrupted;
+    return outcome;
+  };
+  const together = new OrderedOutput((chunk) => process.stdout.write(chunk));
   const queue = [...processes];
   const work = async () => {
-    for (let files = queue.shift(); files !== undefined && !results.interrupted; files = queue.shift()) {
-      await runProcess(files, results, output.open(), settings);
-    }
+    for (let files = queue.shift(); files !== undefined && !results.interrupted; files = queue.shift()) await run(files, together);
   };
   await Promise.all(Array.from({ length: atOnce }, work));
+  const failed = atOnce === 1 || !againAlone ? [] : [...outcomes].filter(([, outcome]) => outcome.failed > 0);
+  for (const [files, before] of failed) {
+    if (results.interrupted) break;
+    process.stdout.write(`\n-- again, alone: ${files.join(' ')}\n`);
+    const after = await run(files, new OrderedOutput((chunk) => process.stdout.write(chunk)));
+    if (after.failed === 0) process.stdout.write(`-- passed alone; in company had failed: ${before.failures.map(({ title }) => title).join('; ')}\n`);
+  }
+  for (const outcome of outcomes.values()) addUp(results, outcome);
 }
 
 async function runProcess(files, results, output, { options, temporal }) {

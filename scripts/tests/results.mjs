@@ -35,6 +35,13 @@ export function addResults(total, { results, files, code, lastWords }) {
   total.failures.push({ file: files.join(' '), title: 'test process', message: [what, lastWords.trim()].filter(Boolean).join('\n') });
 }
 
+/** Adds the results of a part to those of the whole. */
+export function addUp(total, part) {
+  for (const key of ['passed', 'failed', 'skipped']) total[key] += part[key];
+  total.failures.push(...part.failures);
+  total.interrupted ||= part.interrupted;
+}
+
 /** `3 passed, 0 failed`, and what was skipped where there is any. */
 export function sumOf({ passed, failed, skipped }) {
   return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;

@@ -26,9 +26,9 @@ export function suitesOf(lane, files = allTestFiles()) {
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
     { name: 'fast', processes: halves, atOnce: 2 },
-    { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce() },
+    { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce(), againAlone: true },
     // The longest stand first, so that none is left alone at the end.
-    { name: 'end to end and lab', processes: perFile([...end2end, ...lab]), atOnce: labsAtOnce() },
+    { name: 'end to end and lab', processes: perFile([...end2end, ...lab]), atOnce: labsAtOnce(), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..', '..');
@@ -51,6 +53,33 @@ describe('running tests', function () {
     const { code, lines } = run(['test', fixture('empty')]);
     assert.equal(lines.at(-1), '0 passed, 0 failed');
     assert.equal(code, 1);
+  });
+});
+
+describe('test processes side by side', function () {
+  this.timeout(120_000);
+
+  function sideBySide(...names: string[]): { results: { passed: number; failed: number }; said: string } {
+    const folder = mkdtempSync(path.join(tmpdir(), 'drydock-side-'));
+    try {
+      const program = `import { runSuite } from './scripts/tests/lane.mjs'; import { noResults } from './scripts/tests/results.mjs';
+        const results = noResults(); await runSuite({ processes: ${JSON.stringify(names.map((name) => [fixture(name)]))}, atOnce: 2, againAlone: true }, results, { options: [] }); console.log(JSON.stringify(results));`;
+      const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { cwd: ROOT, encoding: 'utf8', env: { ...process.env, DRYDOCK_FIXTURE_MARK: path.join(folder, 'mark') } });
+      return { results: JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as { passed: number; failed: number }, said: stdout };
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  it('run what failed once more alone, and say so when it passes then', () => {
+    const { results, said } = sideBySide('passing', 'starved');
+    assert.deepEqual([results.passed, results.failed], [2, 0]);
+    assert.match(said, /-- passed alone; in company had failed: fixture fails the first time/);
+  });
+
+  it('count what fails alone, too, as failed', () => {
+    const { results } = sideBySide('passing', 'failing');
+    assert.deepEqual([results.passed, results.failed], [2, 1]);
   });
 });
 
