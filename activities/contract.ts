@@ -3,6 +3,7 @@
  * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
  */
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { PruneResult } from '../domain/prune-result';
 import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
 import type { VerifyPart, VerifyResult } from '../domain/verify';
@@ -170,9 +171,14 @@ export interface VerifyActivities {
   verifyBackup(step: Step & { backup: string; level: VerifyLevel; part?: VerifyPart; withoutKeys: boolean; by: string }): Promise<VerifyResult>;
 }
 
-/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
-export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off' }>;
+export interface RetentionActivities {
+  /** Step 12; also `prune`. Throws Refused when the clocks of worker and vault disagree. */
+  prune(step: Step & { dryRun: boolean }): Promise<PruneResult>;
 }
 
-export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities;
+/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
+export interface PolicyActivities {
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean }>;
+}
+
+export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities;

@@ -4,9 +4,10 @@ import type { Activities } from './contract';
 import { classified } from './failures';
 import { policyActivities } from './policy';
 import { restoreActivities } from './restore';
+import { retentionActivities } from './retention';
 import { verifyActivities } from './verify';
 
 /** All activities, bound to this worker's configuration. */
 export function createActivities(deps: ActivityDeps): Activities {
-  return classified({ ...backupActivities(deps), ...restoreActivities(deps), ...policyActivities(deps), ...verifyActivities(deps) });
+  return classified({ ...backupActivities(deps), ...restoreActivities(deps), ...policyActivities(deps), ...verifyActivities(deps), ...retentionActivities(deps) });
 }

@@ -6,6 +6,7 @@ import type { BackupOptions } from './commands/backup';
 import type { KeyRotateOptions } from './commands/key-rotate';
 import type { ExtractCommandOptions } from './commands/extract';
 import type { LsOptions } from './commands/ls';
+import type { PruneOptions } from './commands/prune';
 import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
@@ -101,6 +102,13 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock verify prod', 'drydock verify 20261123T020000Z-1a2b3c --level L3 --part 1/7', 'drydock verify prod --level L4 --json | jq .findings'))
     .action((target: string, _options, self: Command) => act<VerifyOptions>(self, async (options) => (await import('./commands/verify.js')).run(target, options)));
+
+  withJson(command('prune <cluster>', 'mark backups that `keep` gives up, and remove what was marked longer ago than retention.hold'))
+    .option('--dry-run', 'explain each decision and change nothing')
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock prune prod --dry-run', 'drydock prune prod --json | jq .removed'))
+    .action((cluster: string, _options, self: Command) => act<PruneOptions>(self, async (options) => (await import('./commands/prune.js')).run(cluster, options)));
 
   const key = program.command('key').description('keys of backups');
   withJson(key.command('rotate <cluster>').description('new recipients from now on: check them, and say what older backups need; needs no Temporal').addOption(new Option('--config <file>', 'configuration file')))

@@ -1,7 +1,8 @@
 /** The end of an operation in words. */
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
+import type { PruneResult } from '../domain/prune-result';
 import type { VerifyResult } from '../domain/verify';
-import { between, bytes, count, seconds, table } from './format';
+import { between, bytes, count, seconds, table, time } from './format';
 
 const GAPS_SHOWN = 20;
 const FINDINGS_SHOWN = 20;
@@ -37,6 +38,20 @@ export function restoreReport(result: RestoreResult): string[] {
     ...stages(result.stages),
     ...result.differences.map((text) => `  differs from the backup: ${text}`),
     ...result.warnings.map((text) => `  warning: ${text}`),
+  ];
+}
+
+export function pruneReport({ cluster, dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {
+  const would = dryRun ? ' would be' : '';
+  const shown = decisions.length < counts.kept + counts.givenUp ? [`  and ${counts.kept + counts.givenUp - decisions.length} more`] : [];
+  return [
+    `Retention of ${cluster}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
+    ...decisions.map(({ id, why }) => `  ${id}  ${why}`),
+    ...shown,
+    `${count(removed.backups.length, 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
+    `${count(marked.backups.length, 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
+    ...(lifted > 0 ? [`${count(lifted, 'mark')}${would} taken away: what they marked is kept or needed again.`] : []),
+    ...notes.map((note) => `  ${note}`),
   ];
 }
 

@@ -7,7 +7,8 @@ import { follow, type Snapshot } from './follow';
 import type { OperationSummary, Started } from './operations';
 import { createProgress, type Progress } from './progress';
 import type { VerifyResult } from '../domain/verify';
-import { backupReport, reconcileReport, restoreReport, verifyReport } from './reports';
+import type { PruneResult } from '../domain/prune-result';
+import { backupReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
 import type { Session } from './session';
 
 export interface RunToEndOptions {
@@ -85,6 +86,8 @@ export function reportOf(run: OperationSummary): string[] {
       return backupReport(run.result as BackupResult);
     case 'restore':
       return restoreReport(run.result as RestoreResult);
+    case 'prune':
+      return pruneReport(run.result as PruneResult);
     case 'verify':
       return verifyReport(run.result as VerifyResult);
     case 'reconcile':

@@ -68,7 +68,7 @@ async function askTemporal(local: LoadedConfig): Promise<{ temporal: Status['tem
 }
 
 async function runningOperations(session: Session): Promise<Found> {
-  const types = [WORKFLOW.backup, WORKFLOW.restore, WORKFLOW.reconcile].map((type) => `'${type}'`).join(', ');
+  const types = [WORKFLOW.backup, WORKFLOW.restore, WORKFLOW.prune, WORKFLOW.reconcile].map((type) => `'${type}'`).join(', ');
   const query = `ExecutionStatus = 'Running' AND WorkflowType IN (${types})`;
   return session.call(async (client) => {
     const found: Found = [];
@@ -87,5 +87,5 @@ async function runningOperations(session: Session): Promise<Found> {
 
 /** A run started from the Temporal UI has no memo before a worker takes it up; its id may still follow our form. */
 function clusterInId(workflowId: string): string | undefined {
-  return /^(?:backup|restore|reconcile)\/([^/]+)\//.exec(workflowId)?.[1];
+  return /^(?:backup|restore|prune|reconcile)\/([^/]+)\//.exec(workflowId)?.[1];
 }

@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { durationText } from './duration';
+import { keepSchema } from './retention';
 import { verifyLevel } from './verify-level';
 
 /** `env:NAME` or `file:PATH`: where a secret stands. The secret itself never enters the configuration. */
@@ -74,6 +76,14 @@ export const clusterSchema = z.strictObject({
   vault: safeName,
   encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
+  /** Which backups are kept. Absent: all. */
+  keep: keepSchema.optional(),
+  retention: z
+    .strictObject({
+      /** How long what was given up stays before it is removed: longer than any backup may run. */
+      hold: durationText.default('7d'),
+    })
+    .prefault({}),
   images: z
     .union([z.literal('ssh'), z.strictObject({ external: z.string().min(1) })])
     .default('ssh'),

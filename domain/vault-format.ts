@@ -21,7 +21,16 @@ export const vaultPaths = {
   operations: (cluster: string) => `${cluster}/operations/`,
   operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
   unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,
+  verdictsOf: (cluster: string, id: string) => `${cluster}/verdicts/${id}/`,
+  tombstones: (cluster: string) => `${cluster}/tombstones/`,
+  /** `id`: of a backup or a segment; `time`: as `compactTime` writes it. */
+  tombstone: (cluster: string, id: string, time: string) => `${cluster}/tombstones/${id}.${time}.json`,
 } as const;
+
+/** A time as it stands in names: `20261123T020000Z`. */
+export function compactTime(time: Date): string {
+  return time.toISOString().replace(/[-:]|\.\d+/g, '');
+}
 
 /** How a passphrase is named among recipients: this word, and behind a colon what tells it from other passphrases. */
 export const PASSPHRASE_RECIPIENT = 'passphrase';

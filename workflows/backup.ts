@@ -6,6 +6,7 @@ import { long, quick, untilDone } from './activities';
 import { isKind, parseInput, sentenceOf } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
+import { prunedNote } from './prune';
 import { mib, operationKey } from './text';
 import { verdictNote } from './verify';
 
@@ -70,11 +71,13 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         sealed = true;
         // 11. Verify what lies in the vault now. The backup stands, whatever comes of it.
         const verified = await verifySealed(operation, step, policy.verify, request.startedBy);
+        // 12. Retention. The backup stands, whatever comes of it.
+        if (policy.prunes) await pruneAfter(operation, step);
         // 13. Report.
         return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, warnings: operation.warnings, stages: operation.stages };
       } catch (error) {
         if (!isKind(error, 'WorkLost') || attempt === LOST_WORK_AGAIN) throw error;
-        operation.warn('Working files went with a worker; metadata and second pass were done again.');
+        operation.warn(`Metadata and second pass were done again: ${sentenceOf(error)}.`);
       }
     }
   } finally {
@@ -103,6 +106,17 @@ async function verifySealed(operation: Operation, step: { cluster: string; opera
     if (isCancellation(error)) throw error;
     operation.warn(`The backup is sealed, but could not be verified: ${sentenceOf(error)}`);
     return null;
+  }
+}
+
+async function pruneAfter(operation: Operation, { cluster, operation: key }: { cluster: string; operation: string }): Promise<void> {
+  operation.expect([['prune', 'Retention']]);
+  try {
+    const { notes } = await operation.step('prune', () => long.prune.executeWithOptions({ summary: 'Remove what was given up, mark what is given up now' }, [{ cluster, operation: key, dryRun: false }]), prunedNote);
+    operation.warn(...notes);
+  } catch (error) {
+    if (isCancellation(error)) throw error;
+    operation.warn(`The backup is sealed, but retention did not end: ${sentenceOf(error)}`);
   }
 }
 

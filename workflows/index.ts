@@ -1,6 +1,7 @@
 /** What Temporal may start: the operations by their names, and the lock that they hold. */
 import { backup as backupRun } from './backup';
 import { inOwnWords } from './failures';
+import { prune as pruneRun } from './prune';
 import { reconcile as reconcileRun } from './reconcile';
 import { restore as restoreRun } from './restore';
 import { verify as verifyRun } from './verify';
@@ -8,5 +9,6 @@ import { verify as verifyRun } from './verify';
 export const backup = inOwnWords(backupRun);
 export const restore = inOwnWords(restoreRun);
 export const verify = inOwnWords(verifyRun);
+export const prune = inOwnWords(pruneRun);
 export const reconcile = inOwnWords(reconcileRun);
 export { lock } from './lock';

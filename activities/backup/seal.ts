@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
+import { markedSegments } from '../../adapters/vault/picture';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { DrydockError } from '../../domain/errors';
@@ -40,6 +41,7 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const manifest = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs, ...(settings ? { settings } : {}) }, segments, await readGaps(work), new Date().toISOString()));
   await storeGuide(cluster, step, manifest);
   await refuseGone(cluster, manifest);
+  await refuseMarked(cluster, manifest);
   const content = `${JSON.stringify(manifest, null, 2)}\n`;
   await storeSignature(cluster, step, content);
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
@@ -162,6 +164,14 @@ async function refuseGone({ vault }: Cluster, manifest: Manifest): Promise<void>
   for (const artifact of Object.values(manifest.artifacts)) {
     if (artifact && (await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
   }
+}
+
+/** Tombstones are listed again at the last moment: what a prune of another worker marked meanwhile has to be stored again. */
+async function refuseMarked({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
+  const marked = await markedSegments(vault, name);
+  const lost = manifest.segments.filter(({ segment }) => marked.has(segment));
+  if (lost.length === 0) return;
+  throw new DrydockError('WorkLost', `${lost.length} segment(s) that this backup relies on were marked for removal while it ran`, { remedy: 'their blobs are copied again' });
 }
 
 function gone(what: string): DrydockError {

@@ -1,5 +1,6 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
 import { Access } from '../../adapters/vault/access';
+import { markedSegments } from '../../adapters/vault/picture';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
@@ -60,8 +61,11 @@ export class StoredBlobs implements Copies {
   private async read(only: ReadonlySet<string> | undefined, signal?: AbortSignal): Promise<void> {
     if (only?.size === 0) return;
     const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
+    // What is marked for removal may be gone before this backup is restored: its blobs count as not stored.
+    const marked = await markedSegments(this.vault, this.cluster);
     for await (const { header, blobs } of readIndexes(this.vault, this.cluster, { only, onDamaged })) {
       signal?.throwIfAborted();
+      if (marked.has(header.segment)) continue;
       if (!(await this.isOpenToAll(header, onDamaged))) continue;
       const sum = { ...this.writtenBy(header.writtenBy) };
       for (const { path, size, sha256, refs, void: isVoid } of blobs) {

@@ -1,0 +1,31 @@
+/** Input and result of the workflow `prune`: also what `drydock prune --json` prints. */
+import { z } from 'zod';
+import { safeName } from './config';
+import type { Decision } from './retention';
+
+export const pruneInput = z.strictObject({
+  cluster: safeName,
+  /** Explains and changes nothing. */
+  dryRun: z.boolean().optional(),
+  startedBy: z.string().max(200).optional(),
+  reason: z.string().max(1000).optional(),
+});
+export type PruneInput = z.infer<typeof pruneInput>;
+
+export interface PruneResult {
+  cluster: string;
+  dryRun: boolean;
+  /** One for each backup, newest first; at most 200, those given up before those kept. */
+  decisions: Decision[];
+  counts: { kept: number; givenUp: number };
+  /** Removed now: marked longer ago than the hold. In a dry run: what would be. */
+  removed: { backups: string[]; segments: number; bytes: number };
+  /** Marked now, removed by a later run. */
+  marked: { backups: string[]; segments: number; bytes: number };
+  /** Tombstones taken away because what they marked is kept or needed again. */
+  lifted: number;
+  /** When what is marked now may go, ISO 8601. */
+  removableFrom: string;
+  /** Sentences: what was left, and why; damage that was met. */
+  notes: string[];
+}
