@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { durationText } from './duration';
+import { durationText, isADayOrMore, toDuration } from './duration';
 import { keepSchema } from './retention';
 import { verifyLevel } from './verify-level';
 
@@ -81,7 +81,7 @@ export const clusterSchema = z.strictObject({
   retention: z
     .strictObject({
       /** How long what was given up stays before it is removed: longer than any backup may run. */
-      hold: durationText.default('7d'),
+      hold: durationText.refine((text) => isADayOrMore(toDuration(text)), 'expected a day or more: no backup may run longer than the hold').default('7d'),
     })
     .prefault({}),
   images: z

@@ -56,3 +56,8 @@ export function toDuration(text: string): Duration {
   if (!parsed) throw new Error(`${text} is not a length of time`);
   return parsed;
 }
+
+/** Whether a length of time is at least a day. */
+export function isADayOrMore({ months, ms }: Duration): boolean {
+  return months > 0 || ms >= DAY;
+}

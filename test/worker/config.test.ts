@@ -87,6 +87,11 @@ describe('drydock.yaml', () => {
     assert.ok(error.message.includes(`drydock.yaml:${lineOf(text, 'cafile')})`), error.message);
   });
 
+  it('refuses a hold in which a backup could still be running', async () => {
+    const error = await refused(VALID.replace('    approvers:', '    retention: { hold: 2h }\n    approvers:'));
+    assert.match(error.message, /^clusters\.prod\.retention\.hold: expected a day or more/);
+  });
+
   it('lists the known fields when no name is near', async () => {
     const error = await refused(VALID.replace('    directory: vault', '    directory: vault\n    colour: red'));
     assert.match(error.message, /^vaults\.main\.colour: unknown field, expected one of directory, sftp \(/);
