@@ -7,12 +7,10 @@ import path from 'node:path';
 import { bootstrapperImage, type DtrVersion } from '../../lab/contract';
 import { openLab, type Lab } from '../../lab/cli/context';
 import { up } from '../../lab/cli/up';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { stopLab, type Shell } from './bare-lab';
 
 const execute = promisify(execFile);
-const PUSH_ATTEMPTS = 4;
 
 export interface Answer<T> {
   status: number;
@@ -95,17 +93,8 @@ export class DtrLab {
     return this.skopeo(this.pushArguments(folder, image, user));
   }
 
-  /** Pushes while the test goes on; tried again as `docker push` does, because the metadata store of a busy machine may be too slow for once. */
   async pushInBackground(folder: string, image: string): Promise<void> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        await execute('skopeo', this.pushArguments(folder, image, 'admin'));
-        return;
-      } catch (error) {
-        if (attempt === PUSH_ATTEMPTS) throw error;
-        await sleep(attempt * 1_000);
-      }
-    }
+    await execute('skopeo', this.pushArguments(folder, image, 'admin'));
   }
 
   private pushArguments(folder: string, image: string, user: string): string[] {
