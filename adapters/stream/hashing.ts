@@ -1,6 +1,6 @@
 /** SHA-256 of streams in threads of their own, so that several cores hash at once and the main thread stays free. */
-import path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { startThread } from './thread';
 
 /** Bytes to hash, or the end of them. */
 export type ToHashThread = Uint8Array | 'end';
@@ -11,7 +11,7 @@ const IN_FLIGHT_BYTES = 4 << 20;
 
 /** One thread; hashes one stream after the other. `close` it when done. */
 export class HashThread {
-  private readonly worker = startWorker();
+  private readonly worker: Worker = startThread(__dirname, 'hash-thread');
   private inFlight = 0;
   private sha256: string | null = null;
   private failure: Error | null = null;
@@ -72,11 +72,4 @@ export class HashThread {
     this.failure ??= error;
     this.wake?.();
   }
-}
-
-/** Run from source, the thread needs the loader that we were started with. */
-function startWorker(): Worker {
-  const file = path.join(__dirname, `hash-thread${path.extname(__filename)}`);
-  if (!file.endsWith('.ts')) return new Worker(file);
-  return new Worker(`require('tsx/cjs'); require(${JSON.stringify(file)})`, { eval: true, execArgv: [] });
 }

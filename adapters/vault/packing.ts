@@ -1,8 +1,8 @@
 /** Packing in threads: hashing and encryption cost more than all else, so each segment that is being written has a thread of its own. */
-import path from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { PieceWriter } from '../openpgp/framing';
 import type { NewMessage } from '../openpgp/message-encryptor';
+import { startThread } from '../stream/thread';
 import type { FrameStep, FromThread, ToThread } from './packing-messages';
 import type { NewBlob, PackedBlob, PackedSegment } from './segment-packer';
 
@@ -50,7 +50,7 @@ export class PackingThread {
 
   /** A thread that waits, or a new one. */
   static take(): PackingThread {
-    const thread = idle.pop() ?? new PackingThread(startWorker());
+    const thread = idle.pop() ?? new PackingThread(startThread(__dirname, 'packing-thread'));
     thread.worker.ref();
     return thread;
   }
@@ -185,11 +185,4 @@ export class PackingThread {
     if (at >= 0) idle.splice(at, 1);
     this.wake?.();
   }
-}
-
-/** Run from source, the thread needs the loader that we were started with. */
-function startWorker(): Worker {
-  const file = path.join(__dirname, `packing-thread${path.extname(__filename)}`);
-  if (!file.endsWith('.ts')) return new Worker(file);
-  return new Worker(`require('tsx/cjs'); require(${JSON.stringify(file)})`, { eval: true, execArgv: [] });
 }

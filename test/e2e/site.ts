@@ -1,6 +1,5 @@
 /** A site as a reader of the README would have it: a lab with one replica, and `drydock up` on its configuration. */
 import { execFile } from 'node:child_process';
-import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -12,6 +11,7 @@ import { pushToLab } from '../../lab/cli/push';
 import { up } from '../../lab/cli/up';
 import { start, type Running } from '../client/fixtures/drydock';
 import { temporalCli } from '../helpers/temporal';
+import { freePort } from '../helpers/free-port';
 
 const ROOT = path.resolve(__dirname, '..', '..');
 const execute = promisify(execFile);
@@ -87,12 +87,4 @@ async function poll<T>(probe: () => Promise<T | undefined>, what: string): Promi
     if (found !== undefined) return found;
   }
   throw new Error(`${what} did not come within ${WAIT_MS / 1000} s`);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,10 +1,10 @@
 /** A Temporal development server with a database file, which a test may kill and start again under the same address. */
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startDevServer, type DevServer, type DevServerOptions } from '../../client/dev-server';
 import { temporalCli } from './temporal';
+import { freePort } from './free-port';
 
 export class DatabaseServer {
   private constructor(
@@ -36,12 +36,4 @@ export class DatabaseServer {
     await this.server.stop();
     await rm(this.options.stateDir, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
