@@ -1,10 +1,11 @@
 /** Decryption of whole messages, with the modification detection code checked at the end. */
-import { createDecipheriv, createHash, timingSafeEqual, type Decipher } from 'node:crypto';
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { Transform, type TransformCallback } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
-import { MDC_HEADER } from './message-encryptor';
+import { CfbStream } from './cfb';
 import { BodyReader } from './framing';
 import type { DecryptionKeys } from './keys';
+import { MDC_HEADER } from './message-encryptor';
 import { openMessage, PREFIX_BYTES, type OpenedMessage } from './session-key';
 
 const MDC_BYTES = 20;
@@ -69,7 +70,7 @@ class DecryptTransform extends Transform {
 class BodyDecryptor {
   private readonly body = new BodyReader();
   private readonly literal = new LiteralReader();
-  private readonly decipher: Decipher;
+  private readonly decipher: CfbStream;
   private readonly mdc = createHash('sha1');
   private versionSeen = false;
   private prefixLeft = PREFIX_BYTES;
@@ -79,12 +80,13 @@ class BodyDecryptor {
     sessionKey: Buffer,
     private readonly emit: (plain: Buffer) => void,
   ) {
-    this.decipher = createDecipheriv('aes-256-cfb', sessionKey, Buffer.alloc(16));
+    this.decipher = new CfbStream('decrypt', sessionKey, Buffer.alloc(16), (plain) => this.takePlain(plain));
   }
 
   write(data: Buffer): void {
     const used = this.body.read(data, (piece) => this.takeBody(piece));
     if (used < data.length) throw damaged('something stands behind its end');
+    if (this.body.done) this.decipher.end();
   }
 
   end(): void {
@@ -102,7 +104,11 @@ class BodyDecryptor {
       this.versionSeen = true;
       sealed = piece.subarray(1);
     }
-    let plain = this.decipher.update(sealed);
+    this.decipher.write(sealed);
+  }
+
+  private takePlain(window: Buffer): void {
+    let plain = window;
     if (this.prefixLeft > 0) {
       const prefix = plain.subarray(0, this.prefixLeft);
       this.mdc.update(prefix);

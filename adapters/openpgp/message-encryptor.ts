@@ -3,7 +3,8 @@
  * integrity protected" packet version 1 (AES-256 in CFB, SHA-1 as modification detection), holding one literal packet without name or date.
  * The body is driven by node:crypto, which is faster than OpenPGP.js and needs little memory.
  */
-import { createCipheriv, createHash, randomBytes, type Cipher, type Hash } from 'node:crypto';
+import { createHash, randomBytes, type Hash } from 'node:crypto';
+import { CfbStream } from './cfb';
 import { PieceWriter } from './framing';
 
 const TAG_SEIPD = Buffer.from([0xd2]);
@@ -23,14 +24,15 @@ export interface NewMessage {
 export class MessageEncryptor {
   private readonly literal: PieceWriter;
   private readonly body: PieceWriter;
-  private readonly cipher: Cipher;
+  private readonly cipher: CfbStream;
   private readonly mdc: Hash = createHash('sha1');
 
   /** `emit` gets the message in pieces; `memory` gives a buffer of `PieceWriter.PIECE_BYTES` for each, which is the receiver's from then on. */
   constructor(private readonly message: NewMessage, private readonly emit: (ciphertext: Buffer) => void, memory: () => Buffer = newPiece) {
-    this.cipher = createCipheriv('aes-256-cfb', message.sessionKey, Buffer.alloc(16));
     this.body = new PieceWriter(emit, memory);
-    // Sealed at once, so that one piece of memory serves for all.
+    // What stands in window and piece is used up at once, so that one of each serves for all.
+    const window = Buffer.allocUnsafeSlow(CfbStream.WINDOW_BYTES);
+    this.cipher = new CfbStream('encrypt', message.sessionKey, Buffer.alloc(16), (sealed) => this.body.push(sealed), () => window);
     const plain = newPiece();
     this.literal = new PieceWriter((piece) => this.seal(piece), () => plain);
   }
@@ -53,13 +55,14 @@ export class MessageEncryptor {
   end(): void {
     this.literal.end();
     this.mdc.update(MDC_HEADER);
-    this.body.push(this.cipher.update(Buffer.concat([MDC_HEADER, this.mdc.digest()])));
+    this.cipher.write(Buffer.concat([MDC_HEADER, this.mdc.digest()]));
+    this.cipher.end();
     this.body.end();
   }
 
   private seal(plain: Buffer): void {
     this.mdc.update(plain);
-    this.body.push(this.cipher.update(plain));
+    this.cipher.write(plain);
   }
 }
 

@@ -2,9 +2,9 @@
  * One part of a message alone. CFB can be decrypted from any block, and our framing has fixed sizes, so the place of every plain byte
  * can be computed. There is no modification detection here: whoever uses a part proves it by its own digest.
  */
-import { createDecipheriv } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
+import { CfbStream } from './cfb';
 import { BodyReader, CHUNK_BYTES } from './framing';
 import { PREFIX_BYTES, type OpenedMessage } from './session-key';
 
@@ -36,9 +36,15 @@ export async function* decryptRange(read: ReadRange, message: OpenedMessage, off
   const outer = new BodyReader();
   const inner = new BodyReader();
   let iv = ivAt < 0 ? Buffer.alloc(BLOCK_BYTES) : Buffer.alloc(0);
-  let decipher: ReturnType<typeof createDecipheriv> | null = null;
+  let decipher: CfbStream | undefined;
   let skip = pieceAt - firstBlock;
   let out: Buffer[] = [];
+
+  const takePlain = (plain: Buffer): void => {
+    const skipped = Math.min(skip, plain.length);
+    skip -= skipped;
+    inner.read(plain.subarray(skipped), (data) => literalData.take(data, (wanted) => out.push(wanted)));
+  };
 
   const takeSealed = (sealed: Buffer): void => {
     let rest = sealed;
@@ -48,12 +54,8 @@ export async function* decryptRange(read: ReadRange, message: OpenedMessage, off
       rest = rest.subarray(missing);
     }
     if (rest.length === 0) return;
-    decipher ??= createDecipheriv('aes-256-cfb', message.sessionKey, iv);
-    let plain = decipher.update(rest);
-    const skipped = Math.min(skip, plain.length);
-    skip -= skipped;
-    plain = plain.subarray(skipped);
-    inner.read(plain, (data) => literalData.take(data, (wanted) => out.push(wanted)));
+    decipher ??= new CfbStream('decrypt', message.sessionKey, iv, takePlain);
+    decipher.write(rest);
   };
 
   const fileStart = message.bodyStart + outerPiece * PIECE_BYTES;
@@ -67,6 +69,9 @@ export async function* decryptRange(read: ReadRange, message: OpenedMessage, off
       yield* ready;
       if (literalData.left === 0) return;
     }
+    decipher?.end();
+    yield* out;
+    if (literalData.left === 0) return;
   } finally {
     stream.destroy();
   }
