@@ -13,7 +13,7 @@ export interface TarHandlers {
 const MAX_EXTENSION_BYTES = 1 << 20;
 const EXTENSION_FLAGS = new Set(['x', 'g', 'L', 'K']);
 
-/** A push parser without waiting: give it chunks of any size, then call `end`. Memory use does not depend on the archive. */
+/** A push parser without waiting: give it chunks of any size, whose memory may be used again after each call, then call `end`. Memory use does not depend on the archive. */
 export class TarParser {
   /** Bytes read so far. */
   offset = 0;
@@ -55,7 +55,7 @@ export class TarParser {
     if (this.dataLeft > 0) {
       const data = bytes.subarray(0, this.dataLeft);
       this.dataLeft -= data.length;
-      if (this.extension) this.extension.parts.push(data);
+      if (this.extension) this.extension.parts.push(Buffer.from(data));
       else this.handlers.data(data);
       if (this.dataLeft === 0 && this.paddingLeft === 0) this.finishMember();
       return data.length;
@@ -67,7 +67,8 @@ export class TarParser {
       return skipped;
     }
     const part = bytes.subarray(0, TAR_BLOCK - this.headerBytes);
-    this.header.push(part);
+    // A part of a header waits for the rest in memory of its own.
+    this.header.push(part.length === TAR_BLOCK ? part : Buffer.from(part));
     this.headerBytes += part.length;
     if (this.headerBytes === TAR_BLOCK) {
       const block = this.header.length === 1 ? part : Buffer.concat(this.header);

@@ -20,14 +20,14 @@ const FILES_PER_STREAM = 4;
 const MOST_STREAMS = 4;
 
 /**
- * SHA-256 (hex) of files where they lie, by as many commands side by side as the host has cores (four at most), so in no certain order. A
+ * SHA-256 (hex) of files where they lie, by as many commands side by side as the host has cores (four at most, or `streams`), so in no certain order. A
  * file that is missing or cannot be read is left out. `paths` are relative to the volume's root.
  */
-export async function* hashFiles(host: Host, root: string, paths: Iterable<string>, options: StreamOptions = {}): AsyncGenerator<{ path: string; sha256: string }> {
+export async function* hashFiles(host: Host, root: string, paths: Iterable<string>, options: StreamOptions & { streams?: number } = {}): AsyncGenerator<{ path: string; sha256: string }> {
   const volume = volumeRoot(root);
   const all = [...paths];
   if (all.length === 0) return;
-  const streams = Math.min(await coresOf(host, options.signal), MOST_STREAMS, Math.ceil(all.length / FILES_PER_STREAM));
+  const streams = Math.min(options.streams ?? (await coresOf(host, options.signal)), MOST_STREAMS, Math.ceil(all.length / FILES_PER_STREAM));
   // Dealt out like cards: large files often stand side by side.
   const shares = Array.from({ length: streams }, (_, n) => all.filter((_path, at) => at % streams === n));
   const stop = new AbortController();

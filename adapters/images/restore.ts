@@ -1,7 +1,9 @@
 /** Blobs back into a registry volume: what lies there and is right is kept, the rest is written aside, put in place and hashed there. */
+import { availableParallelism } from 'node:os';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { posix } from 'node:path';
+import pLimit, { type LimitFunction } from 'p-limit';
 import { DrydockError } from '../../domain/errors';
 import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../archive/tar-header';
 import { commandFailed } from '../host/exec';
@@ -13,8 +15,10 @@ import { hashFiles } from './hash';
 import { listBlobs } from './listing';
 import { STAGING_PREFIX, volumeRoot, type StreamOptions } from './volume';
 
-/** Put in place and proven at once; a run that dies loses at most this much work. */
+/** Put in place and proven at once; a run that dies loses at most this much work of each lane. */
 const BATCH_BYTES = 512 * 1024 * 1024;
+/** More lanes than cores do not go faster; more than sshd's sessions are refused. */
+const MOST_STREAMS = 4;
 const SAFE_OPERATION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/;
 
 export interface RestoreBlobsOptions extends StreamOptions {
@@ -31,6 +35,8 @@ export interface RestoreBlobsOptions extends StreamOptions {
   recorded?: ReadonlyMap<string, { bytes: number; sha256: string }>;
   /** Owner of what is written. Default root. */
   owner?: { uid: number; gid: number };
+  /** How many lanes decrypt and write side by side. Default: the cores, four at most. */
+  streams?: number;
   fileMode?: number;
   directoryMode?: number;
   onProgress?: (progress: RestoreProgress) => void;
@@ -85,43 +91,89 @@ async function findKept(options: RestoreBlobsOptions, volume: string, wanted: Ma
   return kept;
 }
 
+/** Several lanes side by side, each with segments of its own: one alone is bound by what a core can decrypt and hash. */
 async function writeMissing(options: RestoreBlobsOptions, volume: string, missing: WantedBlob[]): Promise<{ blobs: number; bytes: number }> {
-  const { vault, cluster, keys, signal, recorded, onProgress } = options;
   const sum = total(missing);
   const progress = { phase: 'writing' as const, blobs: 0, bytes: 0, totalBlobs: sum.blobs, totalBytes: sum.bytes };
-  if (missing.length === 0) return { blobs: 0, bytes: 0 };
-  const source = new BlobSource(readBlobs(vault, cluster, missing, keys, { signal, recorded }));
+  const shares = shareOutSegments(missing, options.streams ?? Math.min(availableParallelism(), MOST_STREAMS));
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  let failure: unknown;
+  // Two lanes that make the same folder at the same time would be in each other's way.
+  const oneAtATime = pLimit(1);
+  // All commands of all lanes stay below the ten sessions that sshd allows by default.
+  const hashers = Math.max(1, Math.floor(MOST_STREAMS / shares.length));
+  const lanes = shares.map((share, lane) =>
+    writeShare({ ...options, signal }, { volume, lane, share, hashers, oneAtATime }, (done) => {
+      progress.blobs += done.blobs;
+      progress.bytes += done.bytes;
+      options.onProgress?.({ ...progress });
+    }).catch((error: unknown) => {
+      failure ??= error;
+      stop.abort(error);
+      throw error;
+    }),
+  );
+  // All lanes have ended, and with them what they had aside, before the first failure is told.
+  const ends = await Promise.allSettled(lanes);
+  if (ends.some(({ status }) => status === 'rejected')) throw failure;
+  return sum;
+}
+
+interface Lane {
+  volume: string;
+  lane: number;
+  share: WantedBlob[];
+  hashers: number;
+  oneAtATime: LimitFunction;
+}
+
+async function writeShare(options: RestoreBlobsOptions, { share, ...lane }: Lane, onDone: (done: { blobs: number; bytes: number }) => void): Promise<void> {
+  const { vault, cluster, keys, signal, recorded } = options;
+  const source = new BlobSource(readBlobs(vault, cluster, share, keys, { signal, recorded }));
   try {
     while (await source.peek()) {
       const batch: WantedBlob[] = [];
-      const tar = batchTar(source, options, batch, (bytes) => {
-        progress.bytes += bytes;
-        onProgress?.({ ...progress });
-      });
-      await writeBatch(options, volume, tar, batch);
-      progress.blobs += batch.length;
-      onProgress?.({ ...progress });
+      await writeBatch(options, lane, batchTar(source, options, batch, (bytes) => onDone({ blobs: 0, bytes })), batch);
+      onDone({ blobs: batch.length, bytes: 0 });
     }
-    return { blobs: sum.blobs, bytes: sum.bytes };
   } finally {
     await source.close();
   }
 }
 
-async function writeBatch(options: RestoreBlobsOptions, volume: string, tar: AsyncIterable<Buffer>, batch: WantedBlob[]): Promise<void> {
+/** Whole segments to each lane, the largest first to the lane that has least: a segment is opened once. */
+function shareOutSegments(blobs: WantedBlob[], lanes: number): WantedBlob[][] {
+  const bySegment = new Map<string, { blobs: WantedBlob[]; bytes: number }>();
+  for (const blob of blobs) {
+    const segment = bySegment.get(blob.segment) ?? { blobs: [], bytes: 0 };
+    bySegment.set(blob.segment, segment);
+    segment.blobs.push(blob);
+    segment.bytes += blob.size;
+  }
+  const shares = Array.from({ length: Math.min(lanes, bySegment.size) }, () => ({ blobs: [] as WantedBlob[], bytes: 0 }));
+  for (const segment of [...bySegment.values()].sort((a, b) => b.bytes - a.bytes)) {
+    const least = shares.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    for (const blob of segment.blobs) least.blobs.push(blob);
+    least.bytes += segment.bytes;
+  }
+  return shares.map((share) => share.blobs);
+}
+
+async function writeBatch(options: RestoreBlobsOptions, { volume, lane, hashers, oneAtATime }: Omit<Lane, 'share'>, tar: AsyncIterable<Buffer>, batch: WantedBlob[]): Promise<void> {
   const { host, signal, stallMs } = options;
-  const staging = `${volume}/${STAGING_PREFIX}${options.operation}`;
+  const staging = `${volume}/${STAGING_PREFIX}${options.operation}.${lane}`;
   try {
     await host.exec(['mkdir', '-m', '0700', staging], { signal });
     await feedTar(host, ['tar', '-C', staging, '--numeric-owner', '--same-owner', '-p', '-xf', '-'], tar, { signal, stallMs });
     // Hard links replace a file in one step and cost no second copy; folders that are made take mode and owner from those aside.
-    await host.exec(['cp', '-r', '-l', '-f', '--preserve=mode,ownership', `${staging}/docker`, `${volume}/`], { signal });
+    await oneAtATime(() => host.exec(['cp', '-r', '-l', '-f', '--preserve=mode,ownership', `${staging}/docker`, `${volume}/`], { signal }));
   } finally {
     // Without the signal: a cancelled run must not leave its files behind.
     await host.exec(['rm', '-rf', '--', staging]).catch(() => undefined);
   }
   const expected = new Map(batch.map((blob) => [blob.path, blob.sha256]));
-  for await (const { path, sha256 } of hashFiles(host, volume, expected.keys(), { signal })) if (expected.get(path) === sha256) expected.delete(path);
+  for await (const { path, sha256 } of hashFiles(host, volume, expected.keys(), { signal, streams: hashers })) if (expected.get(path) === sha256) expected.delete(path);
   const [bad] = expected.keys();
   if (bad !== undefined) {
     throw new DrydockError('IntegrityMismatch', `${host.name}: ${bad} does not have the bytes that were written to it (${expected.size} files in all)`, { remedy: 'check the disk of the host, then run the restore again' });

@@ -4,9 +4,10 @@
  */
 import type { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
+import { PREFIX_BYTES } from './body-decryptor';
 import { CfbStream } from './cfb';
 import { BodyReader, CHUNK_BYTES } from './framing';
-import { PREFIX_BYTES, type OpenedMessage } from './session-key';
+import type { OpenedMessage } from './session-key';
 
 const BLOCK_BYTES = 16;
 /** Mode, empty name and date in front of the literal data. */

@@ -2,6 +2,7 @@
 import { createDecipheriv } from 'node:crypto';
 import * as openpgp from 'openpgp';
 import { DrydockError } from '../../domain/errors';
+import { PREFIX_BYTES } from './body-decryptor';
 import { BodyReader, readMessageStart, type KeyPacket } from './framing';
 import type { DecryptionKeys } from './keys';
 import { canDecrypt, OPENPGP_CONFIG, unlockPrivateKeys } from './keyring';
@@ -14,8 +15,6 @@ export interface OpenedMessage {
   readonly bodyStart: number;
 }
 
-/** Random prefix and its repeated last two octets, at the start of the plaintext. */
-export const PREFIX_BYTES = 18;
 /** Length octets, version octet and prefix: what must follow the header before a key can be tried. */
 const PROBE_BYTES = 5 + 1 + PREFIX_BYTES;
 /** An encrypted packet without content, so that OpenPGP.js accepts the header packets as a message. */

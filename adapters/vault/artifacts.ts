@@ -107,7 +107,11 @@ export async function verifyCiphertext(vault: Vault, record: { name: string; byt
     digest.update(chunk);
     bytes += chunk.length;
   }
-  const sha256 = digest.digest('hex');
+  refuseDamaged(vault, record, { bytes, sha256: digest.digest('hex') });
+}
+
+/** Compares what was read of a stored file with what was written. Throws IntegrityMismatch. */
+export function refuseDamaged(vault: Vault, record: { name: string; bytes: number; sha256: string }, { bytes, sha256 }: { bytes: number; sha256: string }): void {
   if (bytes === record.bytes && sha256 === record.sha256) return;
   const why = bytes === record.bytes ? 'its SHA-256 is not the one recorded' : `it has ${bytes} bytes, recorded are ${record.bytes}`;
   throw new DrydockError('IntegrityMismatch', `${record.name} in ${vault.description} is damaged: ${why}`, {

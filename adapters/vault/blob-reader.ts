@@ -6,6 +6,7 @@ import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
 import type { OpenedMessage } from '../openpgp/session-key';
 import { openStored } from './open-stored';
+import { notHeld } from './segment-opener';
 import { findPlaces, type WantedBlob } from './segment-places';
 import type { Vault } from './vault';
 
@@ -65,8 +66,4 @@ export async function* proven(data: AsyncIterable<Buffer>, blob: Pick<StoredBlob
     yield chunk;
   }
   if (bytes !== blob.size || hash.digest('hex') !== blob.sha256) throw notHeld(segment, blob.path, 'its bytes do not have the recorded SHA-256');
-}
-
-export function notHeld(segment: string, path: string, why: string): DrydockError {
-  return new DrydockError('IntegrityMismatch', `segment ${segment} does not hold ${path}: ${why}`, { remedy: 'put the segment back from a second copy of the vault, or use another backup' });
 }

@@ -1,14 +1,13 @@
 /** Reading blobs back from segments: whole segments in one stream, or single blobs by range. */
-import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
-import { readTar } from '../archive/tar-entries';
-import { decryptOpened } from '../openpgp/decrypt';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
-import { verifyCiphertext } from './artifacts';
-import { notHeld, proven } from './blob-reader';
+import { refuseDamaged } from './artifacts';
+import { proven } from './blob-reader';
 import { openStored } from './open-stored';
+import { OpeningThread } from './opening';
 import { findPlaces, type SegmentPlaces, type WantedBlob } from './segment-places';
 import type { Vault } from './vault';
 
@@ -52,19 +51,34 @@ export async function* readBlobs(vault: Vault, cluster: string, wanted: Iterable
 async function* readWhole(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys, signal?: AbortSignal): AsyncGenerator<ReadBlob> {
   const { segment } = header;
   const name = vaultPaths.segment(cluster, segment);
-  await verifyCiphertext(vault, { name, bytes: header.bytes, sha256: header.sha256 }, signal);
-  const byOffset = new Map(places.map((blob) => [blob.offset, blob]));
-  const plain = decryptOpened(await openStored(vault, name, keys));
-  // The loop below gets the error from `plain`; this promise would report it a second time.
-  pipeline(await vault.read(name), plain, { signal }).catch((error: Error) => plain.destroy(error));
-  for await (const entry of readTar(plain)) {
-    const blob = byOffset.get(entry.dataOffset);
-    if (!blob) continue;
-    if (entry.name !== blob.path || entry.size !== blob.size || entry.type !== 'file') throw notHeld(segment, blob.path, 'another member stands in its place');
-    byOffset.delete(entry.dataOffset);
-    yield { path: blob.path, size: blob.size, sha256: blob.sha256, segment, data: proven(entry.data, blob, segment) };
+  const message = await openStored(vault, name, keys);
+  const thread = OpeningThread.take();
+  let done = false;
+  try {
+    const stored = await hashCiphertext(thread, vault, name, signal);
+    refuseDamaged(vault, { name, bytes: header.bytes, sha256: header.sha256 }, stored);
+    const job = { segment, ...message, places: places.map(({ path, size, sha256, offset }) => ({ path, size, sha256, offset })) };
+    for await (const { place, data } of thread.blobs(interruptible(await vault.read(name), signal), job)) {
+      yield { path: place.path, size: place.size, sha256: place.sha256, segment, data };
+    }
+    done = true;
+  } finally {
+    if (done) thread.release();
+    else thread.stop();
   }
-  for (const blob of byOffset.values()) throw notHeld(segment, blob.path, 'it is not in the tar');
+}
+
+async function hashCiphertext(thread: OpeningThread, vault: Vault, name: string, signal?: AbortSignal): Promise<{ bytes: number; sha256: string }> {
+  let bytes = 0;
+  const { sha256 = '' } = await thread.run(interruptible(await vault.read(name), signal), { hash: true }, (more) => (bytes += more));
+  return { bytes, sha256 };
+}
+
+async function* interruptible(source: Readable, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const chunk of source as AsyncIterable<Buffer>) {
+    signal?.throwIfAborted();
+    yield chunk;
+  }
 }
 
 async function* readAlone(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys): AsyncGenerator<ReadBlob> {
