@@ -2,23 +2,17 @@
 import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
-import { HashThread } from '../../adapters/stream/hashing';
-import { proveAlone, proveThrough } from '../../adapters/vault/segment-check';
+import { proveAlone, proveWhole } from '../../adapters/vault/segment-check';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
-import type { DecryptionKeys } from '../../adapters/openpgp/keys';
-import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import type { Damage, VerifyPart } from '../../domain/verify';
 import type { Cluster } from '../cluster';
 import type { Progress } from '../restore/progress';
 import { soundIndex, type Catalogue } from './catalogue';
-import { hashStored } from './files';
 
 /** More than a heartbeat should carry: from then on a retry begins again. */
 const MAX_REMEMBERED = 500;
-
-const THREADS_FROM_BYTES = 64 << 20;
 
 /** What a retry needs to go on: segments come in the order of their ids. */
 const cursorSchema = z.object({
@@ -59,30 +53,23 @@ export async function readSegments(cluster: Cluster, request: SegmentsRequest, c
     progress.update({ phase: 'reading segments', bytesDone: read, bytesTotal, itemsDone: done.segments, itemsTotal: mine.length });
   };
   const open = mine.filter(({ segment }) => segment > done.last);
-  // A thread takes a moment to start: little is read on the spot.
-  const isLittle = bytesTotal - read < THREADS_FROM_BYTES;
-  const threads = Array.from({ length: isLittle ? 1 : Math.min(open.length, availableParallelism()) }, () => (isLittle ? null : new HashThread()));
-  try {
-    // One thread for each core; results are taken in the order of the ids, so that a retry knows where to go on.
-    const reading: Promise<SegmentRead>[] = [];
-    for (const [at, ref] of open.entries()) {
-      for (let next = reading.length; next < Math.min(open.length, at + threads.length); next += 1) {
-        const free = reading[next - threads.length] ?? Promise.resolve();
-        const started = free.then(() => readSegment(cluster, open[next]!, request.withKeys, catalogue, threads[next % threads.length] ?? null, onBytes));
-        // Awaited in its turn below; an error before that must not end the process.
-        started.catch(() => undefined);
-        reading.push(started);
-      }
-      const checked = await reading[at]!;
-      done.damages.push(...checked.damages);
-      done.blobs += checked.blobs;
-      done.bytes += ref.bytes;
-      done.segments += 1;
-      done.last = ref.segment;
-      if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
+  const atOnce = Math.min(open.length, availableParallelism());
+  // As many at once as there are cores; results are taken in the order of the ids, so that a retry knows where to go on.
+  const reading: Promise<SegmentRead>[] = [];
+  for (const [at, ref] of open.entries()) {
+    for (let next = reading.length; next < Math.min(open.length, at + atOnce); next += 1) {
+      const started = readSegment(cluster, open[next]!, request.withKeys, catalogue, onBytes);
+      // Awaited in its turn below; an error before that must not end the process.
+      started.catch(() => undefined);
+      reading.push(started);
     }
-  } finally {
-    await Promise.all(threads.map(async (thread) => thread?.close()));
+    const checked = await reading[at]!;
+    done.damages.push(...checked.damages);
+    done.blobs += checked.blobs;
+    done.bytes += ref.bytes;
+    done.segments += 1;
+    done.last = ref.segment;
+    if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
   }
   return { damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
 }
@@ -104,32 +91,21 @@ interface SegmentRead {
   blobs: number;
 }
 
-async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, thread: HashThread | null, onBytes: (bytes: number) => void): Promise<SegmentRead> {
+async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, onBytes: (bytes: number) => void): Promise<SegmentRead> {
+  const { vault, signal } = cluster;
   const file = vaultPaths.segment(cluster.name, ref.segment);
-  const found = await (thread === null ? hashStored(cluster, file, onBytes) : thread.hash(await cluster.vault.read(file), (bytes) => {
-    cluster.signal?.throwIfAborted();
-    onBytes(bytes);
-  }));
-  const isSound = found.sha256 === ref.sha256;
   const index = await soundIndex(cluster, ref.segment);
+  const wanted = index && withKeys ? placesOf(index, catalogue, ref.segment) : [];
+  const keys = index && withKeys ? await cluster.decryptionKeys() : null;
+  const found = await proveWhole(vault, file, wanted, keys, { onBytes, ...(signal ? { signal } : {}) });
+  const isSound = found.sha256 === ref.sha256;
   const damages: Damage[] = isSound ? [] : [{ segment: ref.segment, file, what: 'the segment is damaged: its SHA-256 is not the one that was sealed' }];
   if (!index) return { damages, blobs: 0 };
-  if (!withKeys) return { damages, blobs: isSound ? ref.usedBlobs : 0 };
-  const wanted = placesOf(index, catalogue, ref.segment);
-  const bad = await badBlobs(cluster, index, wanted, await cluster.decryptionKeys(), isSound);
+  if (keys === null) return { damages, blobs: isSound ? ref.usedBlobs : 0 };
+  // In a damaged segment each blob is tried alone: most of them are usually whole.
+  const bad = isSound && found.bad ? found.bad : await proveAlone(vault, cluster.name, index, wanted, keys, signal ? { signal } : {});
   damages.push(...bad.map(({ sha256 }) => ({ digest: sha256, segment: ref.segment, what: 'its bytes in the segment do not have its digest' })));
   return { damages, blobs: wanted.length };
-}
-
-/** In a damaged segment each blob is tried alone: most of them are usually whole. */
-async function badBlobs({ vault, name, signal }: Cluster, index: SegmentIndex, wanted: StoredBlob[], keys: DecryptionKeys, isSound: boolean): Promise<StoredBlob[]> {
-  const options = signal === undefined ? {} : { signal };
-  const alone = () => proveAlone(vault, name, index, wanted, keys, options);
-  if (!isSound) return alone();
-  return proveThrough(vault, name, index, wanted, keys, options).catch((error: unknown) => {
-    if (error instanceof DrydockError && !error.retryable) return alone();
-    throw error;
-  });
 }
 
 function placesOf(index: SegmentIndex, catalogue: Catalogue, segment: string): StoredBlob[] {

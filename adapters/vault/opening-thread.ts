@@ -1,5 +1,6 @@
 /** Hashes, decrypts and proves segments away from the main thread. Started by `opening.ts`. */
 import { createHash, type Hash } from 'node:crypto';
+import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { DrydockError } from '../../domain/errors';
 import type { FromOpeningThread, GivenStep, OpeningFailure, OpeningJob, ToOpeningThread } from './opening-messages';
@@ -63,6 +64,9 @@ parentPort?.on('message', (message: ToOpeningThread) => {
         work?.take(Buffer.from(message.bytes.buffer, message.bytes.byteOffset, message.bytes.byteLength));
         send({ kind: 'taken', bytes: message.bytes.byteLength });
         break;
+      case 'read':
+        readFrom(message.fd, message.position, message.bytes);
+        break;
       case 'end':
         work?.end();
         work = null;
@@ -73,6 +77,27 @@ parentPort?.on('message', (message: ToOpeningThread) => {
     send({ kind: 'failed', failure: failureOf(error) });
   }
 });
+
+/** Memory for what is read here; it is used up before the next piece. */
+const piece = Buffer.allocUnsafeSlow(FRAME_BYTES);
+
+function readFrom(fd: number, position: number, bytes: number): void {
+  for (let at = 0; at < bytes; ) {
+    const found = readSome(fd, position + at, Math.min(piece.length, bytes - at));
+    if (found === 0) break;
+    work?.take(piece.subarray(0, found));
+    at += found;
+  }
+  send({ kind: 'taken', bytes });
+}
+
+function readSome(fd: number, position: number, bytes: number): number {
+  try {
+    return readSync(fd, piece, 0, bytes, position);
+  } catch (cause) {
+    throw new DrydockError('VaultUnavailable', `a segment cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, { remedy: 'check the disk of the vault', cause });
+  }
+}
 
 function counter(bad: number[]): Opened {
   return { begin: () => undefined, data: () => undefined, end: (place, fault) => void (fault === null || bad.push(place)) };

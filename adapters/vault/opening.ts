@@ -7,6 +7,7 @@ import { notHeld, type Place } from './segment-opener';
 
 /** So much may be on its way through a thread; more would only fill memory. */
 const IN_FLIGHT_BYTES = 4 << 20;
+const READ_BYTES = 1 << 20;
 /** Threads that wait for the next segment. */
 const MAX_IDLE = 4;
 
@@ -23,6 +24,9 @@ interface Frame {
   nextStep: number;
   nextByte: number;
 }
+
+/** Ciphertext as it comes (a chunk that has its memory for itself is handed over with it), or a file of this machine that the thread reads itself. */
+export type Ciphertext = AsyncIterable<Buffer> | { fd: number; bytes: number; signal: AbortSignal | undefined };
 
 type Step = { begin: number } | { data: Buffer } | 'end';
 
@@ -65,7 +69,7 @@ export class OpeningThread {
    * Takes the source to its end without giving anything out. Errors of the source come through; `onBytes` is called for each chunk. Throws
    * IntegrityMismatch when nothing is hashed and the message is damaged.
    */
-  async run(source: AsyncIterable<Buffer>, job: OpeningJob, onBytes: (bytes: number) => void = () => undefined): Promise<OpeningEnd> {
+  async run(source: Ciphertext, job: OpeningJob, onBytes: (bytes: number) => void = () => undefined): Promise<OpeningEnd> {
     this.start(job);
     await this.feed(source, onBytes);
     while (!this.ended) await this.change();
@@ -73,7 +77,7 @@ export class OpeningThread {
   }
 
   /** The wanted blobs, in the order of the tar. Throws IntegrityMismatch, also from the data of a blob. */
-  async *blobs(source: AsyncIterable<Buffer>, job: Omit<NonNullable<OpeningJob['open']>, 'give'>): AsyncGenerator<GivenBlob> {
+  async *blobs(source: Ciphertext, job: Omit<NonNullable<OpeningJob['open']>, 'give'>): AsyncGenerator<GivenBlob> {
     this.start({ hash: false, open: { ...job, give: true } });
     const feeding = this.feed(source, () => undefined).catch((error: unknown) => this.fail(error as Error));
     for (let step = await this.next(); step; step = await this.next()) {
@@ -116,7 +120,24 @@ export class OpeningThread {
     this.post({ kind: 'start', job });
   }
 
-  private async feed(source: AsyncIterable<Buffer>, onBytes: (bytes: number) => void): Promise<void> {
+  private async feed(source: Ciphertext, onBytes: (bytes: number) => void): Promise<void> {
+    if ('fd' in source) await this.feedFile(source, onBytes);
+    else await this.feedStream(source, onBytes);
+    this.post({ kind: 'end' });
+  }
+
+  private async feedFile({ fd, bytes, signal }: Extract<Ciphertext, { fd: number }>, onBytes: (bytes: number) => void): Promise<void> {
+    for (let position = 0; position < bytes; position += READ_BYTES) {
+      signal?.throwIfAborted();
+      const length = Math.min(READ_BYTES, bytes - position);
+      this.inFlight += length;
+      this.post({ kind: 'read', fd, position, bytes: length });
+      onBytes(length);
+      while (this.inFlight > IN_FLIGHT_BYTES) await this.change();
+    }
+  }
+
+  private async feedStream(source: AsyncIterable<Buffer>, onBytes: (bytes: number) => void): Promise<void> {
     for await (const chunk of source) {
       // Memory that is handed over has no length any more.
       const { length } = chunk;
@@ -126,7 +147,6 @@ export class OpeningThread {
       onBytes(length);
       while (this.inFlight > IN_FLIGHT_BYTES) await this.change();
     }
-    this.post({ kind: 'end' });
   }
 
   private post(message: ToOpeningThread, transferred?: ArrayBuffer): void {

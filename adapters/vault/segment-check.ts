@@ -1,41 +1,54 @@
 /** Proving what a segment holds, without giving any of it out. */
 import { createHash } from 'node:crypto';
-import { pipeline } from 'node:stream/promises';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
-import { readTar } from '../archive/tar-entries';
-import { decryptOpened } from '../openpgp/decrypt';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
+import { openCiphertext } from './ciphertext';
 import { openStored } from './open-stored';
+import { OpeningThread } from './opening';
 import type { SegmentIndex } from './segment-index';
 import type { Vault } from './vault';
 
 export interface CheckSegmentOptions {
   signal?: AbortSignal;
-  /** Called with the plain bytes that passed. */
+  /** Called with the bytes that passed: of the ciphertext, or of a blob that is read alone. */
   onBytes?: (bytes: number) => void;
 }
 
+/** What reading a whole segment shows. */
+export interface SegmentProof {
+  bytes: number;
+  /** Of the ciphertext. */
+  sha256: string;
+  /** Blobs that are not what the index says; null where the message could not be decrypted to its end, so that nothing is known of them. */
+  bad: StoredBlob[] | null;
+}
+
 /**
- * Decrypts a segment from its first byte to its last and hashes what is wanted. Returns the blobs that are not what the index says.
- * Throws IntegrityMismatch when the message or the tar itself is damaged, AuthRejected when no key opens it.
+ * Reads a segment once from its first byte to its last: hashes its ciphertext and, with `keys`, decrypts it and hashes what is wanted. Throws
+ * NotFound when it is gone, AuthRejected when no key opens it.
  */
-export async function proveThrough(vault: Vault, cluster: string, { header }: SegmentIndex, wanted: readonly StoredBlob[], keys: DecryptionKeys, options: CheckSegmentOptions = {}): Promise<StoredBlob[]> {
-  const name = vaultPaths.segment(cluster, header.segment);
-  const plain = decryptOpened(await openStored(vault, name, keys));
-  const reading = pipeline(await vault.read(name), plain, { signal: options.signal });
-  // The loop below gets the error from `plain`; this promise reports it a second time.
-  reading.catch((error: Error) => plain.destroy(error));
-  const open = new Map(wanted.map((blob) => [blob.offset, blob]));
-  const bad: StoredBlob[] = [];
-  for await (const entry of readTar(plain)) {
-    const blob = open.get(entry.dataOffset);
-    open.delete(entry.dataOffset);
-    const sha256 = await hashOf(entry.data, options.onBytes);
-    if (blob && (entry.type !== 'file' || entry.name !== blob.path || entry.size !== blob.size || sha256 !== blob.sha256)) bad.push(blob);
+export async function proveWhole(vault: Vault, name: string, wanted: readonly StoredBlob[], keys: DecryptionKeys | null, options: CheckSegmentOptions = {}): Promise<SegmentProof> {
+  const message = keys === null ? null : await openStored(vault, name, keys).catch(refusalOnly);
+  const { source, close } = await openCiphertext(vault, name, options.signal);
+  const thread = OpeningThread.take();
+  let done = false;
+  try {
+    const places = wanted.map(({ path, size, sha256, offset }) => ({ path, size, sha256, offset }));
+    let bytes = 0;
+    const end = await thread.run(source, { hash: true, ...(message ? { open: { segment: name, ...message, places, give: false } } : {}) }, (more) => {
+      bytes += more;
+      options.onBytes?.(more);
+    });
+    done = true;
+    const isOpened = message !== null && end.unopened === undefined;
+    return { bytes, sha256: end.sha256 ?? '', bad: isOpened ? end.bad.map((place) => wanted[place]!) : keys === null ? [] : null };
+  } finally {
+    if (done) thread.release();
+    else thread.stop();
+    await close();
   }
-  return [...bad, ...open.values()];
 }
 
 /** Reads each wanted blob on its own, so that damage in one place says nothing about the others. Returns those that do not come back as they were. */

@@ -1,11 +1,11 @@
 /** Reading blobs back from segments: whole segments in one stream, or single blobs by range. */
-import type { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
 import { refuseDamaged } from './artifacts';
 import { proven } from './blob-reader';
+import { openCiphertext } from './ciphertext';
 import { openStored } from './open-stored';
 import { OpeningThread } from './opening';
 import { findPlaces, type SegmentPlaces, type WantedBlob } from './segment-places';
@@ -52,32 +52,21 @@ async function* readWhole(vault: Vault, cluster: string, { header, places }: Seg
   const { segment } = header;
   const name = vaultPaths.segment(cluster, segment);
   const message = await openStored(vault, name, keys);
+  const { source, again, close } = await openCiphertext(vault, name, signal);
   const thread = OpeningThread.take();
   let done = false;
   try {
-    const stored = await hashCiphertext(thread, vault, name, signal);
-    refuseDamaged(vault, { name, bytes: header.bytes, sha256: header.sha256 }, stored);
-    const job = { segment, ...message, places: places.map(({ path, size, sha256, offset }) => ({ path, size, sha256, offset })) };
-    for await (const { place, data } of thread.blobs(interruptible(await vault.read(name), signal), job)) {
-      yield { path: place.path, size: place.size, sha256: place.sha256, segment, data };
-    }
+    // The whole ciphertext first: nothing of it is decrypted before it is known to be what was written.
+    let bytes = 0;
+    const { sha256 = '' } = await thread.run(source, { hash: true }, (more) => (bytes += more));
+    refuseDamaged(vault, { name, bytes: header.bytes, sha256: header.sha256 }, { bytes, sha256 });
+    const job = { segment, ...message, places: places.map(({ path, size, sha256: digest, offset }) => ({ path, size, sha256: digest, offset })) };
+    for await (const { place, data } of thread.blobs(await again(), job)) yield { path: place.path, size: place.size, sha256: place.sha256, segment, data };
     done = true;
   } finally {
     if (done) thread.release();
     else thread.stop();
-  }
-}
-
-async function hashCiphertext(thread: OpeningThread, vault: Vault, name: string, signal?: AbortSignal): Promise<{ bytes: number; sha256: string }> {
-  let bytes = 0;
-  const { sha256 = '' } = await thread.run(interruptible(await vault.read(name), signal), { hash: true }, (more) => (bytes += more));
-  return { bytes, sha256 };
-}
-
-async function* interruptible(source: Readable, signal?: AbortSignal): AsyncGenerator<Buffer> {
-  for await (const chunk of source as AsyncIterable<Buffer>) {
-    signal?.throwIfAborted();
-    yield chunk;
+    await close();
   }
 }
 

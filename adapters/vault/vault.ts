@@ -1,3 +1,4 @@
+import type { FileHandle } from 'node:fs/promises';
 import type { Readable, Writable } from 'node:stream';
 
 export interface VaultEntry {
@@ -37,6 +38,11 @@ export interface Vault {
   stat(name: string): Promise<VaultEntry | null>;
   /** Throws NotFound. */
   read(name: string, range?: { offset: number; length?: number }): Promise<Readable>;
+  /**
+   * Where this machine can open the object itself: a file for threads to read from, so that its bytes need not go through the main thread.
+   * The caller closes it. Throws NotFound. Absent where the vault lies elsewhere.
+   */
+  openLocally?(name: string): Promise<FileHandle>;
   /** Whole object; throws IntegrityMismatch when larger than `maxBytes`. */
   readAll(name: string, maxBytes: number): Promise<Buffer>;
   upload(name: string, options?: UploadOptions): Promise<VaultUpload>;
