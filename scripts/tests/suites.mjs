@@ -6,9 +6,12 @@ import { inRoot } from '../lib/paths.mjs';
 
 /** Files that start containers, or take long, although their folder belongs to the fast lane. */
 const SLOW = [/^test\/adapters\/docker[^/]*\.test\.ts$/, /\.slow\.test\.ts$/];
-const TEMPORAL = /^test\/(client|worker|workflows)\//;
+/** What talks to Temporal waits more than it works. */
+const TEMPORAL = [/^test\/client\//, /^test\/(worker|workflows)\//];
 const LAB = /^test\/lab\//;
 const E2E = /^test\/e2e\//;
+/** Far longer than the others: begun first, so that neither is left alone at the end. */
+const LONGEST = ['test/e2e/restore-faults.test.ts', 'test/e2e/without-us.test.ts'];
 
 /** A lab takes up to 3 GiB; two of them wait for hosts and health most of the time. */
 const GIB_FOR_TWO_LABS = 8;
@@ -20,15 +23,14 @@ export function suitesOf(lane, files = allTestFiles()) {
   const others = files.filter((file) => !E2E.test(file) && !LAB.test(file));
   const slow = others.filter((file) => SLOW.some((pattern) => pattern.test(file)));
   const fast = others.filter((file) => !slow.includes(file));
-  // Two processes keep the fast lane below two minutes on two cores: what talks to Temporal, and all else.
-  const halves = [fast.filter((file) => TEMPORAL.test(file)), fast.filter((file) => !TEMPORAL.test(file))].filter((list) => list.length > 0);
+  // Three processes keep the fast lane below two minutes on two cores: two that talk to Temporal, and all else.
+  const thirds = [...TEMPORAL.map((pattern) => fast.filter((file) => pattern.test(file))), fast.filter((file) => !TEMPORAL.some((pattern) => pattern.test(file)))].filter((list) => list.length > 0);
   // A process per file keeps a crash of one lab test from hiding the others.
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
-    { name: 'fast', processes: halves, atOnce: 2 },
+    { name: 'fast', processes: thirds, atOnce: 3 },
     { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce(), againAlone: true },
-    // The longest stand first, so that none is left alone at the end.
-    { name: 'end to end and lab', processes: perFile([...end2end, ...lab]), atOnce: labsAtOnce(), againAlone: true },
+    { name: 'end to end and lab', processes: perFile([...end2end.filter((file) => LONGEST.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), atOnce: labsAtOnce(), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
 }

@@ -5,6 +5,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createServer, connect, type AddressInfo, type Server } from 'node:net';
 import type { Manifest } from '../../domain/manifest';
+import { breakLab } from '../../lab/cli/break';
+import { healLab } from '../../lab/cli/heal';
 import { TestCa } from '../helpers/pki';
 import { temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
@@ -69,6 +71,7 @@ describe('a backup under faults, and on other sites', function () {
       external: { images: { external: 'the storage team' } },
       urls: { ucp: { ...ucp, urls: ['https://127.0.0.1:1', ...ucp.urls] } },
       image: { bootstrapper: { image: 'nowhere.invalid/dtr' } },
+      pulled: { bootstrapper: { image: `${crew.dtr.host}/infra/dtr` } },
       killed: { policy: { segmentBytes: 1 << 20, bandwidth: [{ mibPerSecond: 4 }] } },
     };
   }
@@ -254,6 +257,46 @@ describe('a backup under faults, and on other sites', function () {
     assert.deepEqual([...proxy.targets], [`${ucp}:443`]);
   });
 
+  it('lets UCP pull an image that the node lacks', async () => {
+    const { host } = crew.dtr;
+    const image = `${host}/infra/dtr:2.9.4`;
+    assert.ok((await crew.dtr.api('POST', '/api/v0/repositories/infra', { name: 'dtr', visibility: 'public' })).status < 300);
+    const pushed = spawnSync('skopeo', ['copy', '--dest-creds', `admin:${await crew.dtr.lab.state.password('admin')}`, '--dest-cert-dir', crew.dtr.file('certs'), 'docker-daemon:mirantis/dtr:2.9.4', `docker://${image}`]);
+    assert.equal(pushed.status, 0, pushed.stderr.toString());
+    const certificates = `/etc/docker/certs.d/${host}`;
+    assert.equal(crew.dtr.on('node-1', `mkdir -p ${certificates} && cat > ${certificates}/ca.crt`, readFileSync(crew.dtr.file('certs/ca.crt'))).code, 0);
+    assert.notEqual(crew.dtr.on('node-1', `docker image inspect ${image}`).code, 0);
+    assert.equal((await backup('pulled')).status, 'complete');
+    assert.equal(crew.dtr.on('node-1', `docker image inspect ${image}`).code, 0);
+  });
+
+  it('fails in a sentence while the host is powered off, and works again when it is back', async () => {
+    await breakLab(crew.dtr.lab, 'node', ['node-1']);
+    const finished = await crew.command('backup', 'lab', '--json');
+    assert.ok(finished.code === 1 || finished.code === 5, `ended with ${finished.code}`);
+    const { error, remedy } = JSON.parse(finished.stdout) as { error: string; remedy: string };
+    assert.match(error, /node-1|replica|registry/);
+    assert.ok(remedy.length > 0 && !/\n| at .*\.ts/.test(error), error);
+    await healLab(crew.dtr.lab);
+    assert.deepEqual(await crew.crons(), crons);
+    assert.equal((await backup('lab')).status, 'complete');
+  });
+
+  it('finds the images where they are bound from a path of the host', async () => {
+    const [id] = crew.dtr.ids;
+    const copied = crew.dtr.on('node-1', `mkdir -p /srv/images && cp -a /var/lib/docker/volumes/dtr-registry-${id}/_data/. /srv/images/`);
+    assert.equal(copied.code, 0, copied.stderr);
+    const moved = crew.dtr.bootstrapper(['reconfigure', '--existing-replica-id', id!, '--dtr-storage-volume', '/srv/images', '--storage-migrated']);
+    assert.equal(moved.code, 0, moved.stderr);
+    await until(async () => ((await crew.dtr.api('GET', '/_ping').catch(() => undefined))?.status === 200 ? true : undefined), 'the registry', 120);
+    const { status, backupId, counts } = await backup('lab');
+    assert.equal(status, 'complete');
+    assert.equal(counts.gaps, 0);
+    const { dtr } = JSON.parse(await readFile(`${crew.vault}/lab/backups/${backupId}/manifest.json`, 'utf8')) as Manifest;
+    assert.deepEqual(dtr.storage, { kind: 'volume', storageVolume: '/srv/images' });
+    assert.deepEqual([dtr.volume?.driver, dtr.volume?.name], ['bind', '/srv/images']);
+  });
+
   it('leaves no secret in command lines, containers, histories, logs, or what the vaults hold in clear', async () => {
     let watching = true;
     const watch = (async () => {
@@ -263,7 +306,7 @@ describe('a backup under faults, and on other sites', function () {
         await new Promise((resolve) => setTimeout(resolve, 400));
       }
     })();
-    await backup('killed');
+    await backup('urls');
     watching = false;
     await watch;
     seen.set('the worker\'s log', await crew.killWorker('SIGTERM'));

@@ -20,6 +20,7 @@ import { Steps } from './steps';
 
 const LAB = process.env.DRYDOCK_LAB ?? 'restore-faults';
 const SCAN_DATABASE = 'scan-database.tar';
+const PROXY = 'http://me:proxy-Secret-78@proxy.invalid:3128';
 /** In the way of the host's own tar: one that unpacks stops in the middle of a blob, so that the worker surely dies there. */
 const HELD_TAR = '/usr/local/bin/tar';
 const HOLDING_TAR = `#!/bin/bash
@@ -87,7 +88,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     await expectOk(dtr.api('PUT', '/api/v0/repositories/acme/web/teamAccess/readers', { accessLevel: 'read-only' }));
     await expectOk(dtr.api('POST', '/api/v0/crons', { action: 'onlinegc', schedule: '0 30 2 * * 3', retries: 2, parameters: {}, deadline: '3h' }));
     await expectOk(dtr.api('POST', '/api/v0/crons', { action: 'tag_pruning', schedule: '0 15 4 1 * *', retries: 0, parameters: { repository: 'acme/web', tagPrefix: 'tmp-' }, deadline: '' }));
-    await expectOk(dtr.api('POST', '/api/v0/meta/settings', { scanningEnabled: true, scanningSyncOnline: true }));
+    await expectOk(dtr.api('POST', '/api/v0/meta/settings', { scanningEnabled: true, scanningSyncOnline: true, httpsProxy: PROXY, noProxy: dtr.host }));
   }
 
   async function expectOk(answer: Promise<{ status: number; body: unknown }>): Promise<void> {
@@ -258,6 +259,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.deepEqual(result.differences, []);
     assert.match(result.warnings.join(' '), /vulnerability database was not updated/);
     assert.deepEqual(result.replicas.map(({ node }) => node).sort(), ['node-1', 'node-2', 'node-3']);
+    for (const id of [first, again]) assert.ok(!(await runs.history(id)).includes('proxy-Secret-78'), 'the password of a proxy stands in a history');
     await crew.dtr.lab.state.trustHostKeys(crew.dtr.lab.names);
   });
 
@@ -270,6 +272,8 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.deepEqual(sorted(await crew.crons()), crons);
     const { body } = await crew.dtr.api<{ teamAccessList: { accessLevel: string; team: { name: string } }[] }>('GET', '/api/v0/repositories/acme/web/teamAccess');
     assert.deepEqual(body.teamAccessList.map(({ accessLevel }) => accessLevel), ['read-only']);
+    const settings = await crew.dtr.api<{ httpsProxy: string; noProxy: string }>('GET', '/api/v0/meta/settings');
+    assert.deepEqual([settings.body.httpsProxy, settings.body.noProxy], [PROXY, crew.dtr.host], 'a proxy with its password');
     assert.match(crew.dtr.on('node-3', `docker port dtr-nginx-${crew.dtr.ids[2]} 443`).stdout, /:8443/);
     assert.equal((await crew.backup()).status, 'complete');
     const [latest] = (await crew.command('list', 'lab', '--json').then(({ stdout }) => JSON.parse(stdout) as { backups: { id: string }[] })).backups.sort((a, b) => (a.id < b.id ? 1 : -1));

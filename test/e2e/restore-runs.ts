@@ -79,6 +79,12 @@ export class RestoreRuns {
     return attempts;
   }
 
+  /** All that Temporal keeps of a run, as one text. */
+  async history(workflowId: string): Promise<string> {
+    const history = await this.session.client.workflow.getHandle(workflowId).fetchHistory();
+    return JSON.stringify(history, (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value));
+  }
+
   close(): Promise<void> {
     return this.session.close();
   }
