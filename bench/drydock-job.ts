@@ -34,8 +34,6 @@ export type Job =
 export interface JobDone {
   seconds: number;
   cpuSeconds: number;
-  idleMiB: number;
-  peakMiB: number;
   bytes: number;
 }
 
@@ -52,7 +50,7 @@ async function main(): Promise<void> {
     const job = JSON.parse(line) as Job;
     if (job.do === 'connect') {
       context = await connect(job);
-      answer({ seconds: 0, cpuSeconds: 0, idleMiB: memory(), peakMiB: memory(), bytes: 0 });
+      answer({ seconds: 0, cpuSeconds: 0, bytes: 0 });
     } else if (context) {
       answer(await timed(job, context));
     }
@@ -67,17 +65,12 @@ async function connect(job: Extract<Job, { do: 'connect' }>): Promise<Context> {
 }
 
 async function timed(job: Exclude<Job, { do: 'connect' }>, context: Context): Promise<JobDone> {
-  globalThis.gc?.();
-  const idleMiB = memory();
-  let peakMiB = idleMiB;
-  const sampler = setInterval(() => (peakMiB = Math.max(peakMiB, memory())), 50);
   const cpu = process.cpuUsage();
   const start = performance.now();
   const bytes = await run(job, context);
   const seconds = (performance.now() - start) / 1000;
   const { user, system } = process.cpuUsage(cpu);
-  clearInterval(sampler);
-  return { seconds, cpuSeconds: (user + system) / 1e6, idleMiB, peakMiB, bytes };
+  return { seconds, cpuSeconds: (user + system) / 1e6, bytes };
 }
 
 async function run(job: Exclude<Job, { do: 'connect' }>, { host, passphrase }: Context): Promise<number> {
@@ -129,10 +122,6 @@ async function verify(vault: Vault): Promise<number> {
     }));
   }
   return (await Promise.all(reading)).reduce((sum, bytes) => sum + bytes, 0);
-}
-
-function memory(): number {
-  return process.memoryUsage.rss() / 2 ** 20;
 }
 
 function answer(done: JobDone): void {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Measured } from './measure';
+import { watchMemory, type Measured } from './measure';
 import type { Job, JobDone } from './drydock-job';
 import { freshTarget, type Place } from './peers';
 
@@ -54,10 +54,11 @@ export class Drydock {
   }
 
   private async ask(job: Job): Promise<DrydockRun> {
+    const memory = watchMemory(this.process.pid!);
     this.process.stdin?.write(`${JSON.stringify(job)}\n`);
     const answer = await this.lines.next();
+    const { idleMiB, peakMiB } = memory.stop();
     if (answer.done) throw new Error(`Drydock's job ended at ${job.do}`);
-    const { seconds, cpuSeconds, peakMiB, idleMiB, bytes } = JSON.parse(answer.value) as JobDone;
-    return { seconds, cpuSeconds, peakMemoryMiB: peakMiB, idleMiB, bytes };
+    return { ...(JSON.parse(answer.value) as JobDone), peakMemoryMiB: peakMiB, idleMiB };
   }
 }

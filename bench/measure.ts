@@ -16,13 +16,25 @@ export async function measureShell(line: string, env: Record<string, string> = {
   const child = spawn('bash', ['-c', script], { env: { ...process.env, ...env, LC_ALL: 'C' }, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.on('data', (chunk: Buffer) => (said = (said + chunk.toString()).slice(-20_000)));
-  let peak = 0;
-  const timer = setInterval(() => (peak = Math.max(peak, memoryOf(child.pid!))), SAMPLE_MS);
+  const memory = watchMemory(child.pid!);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  clearInterval(timer);
+  const { peakMiB } = memory.stop();
   const times = /drydock-times ([\d.]+) ([\d.]+) ([\d.]+)/.exec(said);
   if (code !== 0 || !times) throw new Error(`${line}\nended with ${code}: ${said.trim()}`);
-  return { seconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakMemoryMiB: peak / 2 ** 20 };
+  return { seconds: Number(times[1]), cpuSeconds: Number(times[2]) + Number(times[3]), peakMemoryMiB: peakMiB };
+}
+
+/** Looks at a process and all below it from outside, so that looking costs it nothing. */
+export function watchMemory(pid: number): { stop(): { idleMiB: number; peakMiB: number } } {
+  const idle = memoryOf(pid);
+  let peak = idle;
+  const timer = setInterval(() => (peak = Math.max(peak, memoryOf(pid))), SAMPLE_MS);
+  return {
+    stop: () => {
+      clearInterval(timer);
+      return { idleMiB: idle / 2 ** 20, peakMiB: peak / 2 ** 20 };
+    },
+  };
 }
 
 /** Resident bytes of a process and all below it. */
