@@ -44,7 +44,8 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
   const before = stored.writtenBy(step.backupId);
-  const copying: Copying = { cluster, step, host: await cluster.host(volume.host), root: volume.mountpoint, stored, signal };
+  const place = await cluster.images(volume, { operation: step.operation, bootstrapperImage: step.facts.bootstrapperImage });
+  const copying: Copying = { cluster, step, ...place, stored, signal };
   const listing = await list(copying);
   const wanted = step.pass === 1 ? planFirstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
   const copied = await copyInto(copying, wanted, 'copying images');
