@@ -6,7 +6,7 @@ import { roomIn } from '../stream/room';
 import { Demultiplexer, receive } from './demux';
 import type { ContainerCommand } from './engine';
 import { dockerError } from './errors';
-import { hijack } from './hijack';
+import { endInput, hijack } from './hijack';
 import type { RawTransport } from './transport';
 
 /** An engine may hear of the end of a command after its streams have ended. */
@@ -69,6 +69,6 @@ class SocketInput extends Writable {
   }
 
   override _final(done: (error?: Error | null) => void): void {
-    this.socket.end(() => done());
+    endInput(this.socket, done);
   }
 }

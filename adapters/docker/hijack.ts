@@ -28,6 +28,14 @@ export function hijack(transport: RawTransport, path: string, what: string, body
   });
 }
 
+/**
+ * Closes our half of a raw connection; the other half stays open. Never from within one of its own read events: Node's TLS then throws away what came in the same packet
+ * and is not handed out yet.
+ */
+export function endInput(socket: Socket, done?: () => void): void {
+  setImmediate(() => socket.end(done));
+}
+
 /** The whole body of an answer, as text. */
 export async function collect(response: IncomingMessage): Promise<string> {
   let text = '';

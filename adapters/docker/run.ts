@@ -8,6 +8,7 @@ import { attach, waitRemoved } from './attach';
 import { Demultiplexer, receive } from './demux';
 import type { RunOptions, RunResult } from './engine';
 import { dockerError } from './errors';
+import { endInput } from './hijack';
 import type { RawTransport } from './transport';
 
 /** A created container: what a run needs from the engine. */
@@ -101,7 +102,7 @@ async function feed(source: Readable, socket: Socket, touch: () => void): Promis
     if (!open) return;
     throw error;
   }
-  if (open) socket.end();
+  if (open) endInput(socket);
 }
 
 async function collect(stream: Readable): Promise<Buffer> {

@@ -80,10 +80,20 @@ export class EndMark extends Transform {
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
     const all = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
-    const sure = Math.max(0, all.length - this.length);
+    const sure = this.beginOfMark(all);
     // A copy: a slice would keep the whole chunk in memory.
     this.held = Buffer.from(all.subarray(sure));
     done(null, sure === 0 ? undefined : all.subarray(0, sure));
+  }
+
+  /** Where the end of what has come so far may be the mark, or its beginning. */
+  private beginOfMark(all: Buffer): number {
+    const { mark } = this.start;
+    for (let at = Math.max(0, all.length - this.length); at < all.length; at++) {
+      const found = all.toString('latin1', at, Math.min(all.length, at + mark.length));
+      if (mark.startsWith(found)) return at;
+    }
+    return all.length;
   }
 
   override _flush(done: TransformCallback): void {

@@ -107,7 +107,10 @@ class ContainerHost implements Host {
   private async start(command: string[], options: StartOptions): Promise<ChannelProcess> {
     if (this.lost !== undefined) throw this.lost;
     const start = new ContainerStart(this.name, command);
-    const channel = this.channelOf(await this.engine.exec(this.id, start.argv), start);
+    const running = await this.engine.exec(this.id, start.argv).catch(async (error: unknown) => {
+      throw (await this.isGone()) ? this.cut() : error;
+    });
+    const channel = this.channelOf(running, start);
     const process = new ChannelProcess(this.connection, channel, command, options, start);
     await process.started();
     return process;
@@ -145,8 +148,14 @@ class ContainerHost implements Host {
     });
     if (output.code !== null) return exitOf(output.code);
     const code = await command.exitCode();
-    if (code === null || code === 0) throw this.cut();
+    // Commands go with their container: what looks like a kill is then a lost connection, and may be tried again.
+    if (code === null || code === 0 || (await this.isGone())) throw this.cut();
     return exitOf(code);
+  }
+
+  private async isGone(): Promise<boolean> {
+    if (this.lost !== undefined) return true;
+    return this.engine.container(this.id).then(({ running }) => !running, () => true);
   }
 
   private cut(): DrydockError {
