@@ -37,11 +37,12 @@ function connectionOf(context: ProcessContext): Connection {
 }
 
 /** Must be called in the same turn in which the channel opens: its exit status may stand in the very next packet. */
-function overSsh({ hostName, client, lost }: ProcessContext, channel: ClientChannel): Channel {
+function overSsh(context: ProcessContext, channel: ClientChannel): Channel {
+  const { hostName, client } = context;
   const closed = new Promise((resolve) => channel.once('close', resolve));
   const status = new Promise<Exit>((resolve, reject) => {
     channel.once('exit', (code: number | null, signal?: string) => resolve(signal === undefined ? { code } : { code: null, signal }));
-    const gone = () => reject(lost() ?? connectionLost(hostName));
+    const gone = () => reject(context.lost() ?? connectionLost(hostName));
     channel.once('close', gone);
     client.once('close', gone);
     channel.once('close', () => client.removeListener('close', gone));

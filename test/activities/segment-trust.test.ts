@@ -17,6 +17,7 @@ import type { Vault } from '../../adapters/vault/vault';
 import { encryptionSchema, type Config } from '../../domain/config';
 import type { Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
+import type { VerifyResult } from '../../domain/verify';
 import { activityEnvironment } from '../helpers/backup-run';
 import { makeRegistryTree, writeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
@@ -153,7 +154,8 @@ describe('segments that no sealed backup names', () => {
       const encryption = encryptionSchema.parse({ passphrase: `file:${join(scratch.path, 'passphrase')}` });
       const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', encryption } } } as unknown as Config;
       const { verifyBackup } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
-      return (await activityEnvironment().run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level: 'L3' as const, withoutKeys: false, by: 'a test' })).result;
+      const found: VerifyResult = await activityEnvironment().run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level: 'L3' as const, withoutKeys: false, by: 'a test' });
+      return found.result;
     }
 
     it('are not used by the next backup, which stores their blobs anew', async () => {

@@ -8,6 +8,7 @@ import { CancelledFailure } from '@temporalio/common';
 import { verifyActivities } from '../../activities/verify';
 import type { Config } from '../../domain/config';
 import { manifestSchema, type Manifest } from '../../domain/manifest';
+import type { VerifyResult } from '../../domain/verify';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { readArtifact } from '../../adapters/vault/artifacts';
@@ -392,7 +393,7 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
         content[content.length >> 1]! ^= 1;
         writeFileSync(file, content);
       };
-      const verify = async (run: BackupRun) => {
+      const verify = async (run: BackupRun): Promise<VerifyResult> => {
         const { verifyBackup } = verifyActivities({ config: docker, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
         return activityEnvironment().run(verifyBackup, { cluster: 'lab', operation: run.step.operation, backup: run.backupId, level: 'L3' as const, withoutKeys: false, by: 'a test' });
       };

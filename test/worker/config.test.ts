@@ -113,6 +113,17 @@ describe('drydock.yaml', () => {
     assert.match((await refused(`${VALID}    images: s3\n`)).message, /^clusters\.prod\.images: expected "ssh" or "docker" or a section with fields \(/);
   });
 
+  it('asks for no SSH where images are read through the Docker API, and for it everywhere else', async () => {
+    const without = VALID.replace(/ {4}ssh:[^]*?(?= {4}vault:)/, '');
+    await writeFile(file, `${without}    images: docker\n`);
+    const { prod } = (await loadConfig(file)).clusters;
+    assert.deepEqual([prod!.images, prod!.ssh, prod!.hosts], ['docker', undefined, {}]);
+    const { message } = await refused(without);
+    assert.match(message, /clusters\.prod\.hosts: is missing, expected a section with names \(a backup without SSH: images: docker\)/);
+    assert.match(message, /clusters\.prod\.ssh: is missing, expected a section with fields/);
+    assert.match((await refused(`${VALID.replace(/ {4}ssh:\n.*\n/, '')}    images: docker\n`)).message, /clusters\.prod\.ssh: is missing/);
+  });
+
   it('refuses a password written into the file without repeating it', async () => {
     const error = await refused(VALID.replace('file:ucp-password', 'hunter2'));
     assert.match(error.message, /^clusters\.prod\.ucp\.password: expected env:NAME or file:PATH/);
