@@ -40,15 +40,17 @@ export async function findVolume(engine: Engine, replica: ReplicaFound, registry
 /** Looks at the volume from where it is read: tools, mount, owner and mode. */
 export async function inspectVolume(cluster: Cluster, volume: Omit<Volume, 'owner' | 'mode'>, { host, root }: ImagesPlace, findings: Findings): Promise<Volume | undefined> {
   const inContainer = cluster.config.images === 'docker';
-  await findings.attempt(() => checkTools(host, inContainer ? HELPER_IMAGE : 'install the packages tar, findutils and coreutils there'));
+  const { nice, ionice } = cluster.config.policy;
+  const tools = [...TOOLS, ...(nice === 0 ? [] : ['nice']), ...(ionice === 'none' ? [] : ['ionice'])];
+  await findings.attempt(() => checkTools(host, tools, inContainer ? HELPER_IMAGE : 'install the packages tar, findutils, coreutils and util-linux there'));
   // In a helper container Docker itself has mounted it.
   if (!inContainer && volume.driver === 'local' && volume.options.device !== undefined) await findings.attempt(() => checkMounted(host, root));
   const owner = await findings.attempt(() => ownerOf(host, root));
   return owner && { ...volume, ...owner };
 }
 
-async function checkTools(host: Host, remedy: string): Promise<void> {
-  const script = `for tool in ${TOOLS.join(' ')}; do command -v "$tool" >/dev/null || echo "$tool"; done; tar --version 2>/dev/null | grep -q "GNU tar" || echo "GNU tar"; find --version 2>/dev/null | grep -q "GNU findutils" || echo "GNU find"`;
+async function checkTools(host: Host, tools: string[], remedy: string): Promise<void> {
+  const script = `for tool in ${tools.join(' ')}; do command -v "$tool" >/dev/null || echo "$tool"; done; tar --version 2>/dev/null | grep -q "GNU tar" || echo "GNU tar"; find --version 2>/dev/null | grep -q "GNU findutils" || echo "GNU find"`;
   const missing = (await host.exec(['sh', '-c', script])).stdout.trim().split('\n').filter((line) => line !== '');
   if (missing.length > 0) throw new DrydockError('Refused', `${host.name} lacks ${missing.join(', ')}`, { remedy });
 }
