@@ -7,9 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine, RunOptions } from '../adapters/docker/engine';
 import { DrydockError, type ErrorKind } from '../domain/errors';
 import type { Cluster } from './cluster';
-
-/** On every container that Drydock starts; its value is the operation. */
-export const OPERATION_LABEL = 'drydock.operation';
+import { OPERATION_LABEL, removeDeadAttempts } from './operation-label';
 
 export type BootstrapperCommand = 'backup' | 'restore' | 'join' | 'destroy' | 'remove' | 'images';
 
@@ -98,11 +96,6 @@ export async function settle(cluster: Cluster, operation: string): Promise<void>
   const engine = await cluster.engine();
   await removeDeadAttempts(engine, operation);
   await waitForPhase2(engine, cluster.signal);
-}
-
-/** Ends what an attempt left that was killed: its containers carry the operation's id. */
-export async function removeDeadAttempts(engine: Engine, operation: string): Promise<void> {
-  for (const { id } of await engine.containers({ labels: [`${OPERATION_LABEL}=${operation}`] })) await engine.removeContainer(id, { force: true });
 }
 
 /** Bootstrappers of one cluster must run one after another: a second one would wait in its own way, for ever. */

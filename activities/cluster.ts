@@ -21,6 +21,7 @@ import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import type { ClusterConfig, Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
+import { openImages } from './helper-container';
 
 export interface ActivityDeps {
   config: Config;
@@ -36,6 +37,28 @@ export interface HostOverride {
   hostKey?: string;
 }
 
+/** The registry volume, as the check found it. */
+export interface ImagesVolume {
+  /** Name of a volume, or a path of the node. */
+  name: string;
+  mountpoint: string;
+  /** Swarm host name; empty on a plain engine. */
+  host: string;
+}
+
+/** For `images: docker`. */
+export interface ImagesHelper {
+  operation: string;
+  /** With tag; `policy.helperImage` counts before it. */
+  bootstrapperImage: string;
+}
+
+export interface ImagesPlace {
+  host: Host;
+  /** Directory of the volume's content, as commands on `host` see it. */
+  root: string;
+}
+
 export interface Cluster {
   readonly name: string;
   readonly config: ClusterConfig;
@@ -49,6 +72,8 @@ export interface Cluster {
   registry(): Promise<Registry>;
   /** By Swarm host name. Throws InvalidInput when drydock.yaml does not know it. */
   host(node: string, override?: HostOverride): Promise<Host>;
+  /** Where a backup reads the registry volume, as `images` in drydock.yaml says. */
+  images(volume: ImagesVolume, helper: ImagesHelper): Promise<ImagesPlace>;
   encryptionKeys(): Promise<EncryptionKeys>;
   decryptionKeys(): Promise<DecryptionKeys>;
   /** Signs manifests; null when none is configured. */
@@ -120,6 +145,11 @@ class OpenCluster implements Cluster {
     return this.once(`host ${node} ${JSON.stringify(override)}`, () => this.connect(node, override), (host) => host.close());
   }
 
+  images(volume: ImagesVolume, helper: ImagesHelper): Promise<ImagesPlace> {
+    if (this.config.images !== 'docker') return this.host(volume.host).then((host) => ({ host, root: volume.mountpoint }));
+    return this.once(`images ${volume.host}/${volume.name}`, () => openImages(this, volume, helper), ({ host }) => host.close());
+  }
+
   encryptionKeys(): Promise<EncryptionKeys> {
     return this.once('encryption', () => loadEncryptionKeys(this.config.encryption));
   }
@@ -149,7 +179,8 @@ class OpenCluster implements Cluster {
 
   async close(): Promise<void> {
     await Promise.allSettled([...this.opened.values(), this.vault.close()]);
-    await Promise.allSettled(this.closers.map(async (close) => close()));
+    // What was opened last stands on what was opened before it: a helper container is removed through the engine.
+    for (const close of this.closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
   }
 
   private async login() {
@@ -158,15 +189,21 @@ class OpenCluster implements Cluster {
   }
 
   private async connect(node: string, override: HostOverride): Promise<Host> {
-    const configured = this.config.hosts[node];
+    const { hosts, ssh } = this.config;
+    const configured = hosts[node];
+    if (ssh === undefined) {
+      throw new DrydockError('InvalidInput', `clusters.${this.name} has no SSH host for ${node} in ${this.deps.configPath}: images: docker serves backups, a restore works on the hosts themselves`, {
+        remedy: `add ssh.knownHosts, and hosts.${node} with address, user and key`,
+      });
+    }
     if (!configured && override.host === undefined) {
       throw new DrydockError('InvalidInput', `clusters.${this.name}.hosts has no "${node}" in ${this.deps.configPath}`, { remedy: `add hosts.${node} with address, user and key, or give a target with its host` });
     }
     // A replacement that drydock.yaml does not know is reached like its neighbours.
-    const base = configured ?? Object.values(this.config.hosts)[0];
+    const base = configured ?? Object.values(hosts)[0];
     if (!base) throw new DrydockError('InvalidInput', `clusters.${this.name}.hosts is empty`, { remedy: 'add the hosts of the replicas' });
     const host = { ...base, address: override.host ?? base.address, port: override.port ?? base.port };
-    return connectHost(node, host, { knownHosts: this.config.ssh.knownHosts, hosts: this.config.hosts, hostKeyOverride: override.hostKey, signal: this.signal });
+    return connectHost(node, host, { knownHosts: ssh.knownHosts, hosts, hostKeyOverride: override.hostKey, signal: this.signal });
   }
 
   private once<T>(key: string, open: () => Promise<T>, close?: (value: T) => Promise<void> | void): Promise<T> {

@@ -70,9 +70,10 @@ export const clusterSchema = z.strictObject({
     caFile: z.string().optional(),
     insecureSkipTlsVerify: z.boolean().default(false),
   }),
-  ssh: z.strictObject({ knownHosts: z.string() }),
+  /** With `images: docker`, a backup needs neither this nor `hosts`; a restore does. */
+  ssh: z.strictObject({ knownHosts: z.string() }).optional(),
   /** By Swarm host name. */
-  hosts: z.record(z.string(), hostSchema),
+  hosts: z.record(z.string(), hostSchema).default({}),
   vault: safeName,
   encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
@@ -84,8 +85,9 @@ export const clusterSchema = z.strictObject({
       hold: durationText.refine((text) => isADayOrMore(toDuration(text)), 'expected a day or more: no backup may run longer than the hold').default('7d'),
     })
     .prefault({}),
+  /** How a backup reads the registry volume: over SSH, from a helper container through the Docker API, or not at all. */
   images: z
-    .union([z.literal('ssh'), z.strictObject({ external: z.string().min(1) })])
+    .union([z.literal('ssh'), z.literal('docker'), z.strictObject({ external: z.string().min(1) })])
     .default('ssh'),
   bootstrapper: z
     .strictObject({
@@ -125,10 +127,17 @@ export const clusterSchema = z.strictObject({
       healthSeconds: z.int().min(10).default(600),
       /** The vendor's offline database file for sites without a way to the internet. */
       vulnerabilityDatabaseFile: z.string().optional(),
-      /** Image for the helper container that holds a mount open; must contain `sleep`. Default: the bootstrapper's. */
+      /**
+       * Image for the helper container that holds a mount open (must contain `sleep`) or reads images (`images: docker`: a shell, GNU tar, find, xargs and sha256sum).
+       * Default: the bootstrapper's.
+       */
       helperImage: z.string().optional(),
     })
     .prefault({}),
+}).superRefine(({ images, ssh, hosts }, context) => {
+  const hasHosts = Object.keys(hosts).length > 0;
+  if (images === 'ssh' && !hasHosts) context.addIssue({ code: 'custom', path: ['hosts'], message: 'is missing, expected a section with names (a backup without SSH: images: docker)' });
+  if ((images !== 'docker' || hasHosts) && ssh === undefined) context.addIssue({ code: 'custom', path: ['ssh'], message: 'is missing, expected a section with fields' });
 });
 
 /** A login on an SFTP server; the same words as for a host. */

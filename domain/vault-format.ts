@@ -18,6 +18,7 @@ export const vaultPaths = {
   /** `at`: ISO 8601, UTC. */
   verdict: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.json`,
   findings: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.findings.jsonl.gz.gpg`,
+  badSegments: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.segments.jsonl`,
   operations: (cluster: string) => `${cluster}/operations/`,
   operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
   unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,

@@ -49,9 +49,15 @@ export function standingOf(verdicts: readonly Verdict[]): Standing {
   const good = newestFirst.filter(({ result }) => result === 'good');
   // Sorting is stable, so within a level the newest stays first.
   const best = [...good].sort((a, b) => (a.level < b.level ? 1 : a.level > b.level ? -1 : 0))[0];
-  const bad = newestFirst.find((verdict) => verdict.result === 'bad' && !good.some((later) => answers(later, verdict)));
+  const [bad] = unanswered(newestFirst);
   const drill = good.find((verdict) => verdict.drill === true);
   return { ...(best ? { best } : {}), ...(bad ? { bad } : {}), ...(drill ? { drill } : {}), verified: best !== undefined && bad === undefined };
+}
+
+/** The bad verdicts on one backup that no later good one has answered, in the order that was given. */
+export function unanswered(verdicts: readonly Verdict[]): Verdict[] {
+  const good = verdicts.filter(({ result }) => result === 'good');
+  return verdicts.filter((verdict) => verdict.result === 'bad' && !good.some((later) => answers(later, verdict)));
 }
 
 /** Whether a later good verdict looked again at all that the bad one had looked at. */

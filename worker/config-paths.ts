@@ -29,7 +29,7 @@ export function absolutePaths(config: Config, base: string): Config {
     ...from,
     ucp: { ...from.ucp, caFile: optionalFile(from.ucp.caFile), password: secret(from.ucp.password), bundle: optionalFile(from.ucp.bundle) },
     dtr: { ...from.dtr, caFile: optionalFile(from.dtr.caFile) },
-    ssh: { knownHosts: file(from.ssh.knownHosts) },
+    ...(from.ssh === undefined ? {} : { ssh: { knownHosts: file(from.ssh.knownHosts) } }),
     hosts: mapValues(from.hosts, host),
     encryption: {
       ...from.encryption,

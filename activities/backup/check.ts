@@ -3,7 +3,8 @@ import type { Ucp } from '../../adapters/ucp/ucp';
 import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
-import type { BackupFacts } from '../contract';
+import type { BackupFacts, Step } from '../contract';
+import { helperImage } from '../helper-container';
 import { pullImages } from '../pull-images';
 import { Findings } from './findings';
 import { ignoreFlags } from './metadata-flags';
@@ -15,7 +16,7 @@ import { findVolume, inspectVolume, refuseEmptyVolume, storageOf } from './volum
 const MIN_FREE_BYTES = 16 * 1024 * 1024;
 
 /** Step 2: looks at everything that a backup relies on and changes nothing but a probe in the vault. */
-export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
+export async function checkBackup(cluster: Cluster, { operation }: Step): Promise<BackupFacts> {
   const ucp = await cluster.ucp();
   if (!(await ucp.isAdmin())) {
     throw new DrydockError('NotPermitted', `${cluster.config.ucp.username} is no administrator of UCP at ${ucp.url}`, { remedy: 'use the login of an administrator: the vendor\'s backup command needs one' });
@@ -38,7 +39,7 @@ export async function checkBackup(cluster: Cluster): Promise<BackupFacts> {
   const replicas = engine && (await findings.attempt(() => findReplicas(engine.opened, registry?.settings)));
   if (replicas?.length === 0) findings.add('UCP shows no replica of DTR (no container dtr-rethinkdb-<id>)', 'check that this is the right UCP');
   const replica = registry && replicas && replicas.length > 0 ? chooseReplica(replicas, registry.status, registry.now, findings, warnings) : undefined;
-  const place = replica && (await findings.attempt(() => lookAtReplica(cluster, replica, registry!.settings, findings, warnings)));
+  const place = replica && (await findings.attempt(() => lookAtReplica(cluster, operation, replica, registry!.settings, findings, warnings)));
   findings.throwIfAny();
   if (!registry || !engine || !replicas || !replica || !place) throw new Error('a check gave neither a result nor a finding');
   return {
@@ -120,7 +121,7 @@ async function provideImage(cluster: Cluster, image: string, node: string): Prom
 }
 
 /** Version, bootstrapper and registry volume of the chosen replica. */
-async function lookAtReplica(cluster: Cluster, replica: ReplicaFound, settings: Record<string, unknown>, findings: Findings, warnings: string[]): Promise<Place> {
+async function lookAtReplica(cluster: Cluster, operation: string, replica: ReplicaFound, settings: Record<string, unknown>, findings: Findings, warnings: string[]): Promise<Place> {
   const engine = await cluster.engine();
   const registry = await engine.container(`${replica.node === '' ? '' : `${replica.node}/`}dtr-registry-${replica.id}`);
   if (!registry.running) findings.add(`the registry of replica ${replica.id} does not run on ${replica.node}`, 'start its container');
@@ -129,9 +130,12 @@ async function lookAtReplica(cluster: Cluster, replica: ReplicaFound, settings: 
   await findings.attempt(() => provideImage(cluster, image, replica.node));
   warnings.push(...ignoreFlags(cluster.config.bootstrapper, version).warnings);
   const { images } = cluster.config;
-  if (images !== 'ssh') return { version, image, storage: storageOf(settings, images.external), volume: null };
+  if (typeof images === 'object') return { version, image, storage: storageOf(settings, images.external), volume: null };
   const found = await findVolume(engine, replica, registry);
-  const volume = await inspectVolume(cluster, found, findings);
-  if (volume) await findings.attempt(() => refuseEmptyVolume(cluster, volume));
+  const helper = { operation, bootstrapperImage: image };
+  if (images === 'docker' && cluster.config.policy.helperImage !== undefined) await findings.attempt(() => provideImage(cluster, helperImage(cluster, helper), replica.node));
+  const place = await findings.attempt(() => cluster.images(found, helper));
+  const volume = place && (await inspectVolume(cluster, found, place, findings));
+  if (place && volume) await findings.attempt(() => refuseEmptyVolume(cluster, volume, place));
   return { version, image, storage: storageOf(settings, undefined), volume: volume ?? null };
 }

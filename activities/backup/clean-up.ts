@@ -2,21 +2,22 @@ import { rm } from 'node:fs/promises';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
-import { removeDeadAttempts } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import type { BackupStep } from '../contract';
+import { removeDeadAttempts } from '../operation-label';
 
 /** Removes working files of this operation and, of an abandoned backup without a seal, what it stored under its id. Segments stay: the next backup uses them. */
 export async function cleanUp(cluster: Cluster, step: BackupStep, abandoned: boolean): Promise<void> {
   await rm(await cluster.workDir(step.operation), { recursive: true, force: true });
   const { vault, name } = cluster;
-  if (!abandoned) return;
-  try {
-    await removeUnsealed(vault, name, step.backupId);
-  } catch (error) {
-    // A backup that the check refused may have come before its vault.
-    if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
-  }
+  if (abandoned) {
+    try {
+      await removeUnsealed(vault, name, step.backupId);
+    } catch (error) {
+      // A backup that the check refused may have come before its vault.
+      if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
+    }
+  } else if (cluster.config.images !== 'docker') return;
   await removeDeadAttempts(await cluster.engine(), step.operation);
 }
 

@@ -12,7 +12,8 @@ import type { BackupFacts, BackupStep, ImagesPass } from '../contract';
 import { report } from '../pulse';
 import { readingOf } from '../reading';
 import { lookForMissing } from './missing';
-import { segmentAccess, StoredBlobs } from './stored';
+import { SegmentTrust } from './segment-trust';
+import { segmentAccess, StoredBlobs, type WantedCopy } from './stored';
 import { takeTree } from './tree';
 import { WORK, WorkFiles } from './work-files';
 
@@ -42,10 +43,12 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const work = await WorkFiles.open(cluster, step);
   const references = step.pass === 2 ? await readReferences(work) : new References();
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
-  const before = stored.writtenBy(step.backupId);
-  const copying: Copying = { cluster, step, host: await cluster.host(volume.host), root: volume.mountpoint, stored, signal };
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster), await SegmentTrust.open(cluster, work, signal));
+  const place = await cluster.images(volume, { operation: step.operation, bootstrapperImage: step.facts.bootstrapperImage });
+  const copying: Copying = { cluster, step, ...place, stored, signal };
   const listing = await list(copying);
+  await stored.admit(wantedCopies(listing.blobs, references));
+  const before = stored.writtenBy(step.backupId);
   const wanted = step.pass === 1 ? planFirstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
   const copied = await copyInto(copying, wanted, 'copying images');
   const done = stored.writtenBy(step.backupId);
@@ -75,6 +78,15 @@ async function list({ host, root, signal }: Copying): Promise<{ blobs: ListedBlo
     if (blobs.length % 10_000 === 0) report({ phase: 'listing the volume', bytesDone: 0, itemsDone: blobs.length });
   }
   return { blobs, bytes };
+}
+
+/** What must be stored in the end: all that lies in the volume, and all that the metadata names, wherever it may lie. */
+function* wantedCopies(listing: ListedBlob[], references: References): Generator<WantedCopy> {
+  for (const { path, size } of listing) {
+    const sha256 = references.digestAt(path);
+    yield { path, size, ...(sha256 === undefined ? {} : { sha256 }) };
+  }
+  for (const sha256 of references.named()) for (const path of references.pathsOf(sha256)) yield { path, sha256 };
 }
 
 /** Only the name tells what a blob must be: by id, a copy of the same size counts until the metadata is known. What was void before waits for pass 2. */

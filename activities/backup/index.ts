@@ -15,7 +15,7 @@ import { thaw } from './thaw';
 
 export function backupActivities(deps: ActivityDeps): BackupActivities {
   return {
-    checkBackup: (step) => onCluster(deps, step, (cluster) => checkBackup(cluster)),
+    checkBackup: (step) => onCluster(deps, step, (cluster) => checkBackup(cluster, step)),
     copyImages: (step) => onCluster(deps, step, (cluster, signal) => copyImages(cluster, step, signal)),
     recordFreeze: (step) => onCluster(deps, step, (cluster) => recordFreeze(cluster, step, Context.current().info.attempt)),
     freeze: (step) => onCluster(deps, step, (cluster, signal) => freeze(cluster, step.record, signal)),

@@ -7,6 +7,7 @@ import type { BackupFacts, BackupStep, MetadataTaken, Proof } from '../contract'
 import { report } from '../pulse';
 import { readReferences } from './copy-images';
 import { LiveTags } from './live-tags';
+import { SegmentTrust } from './segment-trust';
 import { segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
@@ -30,7 +31,9 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
+  // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
+  const trust = await SegmentTrust.open(cluster, work, signal);
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster), trust);
   const follower = new Follower(references, stored);
   const tags = proveTags(references, follower, await tagLinks(work, facts.version));
   const states = await judge(cluster, work, references, tags, metadata.dumpStartedAt);
@@ -46,7 +49,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
     gaps: gaps.slice(0, SHOWN_GAPS),
     layouts: layoutsOf(blobs, facts.version),
     owners: [...references.owners].map(([id, name]) => ({ id, name })),
-    warnings: [...warnings, ...stored.damaged],
+    warnings: [...warnings, ...stored.damaged, ...trust.warnings],
   };
 }
 

@@ -1,10 +1,11 @@
 /** Where the images of a cluster lie: found by what the registry's container mounts, never by guessing. */
 import type { ContainerDetails, Engine } from '../../adapters/docker/engine';
+import { HELPER_IMAGE } from '../../adapters/host/container-start';
 import type { Host } from '../../adapters/host/host';
 import { hasBlobs } from '../../adapters/images/volume';
 import { DrydockError } from '../../domain/errors';
 import type { Storage } from '../../domain/manifest';
-import type { Cluster } from '../cluster';
+import type { Cluster, ImagesPlace } from '../cluster';
 import type { BackupFacts } from '../contract';
 import type { Findings } from './findings';
 import type { ReplicaFound } from './replicas';
@@ -36,20 +37,22 @@ export async function findVolume(engine: Engine, replica: ReplicaFound, registry
   return { name: mount.name, driver: volume.driver, options: volume.options, mountpoint: volume.mountpoint, host };
 }
 
-/** Looks at the volume on its host: tools, mount, owner and mode. */
-export async function inspectVolume(cluster: Cluster, volume: Omit<Volume, 'owner' | 'mode'>, findings: Findings): Promise<Volume | undefined> {
-  const host = await findings.attempt(() => cluster.host(volume.host));
-  if (!host) return undefined;
-  await findings.attempt(() => checkTools(host));
-  if (volume.driver === 'local' && volume.options.device !== undefined) await findings.attempt(() => checkMounted(host, volume.mountpoint));
-  const owner = await findings.attempt(() => ownerOf(host, volume.mountpoint));
+/** Looks at the volume from where it is read: tools, mount, owner and mode. */
+export async function inspectVolume(cluster: Cluster, volume: Omit<Volume, 'owner' | 'mode'>, { host, root }: ImagesPlace, findings: Findings): Promise<Volume | undefined> {
+  const inContainer = cluster.config.images === 'docker';
+  const { nice, ionice } = cluster.config.policy;
+  const tools = [...TOOLS, ...(nice === 0 ? [] : ['nice']), ...(ionice === 'none' ? [] : ['ionice'])];
+  await findings.attempt(() => checkTools(host, tools, inContainer ? HELPER_IMAGE : 'install the packages tar, findutils, coreutils and util-linux there'));
+  // In a helper container Docker itself has mounted it.
+  if (!inContainer && volume.driver === 'local' && volume.options.device !== undefined) await findings.attempt(() => checkMounted(host, root));
+  const owner = await findings.attempt(() => ownerOf(host, root));
   return owner && { ...volume, ...owner };
 }
 
-async function checkTools(host: Host): Promise<void> {
-  const script = `for tool in ${TOOLS.join(' ')}; do command -v "$tool" >/dev/null || echo "$tool"; done; tar --version | grep -q "GNU tar" || echo "GNU tar"`;
+async function checkTools(host: Host, tools: string[], remedy: string): Promise<void> {
+  const script = `for tool in ${tools.join(' ')}; do command -v "$tool" >/dev/null || echo "$tool"; done; tar --version 2>/dev/null | grep -q "GNU tar" || echo "GNU tar"; find --version 2>/dev/null | grep -q "GNU findutils" || echo "GNU find"`;
   const missing = (await host.exec(['sh', '-c', script])).stdout.trim().split('\n').filter((line) => line !== '');
-  if (missing.length > 0) throw new DrydockError('Refused', `${host.name} lacks ${missing.join(', ')}`, { remedy: 'install the packages tar, findutils and coreutils there' });
+  if (missing.length > 0) throw new DrydockError('Refused', `${host.name} lacks ${missing.join(', ')}`, { remedy });
 }
 
 /** An exported folder that is not mounted shows an empty volume, and a backup of nothing. */
@@ -66,8 +69,8 @@ async function ownerOf(host: Host, path: string): Promise<Pick<Volume, 'owner' |
 }
 
 /** An empty volume under a registry with tags means that its images are kept elsewhere, or are lost. */
-export async function refuseEmptyVolume(cluster: Cluster, volume: Volume): Promise<void> {
-  if (await hasBlobs(await cluster.host(volume.host), volume.mountpoint, cluster.signal)) return;
+export async function refuseEmptyVolume(cluster: Cluster, volume: Volume, { host, root }: ImagesPlace): Promise<void> {
+  if (await hasBlobs(host, root, cluster.signal)) return;
   const dtr = await cluster.dtr();
   for (const { namespace, name } of (await dtr.repositories()).slice(0, 50)) {
     if ((await dtr.tags(namespace, name)).length > 0) throw elsewhere(`the registry volume at ${volume.mountpoint} on ${volume.host} holds no blobs, but ${namespace}/${name} has tags`);

@@ -1,6 +1,6 @@
 /** Long lists that one step of a backup leaves for the next, on the worker's disk: JSON lines, readable by the worker's user only. */
 import { createReadStream, createWriteStream, type WriteStream } from 'node:fs';
-import { mkdir, rename, rm, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { once } from 'node:events';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
@@ -19,6 +19,8 @@ export const WORK = {
   tags: 'tags.jsonl',
   blobs: 'blobs.jsonl',
   gaps: 'gaps.jsonl',
+  /** What is known of segments: named by a sealed backup, written by this run, or hashed; or not to be used, and why. */
+  segments: 'segments.jsonl',
 } as const;
 export type WorkName = (typeof WORK)[keyof typeof WORK];
 
@@ -61,8 +63,32 @@ export class WorkFiles {
     }
   }
 
+  /** Adds rows to a list at once; a reader of a list that is not there gets none, and passes over a last row that was cut off. */
+  async append(name: WorkName, rows: Iterable<unknown>): Promise<void> {
+    // What was cut off before must not swallow the next row.
+    const lines = [...rows].map((row) => `\n${JSON.stringify(row)}\n`);
+    if (lines.length > 0) await appendFile(path.join(this.directory, name), lines.join(''), { mode: 0o600 });
+  }
+
+  /** Rows that `append` wrote. */
+  async *appended<T>(name: WorkName): AsyncGenerator<T> {
+    const text = await readFile(path.join(this.directory, name), 'utf8').catch(() => '');
+    for (const line of text.split('\n')) {
+      const row = line === '' ? undefined : parseRow(line);
+      if (row !== undefined) yield row as T;
+    }
+  }
+
   async remove(...names: WorkName[]): Promise<void> {
     for (const name of names) await rm(path.join(this.directory, name), { force: true });
+  }
+}
+
+function parseRow(line: string): unknown {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
   }
 }
 

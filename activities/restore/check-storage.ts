@@ -5,7 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
-import { helperImage } from './images';
+import { helperImage } from '../helper-container';
 import type { Refusals } from './refusals';
 import { ensureVolume, inspectVolume, isMount, isPath, volumeDifference, whileMounted, type VolumeSpec } from './volume';
 

@@ -6,6 +6,7 @@ import type { Host } from '../../adapters/host/host';
 import type { BlobLine, Manifest } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
+import { helperImage } from '../helper-container';
 import { readBlobList, readDecided } from './backup';
 import type { Progress } from './progress';
 import { hostOf } from './targets';
@@ -29,11 +30,6 @@ export async function restoreImages(cluster: Cluster, step: { operation: string;
     await ownRoot(host, root, manifest);
     return result;
   });
-}
-
-/** The container that holds a mount needs no more than `sleep`. */
-export function helperImage(cluster: Cluster, { bootstrapperImage }: Pick<RestoreDecisions, 'bootstrapperImage'>): string {
-  return cluster.config.policy.helperImage ?? bootstrapperImage;
 }
 
 async function writeBlobs(cluster: Cluster, place: { host: Host; root: string; operation: string; manifest: Manifest }, progress: Progress): Promise<RestoreResult> {

@@ -2,8 +2,8 @@
 import { z } from 'zod';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
-import { OPERATION_LABEL, removeDeadAttempts } from '../bootstrapper';
 import type { Cluster } from '../cluster';
+import { OPERATION_LABEL, removeDeadAttempts } from '../operation-label';
 
 export interface VolumeSpec {
   name: string;

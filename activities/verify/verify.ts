@@ -1,6 +1,7 @@
 /** Verification of one sealed backup to a level, and the verdict on it. Changes nothing but the verdict. */
 import { version } from '../../package.json';
 import { canDecrypt } from '../../adapters/openpgp/keyring';
+import { writeBadSegments } from '../../adapters/vault/bad-segments';
 import { writeVerdict } from '../../adapters/vault/verdicts';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
@@ -51,7 +52,7 @@ export async function verifyBackup(cluster: Cluster, request: VerifyRequest, pro
     findings: findings.slice(0, SHOWN_FINDINGS),
     notes: look.notes,
   };
-  await keepVerdict(cluster, request, result, findings);
+  await keepVerdict(cluster, request, result, findings, look.damages.flatMap(({ segment }) => segment ?? []));
   return result;
 }
 
@@ -153,7 +154,7 @@ class Look {
 }
 
 /** A verdict that cannot be kept is said, and fails nothing. */
-async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: VerifyResult, findings: Finding[]): Promise<void> {
+async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: VerifyResult, findings: Finding[], badSegments: string[]): Promise<void> {
   const { vault, name } = cluster;
   if ((await vault.stat(vaultPaths.manifest(name, result.backupId))) === null) {
     throw new DrydockError('NotFound', `the backup ${result.backupId} was removed while it was verified`, { remedy: 'verify another one of `drydock list`' });
@@ -163,6 +164,7 @@ async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: Ver
     format: 1, backupId, level, startedAt, at, by: request.by, tool: { name: 'drydock', version }, withKeys, result: result.result, checked, findings: findings.length, ...(part ? { part } : {}),
   };
   try {
+    await writeBadSegments(vault, name, backupId, at, badSegments);
     await writeVerdict(vault, name, verdict, findings, await cluster.encryptionKeys());
   } catch (error) {
     if (!(error instanceof DrydockError) || error.retryable) throw error;

@@ -2,29 +2,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { DrydockError } from '../../domain/errors';
 import { dockerError, saidBy, statusError } from './errors';
+import { collect, hijack, parse } from './hijack';
 import type { RawTransport } from './transport';
 
-/**
- * Attaches to a container that was created but not started. Not by dockerode: it sends a body with the request, and an engine that reads
- * the hijacked connection at once takes that body for the beginning of standard input.
- */
+/** Attaches to a container that was created but not started. */
 export function attach(transport: RawTransport, id: string, stdin: boolean): Promise<Socket> {
-  const path = `/containers/${id}/attach?stream=1&stdout=1&stderr=1&stdin=${stdin ? 1 : 0}`;
-  return new Promise((resolve, reject) => {
-    const request = transport.request('POST', path, { Connection: 'Upgrade', Upgrade: 'tcp', 'Content-Type': 'text/plain' });
-    request.once('upgrade', (_response: IncomingMessage, socket: Socket, head: Buffer) => {
-      if (head.length > 0) socket.unshift(head);
-      resolve(socket);
-    });
-    request.once('response', (response) => {
-      collect(response).then((body) => {
-        // 200 is the answer of an engine that hijacks without an upgrade; none of the supported versions does.
-        reject(response.statusCode === 200 ? new DrydockError('EngineUnavailable', `${transport.where} does not upgrade the connection for attach`, { remedy: 'a proxy in between takes the Upgrade header away' }) : statusError(response.statusCode ?? 0, saidBy(parse(body)), 'attach'));
-      }, reject);
-    });
-    request.once('error', (error) => reject(dockerError(error, 'attach', transport.where)));
-    request.end();
-  });
+  return hijack(transport, `/containers/${id}/attach?stream=1&stdout=1&stderr=1&stdin=${stdin ? 1 : 0}`, 'attach');
 }
 
 export interface Removal {
@@ -54,18 +37,4 @@ export function waitRemoved(transport: RawTransport, id: string): Removal {
   const registered = answered.then(() => undefined);
   registered.catch(() => undefined);
   return { registered, exitCode, cancel: () => request.destroy() };
-}
-
-async function collect(response: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of response as AsyncIterable<Buffer>) text += chunk.toString('utf8');
-  return text;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return { message: text };
-  }
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { roomIn } from '../stream/room';
 
@@ -49,4 +50,13 @@ export class Demultiplexer extends Writable {
       if (!this.sink.destroyed && !this.sink.write(part)) await roomIn(this.sink);
     }
   }
+}
+
+/** Reads a raw connection to its end. Throws what breaks it, an end inside a frame included. */
+export async function receive(socket: Socket, sink: Demultiplexer): Promise<void> {
+  for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    if (!sink.write(chunk)) await roomIn(sink);
+    if (sink.errored !== null) throw sink.errored;
+  }
+  await new Promise<void>((resolve, reject) => sink.once('error', reject).end(resolve));
 }

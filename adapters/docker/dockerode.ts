@@ -3,8 +3,9 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { DrydockError } from '../../domain/errors';
-import type { ContainerDetails, ContainerSummary, Engine, EngineInfo, NodeDetails, RunOptions, RunResult, VolumeDetails } from './engine';
+import type { ContainerCommand, ContainerDetails, ContainerSummary, Engine, EngineInfo, NodeDetails, RunOptions, RunResult, VolumeDetails } from './engine';
 import { dockerError, withoutSecrets } from './errors';
+import { startCommand } from './exec';
 import { notPulled, readProgress } from './pull';
 import { runAttached, type Created } from './run';
 import { agentFor, rawTransport, type EngineAddress, type RawTransport } from './transport';
@@ -105,6 +106,13 @@ class DockerodeEngine implements Engine {
     });
   }
 
+  async exec(id: string, command: string[]): Promise<ContainerCommand> {
+    const created = await this.call(`prepare a command in ${id}`, () =>
+      this.docker.getContainer(id).exec({ Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: false, User: '0' }),
+    );
+    return startCommand(this.transport, created.id, () => this.call('inspect exec', () => created.inspect()));
+  }
+
   async volume(name: string): Promise<VolumeDetails | null> {
     const found = await this.call(`inspect volume ${name}`, () => this.docker.getVolume(name).inspect(), [404]);
     if (found === undefined) return null;
@@ -162,7 +170,7 @@ class DockerodeEngine implements Engine {
         Image: options.image, Cmd: options.command, Entrypoint: options.entrypoint, Env: env, Labels: options.labels, Tty: false,
         OpenStdin: stdin, StdinOnce: stdin, AttachStdin: stdin, AttachStdout: true, AttachStderr: true,
         // Logs of these containers hold key material; the engine must not keep them.
-        HostConfig: { AutoRemove: true, LogConfig: { Type: 'none', Config: {} }, SecurityOpt: options.securityOpt, Binds: options.binds },
+        HostConfig: { AutoRemove: true, LogConfig: { Type: 'none', Config: {} }, SecurityOpt: options.securityOpt, Binds: options.binds, NetworkMode: options.network },
       }),
     );
     return { id: created.id, start: () => this.startContainer(created.id), discard: () => this.discard(created.id) };

@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 
 export interface ContainerSummary {
   id: string;
@@ -65,6 +65,10 @@ export interface RunOptions {
   onStderrLine?: (line: string) => void;
   securityOpt?: string[];
   binds?: string[];
+  /** Default: the engine's own network. */
+  network?: 'none';
+  /** Called once, when the container runs. */
+  onStarted?: (id: string) => void;
   /** No byte on either stream for this long is `Stalled`. */
   stallMs?: number;
   signal?: AbortSignal;
@@ -75,6 +79,19 @@ export interface RunResult {
   stdout: Buffer;
   /** Last 256 KiB of standard error. */
   stderr: string;
+}
+
+/** A command in a running container, its streams open. */
+export interface ContainerCommand {
+  /** Its end is the end of the command's input. */
+  readonly stdin: Writable;
+  /** Ends when the command closed it, and just so when the connection was cut: only what was agreed with the command can tell. */
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** As the engine tells it once both streams have ended; null while the command still runs then. */
+  exitCode(): Promise<number | null>;
+  /** Gives the streams up. The command is not ended by it. */
+  destroy(): void;
 }
 
 /** The Docker API of one engine or of UCP: the calls that Drydock needs, no more. */
@@ -90,7 +107,9 @@ export interface Engine {
   /** Foreground run: no tty, log driver `none`, AutoRemove; the container is killed when the signal fires or the call fails. */
   run(options: RunOptions): Promise<RunResult>;
   /** Background container (for holding a mount); returns its id. Log driver none, AutoRemove. */
-  start(options: Omit<RunOptions, 'stdin' | 'onStdout' | 'onStderrLine' | 'stallMs'>): Promise<string>;
+  start(options: Omit<RunOptions, 'stdin' | 'onStdout' | 'onStderrLine' | 'onStarted' | 'stallMs'>): Promise<string>;
+  /** `docker exec -i` in a running container, as its root. Throws NotFound, Conflict (it does not run). */
+  exec(id: string, command: string[]): Promise<ContainerCommand>;
   /** Through UCP a volume is `<node>/<name>`. Null when it does not exist. */
   volume(name: string): Promise<VolumeDetails | null>;
   volumes(): Promise<{ name: string; driver: string }[]>;

@@ -5,9 +5,10 @@ import { DrydockError } from '../../domain/errors';
 import { roomIn } from '../stream/room';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { attach, waitRemoved } from './attach';
-import { Demultiplexer } from './demux';
+import { Demultiplexer, receive } from './demux';
 import type { RunOptions, RunResult } from './engine';
 import { dockerError } from './errors';
+import { endInput } from './hijack';
 import type { RawTransport } from './transport';
 
 /** A created container: what a run needs from the engine. */
@@ -36,6 +37,7 @@ export async function runAttached(transport: RawTransport, container: Created, o
     socket = await attach(transport, container.id, options.stdin !== undefined);
     await Promise.race([removal.registered, sleep(REGISTER_MS, undefined, { ref: false })]);
     await container.start();
+    options.onStarted?.(container.id);
     return await move(transport.where, socket, removal.exitCode, options);
   } catch (error) {
     options.stdin?.destroy();
@@ -61,11 +63,14 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
   const watch = new StallWatch(stallMs, () => interrupted.raise(stalled(options, stallMs)), () => stdout.unread);
   try {
     const consumed = options.onStdout === undefined ? collect(stdout) : options.onStdout(stdout).then(() => Buffer.alloc(0));
-    const demultiplexed = receive(socket, new Demultiplexer(stdout, stderrSink), where).then(() => {
-      stdout.end();
-      // The container may have died with much of its input unread: nobody takes it any more.
-      socket.destroy();
-    });
+    const demultiplexed = receive(socket, new Demultiplexer(stdout, stderrSink)).then(
+      () => {
+        stdout.end();
+        // The container may have died with much of its input unread: nobody takes it any more.
+        socket.destroy();
+      },
+      (error: unknown) => Promise.reject(dockerError(error, 'attach', where)),
+    );
     const fed = options.stdin === undefined ? Promise.resolve() : feed(options.stdin, socket, () => watch.touch());
     const work = Promise.all([exitCode, consumed, demultiplexed, fed]);
     const [code, collected] = await Promise.race([work, interrupted.raised]);
@@ -77,18 +82,6 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
   } finally {
     watch.stop();
     interrupted.stop();
-  }
-}
-
-async function receive(socket: Socket, sink: Demultiplexer, where: string): Promise<void> {
-  try {
-    for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      if (!sink.write(chunk)) await roomIn(sink);
-      if (sink.errored !== null) throw sink.errored;
-    }
-    await new Promise<void>((resolve, reject) => sink.once('error', reject).end(resolve));
-  } catch (error) {
-    throw dockerError(error, 'attach', where);
   }
 }
 
@@ -109,7 +102,7 @@ async function feed(source: Readable, socket: Socket, touch: () => void): Promis
     if (!open) return;
     throw error;
   }
-  if (open) socket.end();
+  if (open) endInput(socket);
 }
 
 async function collect(stream: Readable): Promise<Buffer> {

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
+import type { CommandStart } from './process';
 import { quoteCommand } from './quote';
 
 /** How to become root: not needed, sudo without a password, or sudo with it. */
@@ -14,7 +15,7 @@ const STARTER =
   'read -r pid name state parent group rest </proc/$$/stat; echo "$mark $group" >&2; exec "$@"';
 
 /** The beginning of a command over SSH: what is sent, and what is read from standard error until the command itself runs. */
-export class SshStart {
+export class SshStart implements CommandStart {
   /** Process group of the command, once it runs. */
   readonly group: Promise<string>;
   private readonly nonce = randomBytes(8).toString('hex');

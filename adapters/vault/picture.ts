@@ -74,6 +74,16 @@ export async function markedSegments(vault: Vault, cluster: string): Promise<Set
   return ids;
 }
 
+/** The segments that each sealed backup names, the newest backup first. A manifest that cannot be read, or is gone by now, names none. */
+export async function* sealedSegments(vault: Vault, cluster: string): AsyncGenerator<string[]> {
+  const folders = await readFolders(vault, cluster);
+  const sealed = [...folders].flatMap(([id, { isSealed }]) => (isSealed ? [id] : [])).sort().reverse();
+  for (const id of sealed) {
+    const head = await readHead(vault, cluster, id, []);
+    if (head !== null && head !== 'gone') yield head.segments.map(({ segment }) => segment);
+  }
+}
+
 async function readSegments(vault: Vault, cluster: string, signal?: AbortSignal): Promise<SegmentFiles[]> {
   const found = new Map<string, SegmentFiles & { parts: Set<string> }>();
   const prefix = vaultPaths.segments(cluster);

@@ -3,19 +3,19 @@ import { spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import net from 'node:net';
+import type net from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import tls from 'node:tls';
+import type tls from 'node:tls';
 import { connectEngine } from '../../adapters/docker/dockerode';
 import type { Engine } from '../../adapters/docker/engine';
+import { cutAll, SOCKET, tlsDoor } from '../helpers/docker-door';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
 import { TestCa } from '../helpers/pki';
 
 const IMAGE = 'debian:bookworm-slim';
-const SOCKET = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace('unix://', '');
 const LABEL = `drydock.test=${randomBytes(4).toString('hex')}`;
 const labels = Object.fromEntries([LABEL.split('=') as [string, string]]);
 
@@ -217,23 +217,3 @@ describe('a Docker Engine', function () {
     });
   });
 });
-
-const connections = new Set<net.Socket>();
-
-/** Ends every connection through the TLS door, as a proxy that is killed. */
-function cutAll(): void {
-  for (const socket of connections) socket.destroy();
-}
-
-/** A door with mutual TLS in front of the engine's socket. */
-function tlsDoor(ca: TestCa): Promise<tls.Server> {
-  const server = tls.createServer({ ...ca.issue(['IP:127.0.0.1']), ca: ca.cert, requestCert: true, rejectUnauthorized: true, allowHalfOpen: true }, (outside) => {
-    const inside = net.connect({ path: SOCKET, allowHalfOpen: true });
-    connections.add(outside).add(inside);
-    outside.on('error', () => inside.destroy()).on('close', () => inside.destroy());
-    inside.on('error', () => outside.destroy());
-    outside.pipe(inside).pipe(outside);
-  });
-  server.on('tlsClientError', () => undefined);
-  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
-}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -11,6 +11,7 @@ import type { Host } from '../../adapters/host/host';
 import { hostSchema, type HostConfig } from '../../domain/config';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
+import { runs, unusual } from '../helpers/processes';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 
 describe('a host over SSH', function () {
@@ -328,20 +329,3 @@ describe('a host over SSH', function () {
     });
   });
 });
-
-/** A number of seconds that no other process sleeps. */
-function unusual(): string {
-  return `${1000 + Math.floor(Math.random() * 1000)}.${Math.floor(Math.random() * 1e6)}1`;
-}
-
-/** True when a process with these NUL-separated arguments is alive (half a second is given for it to come or go). */
-async function runs(args: string): Promise<boolean> {
-  await sleep(500);
-  return readdirSync('/proc').some((pid) => {
-    try {
-      return /^\d+$/.test(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8') === `${args}\0`;
-    } catch {
-      return false;
-    }
-  });
-}

@@ -95,6 +95,13 @@ describe('the steps of a restore, on a lab with one replica', function () {
       assert.match((await refused(sshPort)).message, /port 22 of node-1 is taken/);
     });
 
+    it('refuses a cluster whose hosts have no SSH, and says what to add', async () => {
+      const without = steps.with({ images: 'docker', ssh: undefined, hosts: {} });
+      const { message, remedy } = await without.refusal('planRestore', await without.planInput(backupId));
+      assert.match(message, /clusters\.lab has no SSH host for node-1 in drydock\.yaml: images: docker serves backups, a restore works on the hosts themselves/);
+      assert.match(remedy, /add ssh\.knownHosts, and hosts\.node-1/);
+    });
+
     it('refuses a node without one of the images, by name', async () => {
       const image = 'mirantis/dtr-garant:2.9.4';
       const id = dtr.on(NODE, `docker image inspect --format '{{.Id}}' ${image}`).stdout.trim();

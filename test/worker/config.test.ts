@@ -72,7 +72,7 @@ describe('drydock.yaml', () => {
     assert.equal(prod.ucp.caFile, path.join(directory, 'ucp-ca.pem'));
     assert.equal(prod.ucp.password, `file:${path.join(directory, 'ucp-password')}`);
     assert.equal(prod.hosts['node-1']!.key, `file:${path.join(directory, 'keys/node-1')}`);
-    assert.equal(prod.ssh.knownHosts, path.join(homedir(), 'known_hosts'));
+    assert.equal(prod.ssh?.knownHosts, path.join(homedir(), 'known_hosts'));
     assert.equal(prod.encryption.passphrase, 'env:PASSPHRASE');
     assert.deepEqual(prod.encryption.recipients, [path.join(directory, 'auditor.asc')]);
     assert.equal(prod.hosts['node-1']!.port, 22);
@@ -110,7 +110,18 @@ describe('drydock.yaml', () => {
     assert.match((await refused(VALID.replace('approvers: [operator]', 'approvers: []'))).message, /^clusters\.prod\.approvers: expected at least 1 entry \(/);
     assert.match((await refused(`${VALID}    policy: {stallSeconds: 1}\n`)).message, /^clusters\.prod\.policy\.stallSeconds: expected 5 or more \(/);
     assert.match((await refused(`${VALID}    policy: {freeze: never}\n`)).message, /^clusters\.prod\.policy\.freeze: expected "crons" or "readOnly" \(/);
-    assert.match((await refused(`${VALID}    images: s3\n`)).message, /^clusters\.prod\.images: expected "ssh" or a section with fields \(/);
+    assert.match((await refused(`${VALID}    images: s3\n`)).message, /^clusters\.prod\.images: expected "ssh" or "docker" or a section with fields \(/);
+  });
+
+  it('asks for no SSH where images are read through the Docker API, and for it everywhere else', async () => {
+    const without = VALID.replace(/ {4}ssh:[^]*?(?= {4}vault:)/, '');
+    await writeFile(file, `${without}    images: docker\n`);
+    const { prod } = (await loadConfig(file)).clusters;
+    assert.deepEqual([prod!.images, prod!.ssh, prod!.hosts], ['docker', undefined, {}]);
+    const { message } = await refused(without);
+    assert.match(message, /clusters\.prod\.hosts: is missing, expected a section with names \(a backup without SSH: images: docker\)/);
+    assert.match(message, /clusters\.prod\.ssh: is missing, expected a section with fields/);
+    assert.match((await refused(`${VALID.replace(/ {4}ssh:\n.*\n/, '')}    images: docker\n`)).message, /clusters\.prod\.ssh: is missing/);
   });
 
   it('refuses a password written into the file without repeating it', async () => {

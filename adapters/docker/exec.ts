@@ -1,0 +1,74 @@
+/** A command in a running container: `docker exec` over a raw connection. */
+import { PassThrough, Writable } from 'node:stream';
+import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { roomIn } from '../stream/room';
+import { Demultiplexer, receive } from './demux';
+import type { ContainerCommand } from './engine';
+import { dockerError } from './errors';
+import { endInput, hijack } from './hijack';
+import type { RawTransport } from './transport';
+
+/** An engine may hear of the end of a command after its streams have ended. */
+const EXIT_LOOKS = 50;
+const LOOK_EVERY_MS = 100;
+
+/** Starts a prepared exec instance and takes its streams apart. `inspect` asks the engine what became of it. */
+export async function startCommand(transport: RawTransport, id: string, inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>): Promise<ContainerCommand> {
+  const socket = await hijack(transport, `/exec/${id}/start`, 'exec', { Detach: false, Tty: false });
+  const stdout = new PassThrough({ highWaterMark: 256 * 1024 });
+  const stderr = new PassThrough({ highWaterMark: 256 * 1024 });
+  // Whoever reads gets the error; one that nobody waits for yet must not end the process.
+  for (const stream of [socket, stdout, stderr]) stream.on('error', () => undefined);
+  receive(socket, new Demultiplexer(stdout, stderr)).then(
+    () => {
+      stdout.end();
+      stderr.end();
+      // The command has closed its side; what it left unread of its input goes nowhere.
+      socket.destroy();
+    },
+    (cause: unknown) => {
+      const error = dockerError(cause, 'exec', transport.where);
+      stdout.destroy(error);
+      stderr.destroy(error);
+    },
+  );
+  return {
+    stdin: new SocketInput(socket),
+    stdout,
+    stderr,
+    exitCode: () => exitCode(inspect),
+    destroy: () => {
+      socket.destroy();
+      stdout.destroy();
+      stderr.destroy();
+    },
+  };
+}
+
+async function exitCode(inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>): Promise<number | null> {
+  for (let n = 0; n < EXIT_LOOKS; n++) {
+    const { Running: isRunning, ExitCode: code } = await inspect();
+    if (!isRunning && code !== null) return code;
+    await sleep(LOOK_EVERY_MS);
+  }
+  return null;
+}
+
+/** The way in of a connection: its end closes that half only, and giving it up must not look like an end. */
+class SocketInput extends Writable {
+  constructor(private readonly socket: Socket) {
+    super({ highWaterMark: 256 * 1024 });
+    socket.once('close', () => this.destroy(Object.assign(new Error('the command took no more input'), { code: 'EPIPE' })));
+    this.on('error', () => undefined);
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    if (this.socket.write(chunk)) done();
+    else void roomIn(this.socket).then(() => done());
+  }
+
+  override _final(done: (error?: Error | null) => void): void {
+    endInput(this.socket, done);
+  }
+}
