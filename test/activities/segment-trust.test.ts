@@ -43,11 +43,18 @@ describe('segments that no sealed backup names', () => {
   });
   afterEach(() => scratch.remove());
 
+  const note = (name: string): void => {
+    const [, segment] = /segments\/(.*)\.tar\.gpg$/.exec(name) ?? [];
+    if (segment !== undefined) read.push(segment);
+  };
   const watched = (): Vault => Object.assign(Object.create(scratch.vault) as Vault, {
     read: (name: string, range?: { offset: number; length: number }) => {
-      const [, segment] = /segments\/(.*)\.tar\.gpg$/.exec(name) ?? [];
-      if (segment !== undefined) read.push(segment);
+      note(name);
       return scratch.vault.read(name, range);
+    },
+    openLocally: (name: string) => {
+      note(name);
+      return scratch.vault.openLocally!(name);
     },
   });
 
