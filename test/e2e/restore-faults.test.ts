@@ -214,8 +214,11 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   it('goes on after kill -9 while images are written; fails after the point of no return; and succeeds when it is started again as it was', async () => {
     const targets = JSON.parse(await readFile(crew.dtr.file('targets.json'), 'utf8')) as { replicaId: string; node: string; hostKey: string }[];
     await breakLab(crew.dtr.lab, 'volume', ['node-1']);
-    // As it would stand in the backup of a cluster with ports of its own.
+    const [restored] = crew.dtr.ids;
+    // As it would stand in the backup of a cluster with ports of its own, taken from the replica on node-1 (the load balancer knows no other port).
     const backup = await steps.forged(backupId, ({ dtr }) => {
+      dtr.replica = restored!;
+      dtr.volume!.name = `dtr-registry-nfs-${restored}`;
       dtr.replicas = dtr.replicas.map((replica) => (replica.node === 'node-3' ? { ...replica, httpPort: 8080, httpsPort: 8443 } : replica));
     });
     const archive = steps.vaultFile((await steps.manifest(backup)).artifacts.metadata.name);
@@ -227,14 +230,11 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const { gate } = await runs.gate(first, 'destroy');
     assert.match(gate.question, /POINT OF NO RETURN.*switched off and stay off: the old node-2, the old node-3/);
     await rename(archive, `${archive}.away`);
-    // Images go back to the node of the replica that the backup was taken from.
-    const { replica, replicas } = (await manifest()).dtr;
-    const node = replicas.find(({ id }) => id === replica)!.node as 'node-1' | 'node-2' | 'node-3';
-    assert.equal(crew.dtr.on(node, `cat > ${HELD_TAR} && chmod 755 ${HELD_TAR}`, Buffer.from(HOLDING_TAR)).code, 0);
+    assert.equal(crew.dtr.on('node-1', `cat > ${HELD_TAR} && chmod 755 ${HELD_TAR}`, Buffer.from(HOLDING_TAR)).code, 0);
     await runs.vote(first, 'destroy');
-    await until(async () => crew.dtr.on(node, "ps -eo stat=,comm= | grep -q '^T.* tar$'").code === 0 || undefined, 'a blob to be written', 240);
+    await until(async () => crew.dtr.on('node-1', "ps -eo stat=,comm= | grep -q '^T.* tar$'").code === 0 || undefined, 'a blob to be written', 240);
     await crew.killWorker('SIGKILL');
-    assert.equal(crew.dtr.on(node, `rm ${HELD_TAR} && pkill -CONT -x tar`).code, 0);
+    assert.equal(crew.dtr.on('node-1', `rm ${HELD_TAR} && pkill -CONT -x tar`).code, 0);
     await crew.startWorker();
     const failed = await runs.end(first);
     await rename(`${archive}.away`, archive);
