@@ -144,7 +144,7 @@ describe('segments that no sealed backup names', () => {
   });
 
   it('are left alone where a sealed backup has all that is wanted', async () => {
-    await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys });
+    await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys, segmentBytes: 1 << 20 });
     const sealed = await segments();
     await firstPass('worker');
     assert.deepEqual([read, await segments()], [[], sealed]);
@@ -153,7 +153,7 @@ describe('segments that no sealed backup names', () => {
   describe('or that a verification found damaged', () => {
     let manifest: Manifest;
     beforeEach(async () => {
-      manifest = await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys });
+      manifest = await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys, segmentBytes: 1 << 20 });
     });
 
     async function verify(): Promise<string> {

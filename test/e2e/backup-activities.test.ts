@@ -444,6 +444,22 @@ for (const version of ['2.9.4', '2.5.3'] as const satisfies readonly DtrVersion[
         assert.equal(left(), '');
       });
 
+      it('removes what a killed attempt of the same backup has left on the node, with the next attempt and in the end', async () => {
+        const run = new BackupRun(docker);
+        const leave = () => assert.equal(dtr.on('node-1', `docker run --detach --label drydock.operation=${run.step.operation} --entrypoint sleep ${sealed.facts.bootstrapperImage} 600`).code, 0);
+        leave();
+        docker.clusters.lab!.policy.ionice = 'idle';
+        docker.clusters.lab!.policy.nice = 10;
+        await run.check();
+        assert.equal(left(), '');
+        leave();
+        await run.images(1);
+        assert.equal(left(), '');
+        leave();
+        await run.run('cleanUp', { abandoned: false });
+        assert.equal(left(), '');
+      });
+
       it('ends when it is cancelled, and leaves no container', async () => {
         push('cancelled-in-container');
         const run = new BackupRun(docker);
