@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { BUFFERED_BYTES } from '../../adapters/vault/segment-writer';
-import { copyBlobs, type CopyBlob } from '../../adapters/images/copy';
+import { copyBlobs, type CopyBlobs } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
-import { listBlobs, type ListedBlob } from '../../adapters/images/listing';
+import { listBlobBatches, type ListedBlob } from '../../adapters/images/listing';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
-import { References } from '../../domain/proof';
+import { BlobList } from '../../domain/blob-list';
+import { ContentNumbers } from '../../domain/content-numbers';
+import { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, ImagesPass } from '../contract';
@@ -40,75 +42,101 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const nothing = { blobs: 0, bytes: 0 };
   if (!volume) return { listed: nothing, stored: nothing, torn: 0, vanished: 0, tree: null };
   const work = await WorkFiles.open(cluster, step);
-  const references = step.pass === 2 ? await readReferences(work) : new References();
+  const numbers = new ContentNumbers();
+  const references = step.pass === 2 ? await readReferences(work, numbers) : new References(numbers);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster));
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster), numbers);
   const before = stored.writtenBy(step.backupId);
   const copying: Copying = { cluster, step, host: await cluster.host(volume.host), root: volume.mountpoint, stored, signal };
-  const listing = await list(copying);
-  const wanted = step.pass === 1 ? planFirstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
-  const copied = await copyInto(copying, wanted, 'copying images');
+  const blobs = listBlobBatches(copying.host, copying.root, { signal });
+  const plan = step.pass === 1 ? await planFirstPass(blobs, stored) : await planSecondPass(blobs, stored, references, work);
+  for await (const { path, sha256 } of hashFiles(copying.host, copying.root, plan.suspects.keys(), { signal })) {
+    const suspect = plan.suspects.get(path);
+    if (suspect?.sha256 === sha256) plan.wanted.push(suspect);
+  }
+  const copied = await copyInto(copying, plan.wanted, 'copying images');
   const done = stored.writtenBy(step.backupId);
-  const pass = { listed: { blobs: listing.blobs.length, bytes: listing.bytes }, torn: copied.torn, vanished: copied.vanished };
+  const pass = { listed: plan.listed, torn: copied.torn, vanished: copied.vanished };
   // The first pass is the first to write: all that stands there is its own, whichever attempt wrote it.
   if (step.pass === 1) return { ...pass, stored: done, tree: null };
   await lookForMissing(copying, references, step.facts.storage.kind);
-  await work.write(WORK.listing, listing.blobs.map(({ path, size }) => ({ path, size })));
   const tree = await takeTree(copying, work);
   const after = stored.writtenBy(step.backupId);
   return { ...pass, stored: { blobs: after.blobs - before.blobs, bytes: after.bytes - before.bytes }, tree };
 }
 
+/** As they are written: the longest of the tables, which says nothing that is collected. */
+const BLOB_LINK = '{"table":"blob_links"';
+
 /** The rows that `takeMetadata` kept. Throws WorkLost. */
-export async function readReferences(work: WorkFiles): Promise<References> {
-  const references = new References();
-  for await (const row of work.read<MetadataRow>(WORK.rows)) references.add(row);
+export async function readReferences(work: WorkFiles, numbers: ContentNumbers): Promise<References> {
+  const references = new References(numbers);
+  for await (const lines of work.lines(WORK.rows)) {
+    for (const line of lines) if (!line.startsWith(BLOB_LINK)) references.add(JSON.parse(line) as MetadataRow);
+  }
   return references;
 }
 
-async function list({ host, root, signal }: Copying): Promise<{ blobs: ListedBlob[]; bytes: number }> {
-  const blobs: ListedBlob[] = [];
-  let bytes = 0;
-  for await (const blob of listBlobs(host, root, { signal })) {
-    blobs.push(blob);
-    bytes += blob.size;
-    if (blobs.length % 10_000 === 0) report({ phase: 'listing the volume', bytesDone: 0, itemsDone: blobs.length });
-  }
-  return { blobs, bytes };
+export interface CopyPlan {
+  listed: { blobs: number; bytes: number };
+  wanted: BlobList;
+  /** By path: large files of which an earlier copy was not right, to be hashed where they lie before they are moved again. */
+  suspects: Map<string, { path: string; size: number; sha256: string }>;
 }
 
 /** Only the name tells what a blob must be: by id, a copy of the same size counts until the metadata is known. What was void before waits for pass 2. */
-export function planFirstPass(listing: ListedBlob[], stored: StoredBlobs): CopyBlob[] {
-  const names = new References();
-  return listing.filter(({ path, size }) => {
-    const digest = names.digestAt(path);
-    const isStored = digest === undefined ? stored.likely(path, size) : stored.good(path, digest) !== undefined;
-    return !isStored && !stored.wasVoid(path);
-  });
+export async function planFirstPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs): Promise<CopyPlan> {
+  const { blobs } = stored.copies.numbers;
+  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  for await (const batch of listing) {
+    for (const { path, size } of batch) {
+      const blob = blobs.find(path);
+      const digest = blob === undefined ? undefined : blobs.digestInName(blob);
+      const isStored = blob !== undefined && (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest));
+      if (!isStored && !stored.wasVoid(path)) plan.wanted.push({ path, size });
+    }
+    count(batch, plan);
+  }
+  return plan;
 }
 
-/** By the metadata each digest is known. Where an earlier copy was not right, a large file is hashed where it lies before it is moved again. */
-async function secondPass({ host, root, stored, signal }: Copying, listing: ListedBlob[], references: References): Promise<CopyBlob[]> {
-  const wanted: CopyBlob[] = [];
-  const suspects = new Map<string, CopyBlob>();
-  for (const { path, size } of listing) {
-    const sha256 = references.digestAt(path);
-    if (sha256 === undefined ? stored.likely(path, size) : stored.good(path, sha256)) continue;
-    const blob = { path, size, ...(sha256 === undefined ? {} : { sha256 }) };
-    if (size > BUFFERED_BYTES && sha256 !== undefined && stored.isSuspect(path)) suspects.set(path, blob);
-    else wanted.push(blob);
+/** By the metadata each digest is known. Leaves the listing for the proof. `references` and `stored` share their numbers. */
+async function planSecondPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs, references: References, work: WorkFiles): Promise<CopyPlan> {
+  const { blobs, digests } = references.numbers;
+  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  const kept = work.create(WORK.listing);
+  try {
+    for await (const batch of listing) {
+      for (const { path, size } of batch) {
+        const filling = kept.add({ path, size });
+        if (filling) await filling;
+        const blob = blobs.add(path);
+        const digest = references.digestOf(blob);
+        if (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest)) continue;
+        const sha256 = digest === undefined ? undefined : digests.digest(digest);
+        if (size > BUFFERED_BYTES && sha256 !== undefined && stored.isSuspect(path)) plan.suspects.set(path, { path, size, sha256 });
+        else plan.wanted.push({ path, size, ...(sha256 === undefined ? {} : { sha256 }) });
+      }
+      count(batch, plan);
+    }
+    await kept.end();
+  } finally {
+    await kept.abort();
   }
-  for await (const { path, sha256 } of hashFiles(host, root, suspects.keys(), { signal })) {
-    const suspect = suspects.get(path);
-    if (suspect?.sha256 === sha256) wanted.push(suspect);
-  }
-  return wanted;
+  return plan;
+}
+
+function count(batch: ListedBlob[], { listed }: CopyPlan): void {
+  listed.blobs += batch.length;
+  for (const { size } of batch) listed.bytes += size;
+  report({ phase: 'listing the volume', bytesDone: 0, itemsDone: listed.blobs });
 }
 
 /** Copies blobs into new segments; `stored` knows them afterwards. Throws NoSpace before the first byte when the vault cannot take them. */
-export async function copyInto({ cluster, step, host, root, stored, signal }: Copying, wanted: CopyBlob[], phase: string): Promise<{ torn: number; vanished: number }> {
+export async function copyInto({ cluster, step, host, root, stored, signal }: Copying, wanted: CopyBlobs, phase: string): Promise<{ torn: number; vanished: number }> {
   if (wanted.length === 0) return { torn: 0, vanished: 0 };
-  const bytesTotal = wanted.reduce((sum, { size }) => sum + size, 0);
+  let bytesTotal = 0;
+  for (let at = 0; at < wanted.length; at += 1) bytesTotal += wanted.at(at)!.size;
   await refuseWithoutRoom(cluster, bytesTotal);
   const { policy } = cluster.config;
   // What earlier attempts of this backup stored counts as done, so that progress and rate stay true across a cut.

@@ -4,13 +4,14 @@ import { markedSegments } from '../../adapters/vault/picture';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
-import type { Copies, StoredCopy } from '../../domain/proof';
+import type { ContentNumbers } from '../../domain/content-numbers';
+import { CopyList, type StoredCopy } from '../../domain/copy-list';
 import { vaultPaths, type SegmentHeader } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 
-export class StoredBlobs implements Copies {
-  /** Good copies by path; of several with the same digest the newest counts. */
-  private readonly copies = new Map<string, StoredCopy[]>();
+export class StoredBlobs {
+  /** Of several with the same path and digest the newest counts. */
+  readonly copies: CopyList;
   /** Paths whose stored copies include void ones: these files were torn, or are broken for good. */
   private readonly voidAt = new Set<string>();
   /** One sentence for each index that could not be used; its blobs count as not stored. */
@@ -21,11 +22,17 @@ export class StoredBlobs implements Copies {
     private readonly vault: Vault,
     private readonly cluster: string,
     private readonly access: Access | undefined,
-  ) {}
+    numbers: ContentNumbers | undefined,
+  ) {
+    this.copies = new CopyList(numbers);
+  }
 
-  /** `access`: segments that not every current recipient can open count only when their session keys can be wrapped for those. */
-  static async load(vault: Vault, cluster: string, signal?: AbortSignal, access?: Access): Promise<StoredBlobs> {
-    const stored = new StoredBlobs(vault, cluster, access);
+  /**
+   * `access`: segments that not every current recipient can open count only when their session keys can be wrapped for those. `numbers`: those of
+   * another list about the same registry.
+   */
+  static async load(vault: Vault, cluster: string, signal?: AbortSignal, access?: Access, numbers?: ContentNumbers): Promise<StoredBlobs> {
+    const stored = new StoredBlobs(vault, cluster, access, numbers);
     await stored.read(undefined, signal);
     return stored;
   }
@@ -36,17 +43,17 @@ export class StoredBlobs implements Copies {
   }
 
   good(path: string, sha256: string): StoredCopy | undefined {
-    return this.copies.get(path)?.find((copy) => copy.sha256 === sha256);
+    return this.copies.good(path, sha256);
   }
 
   /** Any copy of this size: as much as can be asked where the digest is not known yet. */
   likely(path: string, size: number): boolean {
-    return this.copies.get(path)?.some((copy) => copy.size === size) ?? false;
+    return this.copies.hasSize(path, size);
   }
 
   /** True when what was read from this path before was not what it should be: worth a look before it is moved again. */
   isSuspect(path: string): boolean {
-    return this.voidAt.has(path) || this.copies.has(path);
+    return this.voidAt.has(path) || this.copies.hasPath(path);
   }
 
   wasVoid(path: string): boolean {
@@ -68,15 +75,14 @@ export class StoredBlobs implements Copies {
       if (marked.has(header.segment)) continue;
       if (!(await this.isOpenToAll(header, onDamaged))) continue;
       const sum = { ...this.writtenBy(header.writtenBy) };
-      for (const { path, size, sha256, refs, void: isVoid } of blobs) {
-        if (isVoid) {
-          this.voidAt.add(path);
+      for (const blob of blobs) {
+        if (blob.void) {
+          this.voidAt.add(blob.path);
           continue;
         }
         sum.blobs += 1;
-        sum.bytes += size;
-        const others = (this.copies.get(path) ?? []).filter((copy) => copy.sha256 !== sha256);
-        this.copies.set(path, [...others, { path, size, sha256, segment: header.segment, ...(refs ? { refs } : {}) }]);
+        sum.bytes += blob.size;
+        this.copies.add(blob, header.segment);
       }
       this.written.set(header.writtenBy, sum);
     }

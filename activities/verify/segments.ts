@@ -133,6 +133,6 @@ async function badBlobs({ vault, name, signal }: Cluster, index: SegmentIndex, w
 }
 
 function placesOf(index: SegmentIndex, catalogue: Catalogue, segment: string): StoredBlob[] {
-  const needed = new Set((catalogue.bySegment.get(segment) ?? []).map(({ sha256, path }) => `${sha256} ${path}`));
+  const needed = new Set(catalogue.neededOf(segment).map(({ sha256, path }) => `${sha256} ${path}`));
   return index.blobs.filter(({ path, sha256, void: isVoid }) => !isVoid && needed.has(`${sha256} ${path}`));
 }
