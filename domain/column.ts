@@ -21,3 +21,21 @@ export class Column {
     this.values = larger;
   }
 }
+
+/** As `Column`, for sizes in bytes, which may need more than 32 bits; 0 for those that never got one. */
+export class SizeColumn {
+  private values = new Float64Array(512);
+
+  get(at: number): number {
+    return at < this.values.length ? this.values[at]! : 0;
+  }
+
+  set(at: number, value: number): void {
+    if (at >= this.values.length) {
+      const larger = new Float64Array(Math.max(at + 1, Math.ceil(this.values.length * 1.5)));
+      larger.set(this.values);
+      this.values = larger;
+    }
+    this.values[at] = value;
+  }
+}

@@ -1,5 +1,5 @@
 /** Copies that a vault holds, for a million and more: some fifty octets each, beside the numbers of their names. Void copies are none of them. */
-import { Column, NONE } from './column';
+import { Column, NONE, SizeColumn } from './column';
 import { ContentNumbers } from './content-numbers';
 import type { BlobLine } from './manifest';
 import { RefsByDigest } from './manifest-refs';
@@ -25,35 +25,37 @@ export class CopyList {
   private readonly blobOf = new Column();
   private readonly digestOf = new Column();
   private readonly segmentOf = new Column();
-  private readonly sizes: number[] = [];
+  private readonly sizes = new SizeColumn();
   /** By copy, 0 where it was chosen. */
   private readonly isChosen = new Column();
+  length = 0;
   private groups: Map<number, number[]> | null = null;
 
   constructor(readonly numbers: ContentNumbers = new ContentNumbers()) {
     this.refs = new RefsByDigest(numbers.digests);
   }
 
-  get length(): number {
-    return this.sizes.length;
-  }
-
   /** Returns the copy's number. Of several with the same path and digest the last one counts. */
   add({ path, size, sha256, refs }: { path: string; size: number; sha256: string; refs?: ManifestRefs }, segment: string): number {
-    const blob = this.numbers.blobs.add(path);
     const digest = this.numbers.digests.add(sha256);
+    if (refs) this.refs.set(digest, refs);
+    return this.put(this.numbers.blobs.add(path), digest, size, segment);
+  }
+
+  /** As `add`, by numbers. */
+  put(blob: number, digest: number, size: number, segment: string): number {
     let copy = this.find(blob, digest);
     if (copy === NONE) {
-      copy = this.sizes.length;
+      copy = this.length;
+      this.length += 1;
       this.blobOf.set(copy, blob);
       this.digestOf.set(copy, digest);
       this.nextOf.set(copy, this.firstOf.get(blob));
       this.firstOf.set(blob, copy);
     }
     this.groups = null;
-    this.sizes[copy] = size;
+    this.sizes.set(copy, size);
     this.segmentOf.set(copy, this.segments.add(segment));
-    if (refs) this.refs.set(digest, refs);
     return copy;
   }
 
@@ -73,7 +75,7 @@ export class CopyList {
 
   /** Whether there is a copy of this path with this size. */
   hasSize(path: string, size: number): boolean {
-    for (let copy = this.firstAt(path); copy !== NONE; copy = this.nextOf.get(copy)) if (this.sizes[copy] === size) return true;
+    for (let copy = this.firstAt(path); copy !== NONE; copy = this.nextOf.get(copy)) if (this.sizes.get(copy) === size) return true;
     return false;
   }
 
@@ -108,7 +110,7 @@ export class CopyList {
 
   /** A copy by its number. */
   line(copy: number): BlobLine {
-    return { path: this.numbers.blobs.path(this.blobOf.get(copy)), size: this.sizes[copy]!, sha256: this.numbers.digests.digest(this.digestOf.get(copy)), segment: this.segments.text(this.segmentOf.get(copy)) };
+    return { path: this.numbers.blobs.path(this.blobOf.get(copy)), size: this.sizes.get(copy), sha256: this.numbers.digests.digest(this.digestOf.get(copy)), segment: this.segments.text(this.segmentOf.get(copy)) };
   }
 
   /** Numbers of copies by the number of their segment; made when it is asked for. */

@@ -24,8 +24,9 @@ export class References {
   private readonly isNamed = new Column();
   /** Rows of the table `blobs`: by digest the last one, by row its blob and the row before it. */
   private readonly lastRowOf = new Column();
-  private readonly rowBlobs: number[] = [];
-  private readonly rowsBefore: number[] = [];
+  private readonly rowBlobs = new Column();
+  private readonly rowsBefore = new Column();
+  private rows = 0;
   private readonly digestOfBlob = new Column();
 
   constructor(readonly numbers: ContentNumbers = new ContentNumbers()) {
@@ -69,7 +70,7 @@ export class References {
 
   /** Where content with this digest may lie, as numbers of blobs; by id first, because the metadata says so. */
   *blobsOf(digest: number): Generator<number> {
-    for (let row = this.lastRowOf.get(digest); row !== NONE; row = this.rowsBefore[row]!) yield this.rowBlobs[row]!;
+    for (let row = this.lastRowOf.get(digest); row !== NONE; row = this.rowsBefore.get(row)) yield this.rowBlobs.get(row);
     yield this.numbers.blobs.named(digest);
   }
 
@@ -83,7 +84,7 @@ export class References {
 
   /** Whether there is a copy of this content where it may lie. */
   isStored(digest: number, copies: CopyList): boolean {
-    for (let row = this.lastRowOf.get(digest); row !== NONE; row = this.rowsBefore[row]!) if (copies.holds(this.rowBlobs[row]!, digest)) return true;
+    for (let row = this.lastRowOf.get(digest); row !== NONE; row = this.rowsBefore.get(row)) if (copies.holds(this.rowBlobs.get(row), digest)) return true;
     return copies.holds(this.numbers.blobs.named(digest), digest);
   }
 
@@ -106,9 +107,10 @@ export class References {
     const digest = this.name(sha256);
     const blob = this.numbers.blobs.add(idBlobPath(id));
     this.digestOfBlob.set(blob >>> 1, digest);
-    this.rowBlobs.push(blob);
-    this.rowsBefore.push(this.lastRowOf.get(digest));
-    this.lastRowOf.set(digest, this.rowBlobs.length - 1);
+    this.rowBlobs.set(this.rows, blob);
+    this.rowsBefore.set(this.rows, this.lastRowOf.get(digest));
+    this.lastRowOf.set(digest, this.rows);
+    this.rows += 1;
   }
 
   private name(sha256: string): number {

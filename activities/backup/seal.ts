@@ -5,7 +5,7 @@ import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
 import { markedSegments } from '../../adapters/vault/picture';
-import { listSegments, readIndex, summarizeIndex } from '../../adapters/vault/segment-index';
+import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
 import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';
 import { hasSecretProxies, secretProxies, toEnvFile } from '../../domain/proxies';
@@ -125,7 +125,9 @@ function soundOnly(error: unknown): null {
 
 async function goodBytes({ vault, name }: Cluster, segment: string): Promise<number> {
   let bytes = 0;
-  for (const blob of (await readIndex(vault, name, segment)).blobs) if (!blob.void) bytes += blob.size;
+  await scanIndex(vault, name, segment, (blobs) => {
+    for (const blob of blobs) if (!blob.void) bytes += blob.size;
+  });
   return bytes;
 }
 

@@ -1,12 +1,13 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
 import { Access } from '../../adapters/vault/access';
 import { markedSegments } from '../../adapters/vault/picture';
-import { readIndexes } from '../../adapters/vault/segment-index';
+import { scanIndexes } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
+import { Column, SizeColumn } from '../../domain/column';
 import type { ContentNumbers } from '../../domain/content-numbers';
 import { CopyList, type StoredCopy } from '../../domain/copy-list';
-import { vaultPaths, type SegmentHeader } from '../../domain/vault-format';
+import { vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 
 export class StoredBlobs {
@@ -70,21 +71,15 @@ export class StoredBlobs {
     const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
     // What is marked for removal may be gone before this backup is restored: its blobs count as not stored.
     const marked = await markedSegments(this.vault, this.cluster);
-    for await (const { header, blobs } of readIndexes(this.vault, this.cluster, { only, onDamaged })) {
+    let found = new Found(this.copies);
+    const scan = { only, onDamaged, onStart: () => (found = new Found(this.copies)), onBlobs: (blobs: StoredBlob[]) => found.take(blobs) };
+    for await (const header of scanIndexes(this.vault, this.cluster, scan)) {
       signal?.throwIfAborted();
       if (marked.has(header.segment)) continue;
       if (!(await this.isOpenToAll(header, onDamaged))) continue;
-      const sum = { ...this.writtenBy(header.writtenBy) };
-      for (const blob of blobs) {
-        if (blob.void) {
-          this.voidAt.add(blob.path);
-          continue;
-        }
-        sum.blobs += 1;
-        sum.bytes += blob.size;
-        this.copies.add(blob, header.segment);
-      }
-      this.written.set(header.writtenBy, sum);
+      const { blobs, bytes } = this.writtenBy(header.writtenBy);
+      this.written.set(header.writtenBy, { blobs: blobs + found.count, bytes: bytes + found.bytes });
+      found.store(header.segment, this.voidAt);
     }
   }
 
@@ -97,6 +92,42 @@ export class StoredBlobs {
       onDamaged(name, error);
       return false;
     }
+  }
+}
+
+/** What one index says, as numbers, until it is known that the index is sound to its end and that its segment may be used. */
+class Found {
+  count = 0;
+  bytes = 0;
+  private readonly blobs = new Column();
+  private readonly digests = new Column();
+  private readonly sizes = new SizeColumn();
+  private readonly refs: [digest: number, refs: ManifestRefs][] = [];
+  private readonly voidPaths: string[] = [];
+
+  constructor(private readonly copies: CopyList) {}
+
+  take(found: StoredBlob[]): void {
+    const { blobs, digests } = this.copies.numbers;
+    for (const { path, size, sha256, refs, void: isVoid } of found) {
+      if (isVoid) {
+        this.voidPaths.push(path);
+        continue;
+      }
+      const digest = digests.add(sha256);
+      this.blobs.set(this.count, blobs.add(path));
+      this.digests.set(this.count, digest);
+      this.sizes.set(this.count, size);
+      if (refs) this.refs.push([digest, refs]);
+      this.count += 1;
+      this.bytes += size;
+    }
+  }
+
+  store(segment: string, voidAt: Set<string>): void {
+    for (let at = 0; at < this.count; at += 1) this.copies.put(this.blobs.get(at), this.digests.get(at), this.sizes.get(at), segment);
+    for (const [digest, refs] of this.refs) this.copies.refs.set(digest, refs);
+    for (const path of this.voidPaths) voidAt.add(path);
   }
 }
 

@@ -47,11 +47,25 @@ export interface ReadIndexesOptions {
  * A segment without an index is unfinished and left out. Throws IntegrityMismatch unless `onDamaged` is given.
  */
 export async function* readIndexes(vault: Vault, cluster: string, options: ReadIndexesOptions = {}): AsyncGenerator<SegmentIndex> {
+  let blobs: StoredBlob[] = [];
+  for await (const header of scanIndexes(vault, cluster, { ...options, onStart: () => (blobs = []), onBlobs: (more) => (blobs = blobs.concat(more)) })) yield { header, blobs };
+}
+
+export interface ScanIndexesOptions extends ReadIndexesOptions {
+  /** Called before an index is read. */
+  onStart: () => void;
+  /** Called with some of its blobs, which count only when its header is yielded. */
+  onBlobs: (blobs: StoredBlob[]) => void;
+}
+
+/** As `readIndexes`, but its blobs are not kept. */
+export async function* scanIndexes(vault: Vault, cluster: string, options: ScanIndexesOptions): AsyncGenerator<SegmentHeader> {
   for (const files of await listSegments(vault, cluster, options.only)) {
     try {
-      const found = await readIndex(vault, cluster, files.segment);
-      refuseOtherSize(files, found.header);
-      yield found;
+      options.onStart();
+      const header = await scanIndex(vault, cluster, files.segment, options.onBlobs);
+      refuseOtherSize(files, header);
+      yield header;
     } catch (error) {
       if (!options.onDamaged || !(error instanceof DrydockError) || error.kind !== 'IntegrityMismatch') throw error;
       options.onDamaged(files.index.name, error);
@@ -85,25 +99,35 @@ function refuseOtherSize({ index, tar }: SegmentEntries, header: SegmentHeader):
 
 /** One index. Throws NotFound or IntegrityMismatch. */
 export async function readIndex(vault: Vault, cluster: string, segment: string): Promise<SegmentIndex> {
+  let blobs: StoredBlob[] = [];
+  const header = await scanIndex(vault, cluster, segment, (more) => void (blobs = blobs.concat(more)));
+  return { header, blobs };
+}
+
+/**
+ * Goes through one index, many lines at a time, without keeping them. What `onBlobs` got may be used only when this has returned: an error may come after
+ * it. Throws NotFound or IntegrityMismatch.
+ */
+export async function scanIndex(vault: Vault, cluster: string, segment: string, onBlobs: (blobs: StoredBlob[]) => void): Promise<SegmentHeader> {
   const name = vaultPaths.segmentIndex(cluster, segment);
   const stored = await vault.stat(name);
   if (stored && stored.size > MAX_INDEX_BYTES) throw damaged(name, `it has ${stored.size} bytes`);
   const source = await vault.read(name);
   let header: SegmentHeader | null = null;
-  const blobs: StoredBlob[] = [];
+  let count = 0;
   try {
     for await (const lines of linesOf(source as AsyncIterable<Buffer>, MAX_LINE_BYTES, () => longLine(name))) {
-      for (const line of lines) {
-        if (header) blobs.push(parseIndexLine(line, name, blobs.length));
-        else header = parseIndexHeader(line, name, segment);
-      }
+      if (!header) header = parseIndexHeader(lines.shift() ?? '', name, segment);
+      const before = count;
+      count += lines.length;
+      onBlobs(lines.map((line, at) => parseIndexLine(line, name, before + at)));
     }
   } finally {
     source.destroy();
   }
   if (!header) throw damaged(name, 'it is empty');
-  if (blobs.length !== header.blobs) throw damaged(name, `it lists ${blobs.length} blobs, its header says ${header.blobs}`);
-  return { header, blobs };
+  if (count !== header.blobs) throw damaged(name, `it lists ${count} blobs, its header says ${header.blobs}`);
+  return header;
 }
 
 /** An index as a manifest records it. Its lines are counted, not read. Throws NotFound or IntegrityMismatch. */
