@@ -2,9 +2,10 @@
  * The set check: each tag -> manifest -> configuration and layers -> a stored copy with the right digest, children of indexes included. The
  * same for both layouts; only where a digest may lie differs. Digests are bare hex.
  */
-import { NONE } from './column';
+import { Column, NONE } from './column';
 import type { CopyList } from './copy-list';
 import type { NumberedRefs } from './manifest-refs';
+import { NameNumbers } from './name-numbers';
 import type { References } from './references';
 
 /** A tag as the link tree of the older layout has it. */
@@ -104,16 +105,21 @@ export interface ProvenTag {
  * counts as missing: whoever pulls by tag follows the link.
  */
 export function* proveTags(references: References, follower: Follower, links: Iterable<TagLink> | null): Generator<ProvenTag> {
-  const linkOf = new Map<string, TagLink>();
-  for (const link of links ?? []) linkOf.set(`${link.repository}:${link.name}`, link);
+  const { digests } = references.numbers;
+  const places = new NameNumbers();
+  /** By place, the number of the digest that a link names; none once its tag was met. */
+  const linked = new Column();
+  for (const { repository, name, digest } of links ?? []) linked.set(places.add(`${repository}:${name}`), digests.add(digest));
   for (const { repository, name, digest, changedAt } of references.tags) {
-    const key = `${repository}:${name}`;
-    const link = linkOf.get(key);
-    linkOf.delete(key);
-    const broken = links !== null && link?.digest !== digest ? [{ digest, what: link ? 'link of the tag (it points to another image)' : 'link of the tag' }] : [];
+    const place = places.find(`${repository}:${name}`);
+    const link = place === undefined ? NONE : linked.get(place);
+    if (place !== undefined) linked.set(place, NONE);
+    const broken = links !== null && link !== digests.find(digest) ? [{ digest, what: link === NONE ? 'link of the tag' : 'link of the tag (it points to another image)' }] : [];
     yield provenTag({ repository, name, digest }, follower.follow(digest), broken, changedAt === undefined ? {} : { changedAt });
   }
-  for (const { repository, name, digest } of linkOf.values()) yield provenTag({ repository, name, digest }, follower.follow(digest), [], { linkOnly: true });
+  for (const { repository, name, digest } of links ?? []) {
+    if (linked.get(places.add(`${repository}:${name}`)) === digests.find(digest)) yield provenTag({ repository, name, digest }, follower.follow(digest), [], { linkOnly: true });
+  }
 }
 
 function provenTag(tag: TagLink, followed: Followed, broken: Missing[], more: Pick<ProvenTag, 'changedAt' | 'linkOnly'>): ProvenTag {

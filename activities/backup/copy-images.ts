@@ -144,12 +144,19 @@ export async function copyInto({ cluster, step, host, root, stored, signal }: Co
   const progress = (done: { bytes: number; blobs: number }): void =>
     report({ phase, bytesDone: before.bytes + done.bytes, bytesTotal: before.bytes + bytesTotal, itemsDone: before.blobs + done.blobs, itemsTotal: before.blobs + wanted.length });
   progress({ bytes: 0, blobs: 0 });
+  const reportNow = throttled(progress);
+  let copiedBytes = 0;
   const copied = await copyBlobs({
     host, root, wanted, signal,
     streams: policy.streams ?? Math.min(availableParallelism(), MOST_STREAMS),
     writer: { vault: cluster.vault, cluster: cluster.name, keys: await cluster.encryptionKeys(), writtenBy: step.backupId, segmentBytes: policy.segmentBytes },
     ...readingOf(policy),
-    onProgress: throttled(progress),
+    onProgress: (done) => {
+      copiedBytes = done.bytes;
+      reportNow(done);
+    },
+  }).catch((error: unknown) => {
+    throw withNeed(error, bytesTotal - copiedBytes);
   });
   await stored.add(copied.segments.map(({ segment }) => segment));
   return { torn: copied.void.length, vanished: copied.vanished.length };
@@ -159,6 +166,12 @@ async function refuseWithoutRoom({ vault }: Cluster, bytes: number): Promise<voi
   const free = await vault.freeBytes();
   if (free === null || free >= bytes * OVERHEAD) return;
   throw new DrydockError('NoSpace', `the vault (${vault.description}) has ${free} bytes left, the new images need ${Math.ceil(bytes * OVERHEAD)}`, { remedy: 'make room there, or move the vault to a larger disk' });
+}
+
+/** A vault that filled up on the way, or whose quota nobody can ask for: says how much room is needed. */
+function withNeed(error: unknown, bytesLeft: number): unknown {
+  if (!(error instanceof DrydockError) || error.kind !== 'NoSpace') return error;
+  return new DrydockError('NoSpace', `${error.message}; the images that are still to be stored need about ${Math.ceil(bytesLeft * OVERHEAD)} bytes`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }), cause: error });
 }
 
 const REPORT_EVERY_MS = 500;

@@ -6,6 +6,7 @@ import type { BlobLine, TagLine } from '../../domain/manifest';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
+import { TagList } from '../../domain/tag-list';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, MetadataTaken, Proof } from '../contract';
 import { report } from '../pulse';
@@ -66,7 +67,7 @@ async function writeTags(cluster: Cluster, work: WorkFiles, references: Referenc
   const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, shownGaps: [] };
   const [lines, gaps] = [work.create(WORK.tags), work.create(WORK.gaps)];
   try {
-    for (const tag of proveTags(references, follower, await tagLinks(work, facts.version))) {
+    for (const tag of proveTags(references, follower, await tagLinks(work, facts.version, references))) {
       const isSure = tag.missing.length === 0 && tag.linkOnly === undefined;
       const state = isSure ? (halfDumped.has(imageOf(tag)) ? 'inFlight' : 'whole') : await judge(tag, live, since);
       if (tag.linkOnly === undefined) for (const digest of tag.manifests) manifests.add(digest);
@@ -108,11 +109,11 @@ function* wholeTags(references: References): Generator<TagLine> {
 }
 
 /** From 2.6 on tags stand in the metadata only, and links of an older life may lie about. */
-async function tagLinks(work: WorkFiles, version: string): Promise<TagLink[] | null> {
+async function tagLinks(work: WorkFiles, version: string, { numbers }: References): Promise<Iterable<TagLink> | null> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major > 2 || minor >= 6) return null;
-  const links: TagLink[] = [];
-  for await (const link of work.read<TagLink>(WORK.links)) links.push(link);
+  const links = new TagList(numbers.digests);
+  for await (const lines of work.lines(WORK.links)) for (const line of lines) links.push({ table: 'tags', ...(JSON.parse(line) as TagLink) });
   return links;
 }
 

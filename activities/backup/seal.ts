@@ -4,6 +4,7 @@ import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
+import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/picture';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
@@ -23,7 +24,6 @@ import { WORK, WorkFiles, type WorkName } from './work-files';
 export type SealStep = Parameters<BackupActivities['seal']>[0];
 type Sealed = Awaited<ReturnType<BackupActivities['seal']>>;
 
-const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
 /** As many as the manifest names; the encrypted list of tags has the rest. */
 const MANIFEST_GAPS = 1_000;
 
@@ -51,9 +51,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
 async function sealedBefore({ vault, name }: Cluster, step: SealStep): Promise<Sealed | null> {
   const path = vaultPaths.manifest(name, step.backupId);
   if ((await vault.stat(path)) === null) return null;
-  const content = (await vault.readAll(path, MANIFEST_MAX_BYTES)).toString('utf8');
-  const manifest = manifestSchema.safeParse(JSON.parse(content));
-  if (manifest.success && manifest.data.backupId === step.backupId && manifest.data.startedAt === step.startedAt) return resultOf(manifest.data, content, step);
+  const { manifest, content } = await readManifest(vault, name, step.backupId);
+  if (manifest.startedAt === step.startedAt) return resultOf(manifest, content.toString('utf8'), step);
   throw new DrydockError('Conflict', `${path} exists already and is not of this run`, { remedy: 'start another backup' });
 }
 
