@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { formatIndex } from '../adapters/vault/segment-index';
 import { openDirectoryVault } from '../adapters/vault/directory';
-import { idBlobPath } from '../domain/layout';
+import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../adapters/archive/tar-header';
+import { BLOBS_ROOT, idBlobPath, REGISTRY_ROOT, sha256BlobPath, type BlobLayout } from '../domain/layout';
 import { FORMAT_VERSION, vaultPaths, type StoredBlob } from '../domain/vault-format';
 
 export const CLUSTER = 'million';
@@ -14,19 +15,22 @@ const SEGMENTS = 100;
 const TAGS_PER_REPOSITORY = 100;
 const MEDIA_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
 
-/** Paths and sizes of all blobs, in the order of a listing. */
-export async function makeMillion(folder: string, blobs: number, tags: number): Promise<void> {
+/**
+ * Into `folder`: the vault's indexes; what `find` prints of the volume (`listing`) and what `tar` sends of its link tree, of which only the current links of tags are
+ * there (`tree.tar`; nothing by id); and the rows that were read from the metadata (`work/rows.jsonl`).
+ */
+export async function makeMillion(folder: string, blobs: number, tags: number, layout: BlobLayout): Promise<void> {
+  await mkdir(path.join(folder, 'work'), { recursive: true });
   const vault = openDirectoryVault(path.join(folder, 'vault'));
   await vault.check();
-  await mkdir(path.join(folder, 'work'), { recursive: true });
-  const registry = new Registry(blobs, tags);
-  const listing = lines(path.join(folder, 'work', 'listing.jsonl'));
+  const registry = new Registry(blobs, tags, layout);
+  const listing = writer(path.join(folder, 'listing'));
   const perSegment = Math.ceil(blobs / SEGMENTS);
   for (let first = 0; first < blobs; first += perSegment) {
     const stored: StoredBlob[] = [];
     for (let n = first; n < Math.min(blobs, first + perSegment); n++) {
       stored.push({ path: registry.path(n), size: registry.size(n), sha256: registry.digest(n), offset: 512 + (n - first) * 1024, ...registry.refs(n) });
-      await listing.add({ path: registry.path(n), size: registry.size(n) });
+      await listing.add(`${registry.path(n).slice(BLOBS_ROOT.length + 1)}\0${registry.size(n)}\x001700000000.5\0`);
     }
     const segment = `20261123T020000Z-${String(first).padStart(12, '0')}`;
     const header = { format: FORMAT_VERSION, segment, writtenBy: 'earlier', bytes: 1000, sha256: registry.digest(first), recipients: ['passphrase'], blobs: stored.length, plainBytes: 1000 };
@@ -37,10 +41,14 @@ export async function makeMillion(folder: string, blobs: number, tags: number): 
     await truncate(file, 1000);
   }
   await listing.end();
-  const rows = lines(path.join(folder, 'work', 'rows.jsonl'));
-  for (const row of registry.rows()) await rows.add(row);
+  const rows = writer(path.join(folder, 'work', 'rows.jsonl'));
+  for (const row of registry.rows()) await rows.add(`${JSON.stringify(row)}\n`);
   await rows.end();
-  await vault.close?.();
+  const tree = writer(path.join(folder, 'tree.tar'));
+  for (const member of registry.links()) await tree.add(member);
+  await tree.add(END_OF_ARCHIVE);
+  await tree.end();
+  await vault.close();
 }
 
 /** The first `tags` blobs are manifests, the next ones their configurations, the rest layers that they share. */
@@ -48,6 +56,7 @@ class Registry {
   constructor(
     private readonly blobs: number,
     private readonly tags: number,
+    private readonly layout: BlobLayout,
   ) {}
 
   digest(n: number): string {
@@ -55,7 +64,7 @@ class Registry {
   }
 
   path(n: number): string {
-    return idBlobPath(this.id(n));
+    return this.layout === 'id' ? idBlobPath(this.id(n)) : sha256BlobPath(this.digest(n));
   }
 
   size(n: number): number {
@@ -68,12 +77,20 @@ class Registry {
 
   *rows(): Generator<object> {
     for (let n = 0; n < this.tags / TAGS_PER_REPOSITORY; n++) yield { table: 'repositories', repository: this.repository(n * TAGS_PER_REPOSITORY), visibility: 'private', owner: { id: `o${n % 20}`, name: `org${n % 20}` } };
-    for (let n = 0; n < this.blobs; n++) yield { table: 'blobs', id: this.id(n), sha256: this.digest(n) };
+    for (let n = 0; this.layout === 'id' && n < this.blobs; n++) yield { table: 'blobs', id: this.id(n), sha256: this.digest(n) };
     for (let n = 0; n < this.tags; n++) {
       const layers = this.layers(n).map((layer) => this.digest(layer));
       yield { table: 'manifests', repository: this.repository(n), digest: this.digest(n), config: this.digest(this.tags + n), layers, foreign: [], manifests: [] };
-      for (const digest of layers) yield { table: 'blob_links', repository: this.repository(n), digest };
+      if (this.layout === 'id') for (const digest of layers) yield { table: 'blob_links', repository: this.repository(n), digest };
       yield { table: 'tags', repository: this.repository(n), name: `v${n % TAGS_PER_REPOSITORY}`, digest: this.digest(n), changedAt: '2026-01-01T00:00:00Z' };
+    }
+  }
+
+  *links(): Generator<Buffer> {
+    for (let n = 0; this.layout === 'sha256' && n < this.tags; n++) {
+      const link = Buffer.from(`sha256:${this.digest(n)}`);
+      const name = `${REGISTRY_ROOT}/repositories/${this.repository(n)}/_manifests/tags/v${n % TAGS_PER_REPOSITORY}/current/link`;
+      yield Buffer.concat([makeHeader({ name, type: 'file', size: link.length }), link, Buffer.alloc(paddingOf(link.length))]);
     }
   }
 
@@ -94,11 +111,11 @@ class Registry {
   }
 }
 
-function lines(file: string): { add(row: object): Promise<void>; end(): Promise<void> } {
+function writer(file: string): { add(part: string | Buffer): Promise<void>; end(): Promise<void> } {
   const stream = createWriteStream(file);
   return {
-    add: async (row) => {
-      if (!stream.write(`${JSON.stringify(row)}\n`)) await once(stream, 'drain');
+    add: async (part) => {
+      if (!stream.write(part)) await once(stream, 'drain');
     },
     end: async () => {
       stream.end();

@@ -2,9 +2,10 @@
 import { canDecrypt, loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
 import { loadSigningKey, loadTrustedSigners } from '../adapters/openpgp/sign';
 import { Access } from '../adapters/vault/access';
+import { readManifest } from '../adapters/vault/manifest-file';
 import type { Vault } from '../adapters/vault/vault';
 import { DrydockError } from '../domain/errors';
-import { manifestSchema, type Manifest } from '../domain/manifest';
+import type { Manifest } from '../domain/manifest';
 import { vaultPaths } from '../domain/vault-format';
 import { clusterOf, type LoadedConfig } from './session';
 import { listBackups, withVault } from './vaults';
@@ -38,8 +39,6 @@ export interface RotateOptions {
   rewrap: boolean;
   onProgress?: (filesDone: number, filesTotal: number) => void;
 }
-
-const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
 
 /**
  * Checks the configured keys, and states for each backup which keys open it and who of today's recipients cannot. With `rewrap`, session keys
@@ -126,10 +125,9 @@ function accessOf({ manifest, files }: Backup, recipients: string[]): BackupAcce
 
 async function readSealed(vault: Vault, cluster: string, id: string): Promise<Manifest | null> {
   try {
-    const parsed = manifestSchema.safeParse(JSON.parse((await vault.readAll(vaultPaths.manifest(cluster, id), MANIFEST_MAX_BYTES)).toString('utf8')));
-    return parsed.success ? parsed.data : null;
+    return (await readManifest(vault, cluster, id)).manifest;
   } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof DrydockError && !error.retryable)) return null;
+    if (error instanceof DrydockError && !error.retryable) return null;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** What the vaults hold, read without Temporal: the vault is the truth about backups. */
 import { z } from 'zod';
+import { readManifestJson } from '../adapters/vault/manifest-file';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import { readVerdicts } from '../adapters/vault/verdicts';
@@ -50,7 +51,6 @@ const manifestHead = z.looseObject({
 });
 const NOT_KNOWN = { repositories: null, tags: null, imageBytes: null, storedBytes: null };
 
-const MANIFEST_MAX_BYTES = 16 * 1024 * 1024;
 const AT_ONCE = 16;
 
 /** Backups of one cluster, newest first; none where the vault itself is not there yet, which its first backup makes. Throws VaultUnavailable. */
@@ -146,12 +146,9 @@ function headOf({ level, at, by, result, findings, drill }: Verdict): VerdictHea
 }
 
 async function parseManifest(vault: Vault, cluster: string, id: string): Promise<Record<string, unknown>> {
-  const text = (await vault.readAll(vaultPaths.manifest(cluster, id), MANIFEST_MAX_BYTES)).toString('utf8');
-  try {
-    return z.record(z.string(), z.unknown()).parse(JSON.parse(text));
-  } catch (cause) {
-    throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is not JSON`, { cause });
-  }
+  const parsed = z.record(z.string(), z.unknown()).safeParse((await readManifestJson(vault, cluster, id)).json);
+  if (parsed.success) return parsed.data;
+  throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is no JSON object`, { remedy: 'use another backup' });
 }
 
 /** Opens the cluster's vault for one look and closes it whatever happens. */

@@ -1,12 +1,19 @@
 /** Numbers 0, 1, 2, ... for SHA-256 digests, in 40 octets each instead of the some 150 of a map of strings: for a million and more. */
+import { HASH_SEED } from './hash-seed';
 
 const WORDS = 8;
+const HEX = 64;
+const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
+/** Value of a hexadecimal digit by its character. */
+const VALUES = Uint8Array.from({ length: 128 }, (_, code) => Number.parseInt(String.fromCharCode(code), 16) || 0);
 
 export class DigestNumbers {
   private words = new Uint32Array(1024 * WORDS);
   /** Open addressing: a digest's number plus 1, 0 where the place is free. Twice as many places as digests, at least. */
   private places = new Uint32Array(2048);
   private readonly wanted = new Uint32Array(WORDS);
+  private readonly letters = new Uint8Array(HEX);
+  private readonly decoder = new TextDecoder();
   count = 0;
 
   /** Undefined when it was never added. `sha256` is bare hex. */
@@ -28,11 +35,21 @@ export class DigestNumbers {
     return this.count - 1;
   }
 
+  /** The digest with this number, bare hex. */
+  digest(number: number): string {
+    for (let at = 0; at < HEX; at += 1) this.letters[at] = DIGITS[(this.words[number * WORDS + (at >>> 3)]! >>> (28 - 4 * (at & 7))) & 0xf]!;
+    return this.decoder.decode(this.letters);
+  }
+
   /** Where the digest stands, or where it would. Leaves its words in `wanted`. */
   private placeOf(sha256: string): number {
-    for (let word = 0; word < WORDS; word += 1) this.wanted[word] = Number.parseInt(sha256.slice(word * 8, word * 8 + 8), 16);
+    for (let at = 0, word = 0; at < HEX; word += 1) {
+      let value = 0;
+      for (const end = at + 8; at < end; at += 1) value = (value << 4) | VALUES[sha256.charCodeAt(at)]!;
+      this.wanted[word] = value;
+    }
     const mask = this.places.length - 1;
-    let place = this.wanted[0]! & mask;
+    let place = hashAt(this.wanted, 0) & mask;
     while (this.places[place] !== 0 && !this.isAt(this.places[place]! - 1)) place = (place + 1) & mask;
     return place;
   }
@@ -46,15 +63,24 @@ export class DigestNumbers {
     this.places = new Uint32Array(this.places.length * 2);
     const mask = this.places.length - 1;
     for (let number = 0; number < this.count; number += 1) {
-      let place = this.words[number * WORDS]! & mask;
+      let place = hashAt(this.words, number * WORDS) & mask;
       while (this.places[place] !== 0) place = (place + 1) & mask;
       this.places[place] = number + 1;
     }
   }
 }
 
+function hashAt(words: Uint32Array, at: number): number {
+  let hash = HASH_SEED;
+  for (let word = at; word < at + WORDS; word += 1) {
+    hash = Math.imul(hash ^ words[word]!, 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  return hash;
+}
+
 function grown(words: Uint32Array<ArrayBuffer>): Uint32Array<ArrayBuffer> {
-  const larger = new Uint32Array(words.length * 2);
+  const larger = new Uint32Array(Math.ceil(words.length / WORDS * 1.5) * WORDS);
   larger.set(words);
   return larger;
 }

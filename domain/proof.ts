@@ -2,24 +2,11 @@
  * The set check: each tag -> manifest -> configuration and layers -> a stored copy with the right digest, children of indexes included. The
  * same for both layouts; only where a digest may lie differs. Digests are bare hex.
  */
-import { idBlobPath, parseBlobPath, sha256BlobPath } from './layout';
-import type { ManifestRow, MetadataRow, TagRow } from './rows';
-import type { ManifestRefs } from './vault-format';
-
-/** A copy in the vault that is not void. */
-export interface StoredCopy {
-  path: string;
-  size: number;
-  sha256: string;
-  segment: string;
-  refs?: ManifestRefs;
-}
-
-/** Stored copies by path. */
-export interface Copies {
-  /** The copy at this path with this digest, if there is one. */
-  good(path: string, sha256: string): StoredCopy | undefined;
-}
+import { Column, NONE } from './column';
+import type { CopyList } from './copy-list';
+import type { NumberedRefs } from './manifest-refs';
+import { NameNumbers } from './name-numbers';
+import type { References } from './references';
 
 /** A tag as the link tree of the older layout has it. */
 export interface TagLink {
@@ -34,137 +21,70 @@ export interface Missing {
   what: string;
 }
 
-/** All references of one metadata archive, collected row by row. */
-export class References {
-  readonly tags: TagRow[] = [];
-  readonly repositories = new Map<string, { visibility?: string }>();
-  /** Account id -> name. */
-  readonly owners = new Map<string, string>();
-  /** Rows that are not of a known form, by table. */
-  readonly unreadable = new Map<string, number>();
-  private readonly manifestRows = new Map<string, ManifestRow>();
-  /** `<repository>@<digest>` */
-  private readonly manifestKeys = new Set<string>();
-  private readonly idsOf = new Map<string, string[]>();
-  private readonly digestOfId = new Map<string, string>();
-
-  add(row: MetadataRow): void {
-    switch (row.table) {
-      case 'tags':
-        this.tags.push(row);
-        break;
-      case 'manifests':
-        this.manifestRows.set(row.digest, row);
-        this.manifestKeys.add(`${row.repository}@${row.digest}`);
-        break;
-      case 'blobs':
-        this.idsOf.set(row.sha256, [...(this.idsOf.get(row.sha256) ?? []), row.id]);
-        this.digestOfId.set(row.id, row.sha256);
-        break;
-      case 'repositories':
-        this.repositories.set(row.repository, row.visibility === undefined ? {} : { visibility: row.visibility });
-        if (row.owner) this.owners.set(row.owner.id, row.owner.name);
-        break;
-      case 'unreadable':
-        this.unreadable.set(row.of, (this.unreadable.get(row.of) ?? 0) + 1);
-        break;
-      case 'blob_links':
-        // Many, and needed for few tags only: whoever needs them reads them again.
-        break;
-    }
-  }
-
-  manifest(digest: string): ManifestRow | undefined {
-    return this.manifestRows.get(digest);
-  }
-
-  /** Whether a repository has the rows of all these manifests; the content may be the same in many repositories, the row stands for one. */
-  hasManifests(repository: string, digests: string[]): boolean {
-    return digests.every((digest) => this.manifestKeys.has(`${repository}@${digest}`));
-  }
-
-  /** Where content with this digest may lie; by id first, because the metadata says so. */
-  pathsOf(digest: string): string[] {
-    return [...(this.idsOf.get(digest) ?? []).map(idBlobPath), sha256BlobPath(digest)];
-  }
-
-  /** What a blob at this path must be; undefined where only the metadata would know and does not. */
-  digestAt(path: string): string | undefined {
-    const parsed = parseBlobPath(path);
-    if (!parsed) return undefined;
-    return parsed.layout === 'sha256' ? parsed.sha256 : this.digestOfId.get(parsed.id);
-  }
-
-  find(digest: string, copies: Copies): StoredCopy | undefined {
-    for (const path of this.pathsOf(digest)) {
-      const copy = copies.good(path, digest);
-      if (copy) return copy;
-    }
-    return undefined;
-  }
-
-  /** Every digest that the metadata names, tagged or not, but layers that may lawfully be absent. */
-  named(): Set<string> {
-    const found = new Set<string>(this.idsOf.keys());
-    for (const { digest } of this.tags) found.add(digest);
-    for (const row of this.manifestRows.values()) for (const digest of [row.digest, ...(row.config ? [row.config] : []), ...row.layers, ...row.manifests]) found.add(digest);
-    return found;
-  }
-}
-
 /** What a tag needs and what of it is not there. */
 export interface Followed {
-  missing: Missing[];
+  readonly missing: Missing[];
   /** Manifests on the way, the tag's own first. */
-  manifests: string[];
+  readonly manifests: string[];
   /** Configurations and layers of the tag's manifests. */
-  parts: string[];
+  readonly parts: string[];
 }
 
-/** Follows manifests to their blobs; remembers what it has followed. */
+/** Follows manifests to their blobs. `references` and `copies` share their numbers. */
 export class Follower {
-  private readonly known = new Map<string, Followed>();
-
   constructor(
     private readonly references: References,
-    private readonly copies: Copies,
+    private readonly copies: CopyList,
   ) {}
 
-  follow(digest: string, what = 'manifest'): Followed {
-    const before = this.known.get(digest);
-    if (before) return before;
-    // Content that names itself cannot exist; a forged index must not keep us here for ever.
-    this.known.set(digest, { missing: [], manifests: [], parts: [] });
-    const found = this.look(digest, what);
-    this.known.set(digest, found);
-    return found;
-  }
-
-  private look(digest: string, what: string): Followed {
-    const copy = this.references.find(digest, this.copies);
-    const needs = copy?.refs ?? fromRow(this.references.manifest(digest));
-    const missing: Missing[] = copy ? [] : [{ digest, what }];
-    if (!needs) return { missing: copy ? [{ digest, what: `${what} that cannot be read` }] : missing, manifests: [digest], parts: [] };
-    const foreign = new Set(needs.foreign ?? []);
-    const layers = (needs.layers ?? []).filter((layer) => !foreign.has(layer));
-    const parts = [...(needs.config === undefined ? [] : [needs.config]), ...layers];
-    for (const part of new Set(parts)) if (!this.references.find(part, this.copies)) missing.push({ digest: part, what: part === needs.config ? 'configuration' : 'layer' });
-    const children = (needs.manifests ?? []).map((child) => this.follow(child, 'manifest of the index'));
+  /** Each manifest on the way is met once: a forged index that names itself must not keep us here for ever. */
+  follow(digest: string): Followed {
+    const { digests } = this.references.numbers;
+    const found: Found = { missing: new Map(), manifests: new Set(), parts: [] };
+    const open = [{ digest: digests.add(digest), what: 'manifest' }];
+    for (let next = open.pop(); next; next = open.pop()) {
+      if (found.manifests.has(next.digest)) continue;
+      const children = this.look(next.digest, next.what, found);
+      for (let at = children.length - 1; at >= 0; at -= 1) open.push({ digest: children[at]!, what: 'manifest of the index' });
+    }
+    const texts = (numbers: Iterable<number>): string[] => Array.from(numbers, (number) => digests.digest(number));
+    // Texts are made for those who ask: most tags are whole, and nobody asks for the digests of their layers.
     return {
-      missing: unique([...missing, ...children.flatMap((child) => child.missing)]),
-      manifests: [digest, ...children.flatMap((child) => child.manifests)],
-      parts: [...parts, ...children.flatMap((child) => child.parts)],
+      missing: Array.from(found.missing, ([number, what]) => ({ digest: digests.digest(number), what })),
+      get manifests() { return texts(found.manifests); },
+      get parts() { return texts(found.parts); },
     };
   }
+
+  /** Looks at one manifest and what it names itself; returns its children. */
+  private look(digest: number, what: string, found: Found): ArrayLike<number> {
+    const isStored = this.references.isStored(digest, this.copies);
+    const needs = (isStored ? this.copies.refs.numbered(digest) : undefined) ?? this.references.manifestRows.numbered(digest);
+    found.manifests.add(digest);
+    if (!isStored) found.missing.set(digest, what);
+    else if (!needs) found.missing.set(digest, `${what} that cannot be read`);
+    if (!needs) return [];
+    this.lookAtParts(needs, found);
+    return needs.manifests ?? [];
+  }
+
+  private lookAtParts({ config, layers, foreign }: NumberedRefs, found: Found): void {
+    const lawful = new Set(foreign);
+    const look = (part: number, what: string): void => {
+      found.parts.push(part);
+      if (!found.missing.has(part) && !this.references.isStored(part, this.copies)) found.missing.set(part, what);
+    };
+    if (config !== NONE) look(config, 'configuration');
+    for (const layer of layers ?? []) if (!lawful.has(layer)) look(layer, 'layer');
+  }
 }
 
-function fromRow(row: ManifestRow | undefined): ManifestRefs | undefined {
-  if (!row) return undefined;
-  return { mediaType: '', ...(row.config === undefined ? {} : { config: row.config }), layers: row.layers, foreign: row.foreign, manifests: row.manifests };
-}
-
-function unique(list: Missing[]): Missing[] {
-  return [...new Map(list.map((each) => [each.digest, each])).values()];
+/** Digests as numbers. */
+interface Found {
+  /** What each of them is. */
+  missing: Map<number, string>;
+  manifests: Set<number>;
+  parts: number[];
 }
 
 /** A tag, from the metadata or only from the link tree, with what was found. */
@@ -174,31 +94,41 @@ export interface ProvenTag {
   digest: string;
   changedAt?: string;
   missing: Missing[];
-  manifests: string[];
-  parts: string[];
+  readonly manifests: string[];
+  readonly parts: string[];
   /** The metadata knows nothing of it: pushed after the tags were dumped, or a link that was left behind. */
   linkOnly?: true;
 }
 
 /**
- * Every tag of the metadata and, where tag links are given (older layout), of the link tree. A link that is not there or points elsewhere
+ * One by one, every tag of the metadata and, where tag links are given (older layout), of the link tree. A link that is not there or points elsewhere
  * counts as missing: whoever pulls by tag follows the link.
  */
-export function proveTags(references: References, follower: Follower, links: TagLink[] | null): ProvenTag[] {
-  const linkOf = new Map((links ?? []).map((link) => [`${link.repository}:${link.name}`, link]));
-  const proven: ProvenTag[] = [];
+export function* proveTags(references: References, follower: Follower, links: Iterable<TagLink> | null): Generator<ProvenTag> {
+  const { digests } = references.numbers;
+  const places = new NameNumbers();
+  /** By place, the number of the digest that a link names; none once its tag was met. */
+  const linked = new Column();
+  for (const { repository, name, digest } of links ?? []) linked.set(places.add(`${repository}:${name}`), digests.add(digest));
   for (const { repository, name, digest, changedAt } of references.tags) {
-    const key = `${repository}:${name}`;
-    const { missing, manifests, parts } = follower.follow(digest);
-    const link = linkOf.get(key);
-    linkOf.delete(key);
-    const broken = links !== null && link?.digest !== digest ? [{ digest, what: link ? 'link of the tag (it points to another image)' : 'link of the tag' }] : [];
-    proven.push({ repository, name, digest, ...(changedAt === undefined ? {} : { changedAt }), missing: [...missing, ...broken], manifests, parts });
+    const place = places.find(`${repository}:${name}`);
+    const link = place === undefined ? NONE : linked.get(place);
+    if (place !== undefined) linked.set(place, NONE);
+    const broken = links !== null && link !== digests.find(digest) ? [{ digest, what: link === NONE ? 'link of the tag' : 'link of the tag (it points to another image)' }] : [];
+    yield provenTag({ repository, name, digest }, follower.follow(digest), broken, changedAt === undefined ? {} : { changedAt });
   }
-  for (const { repository, name, digest } of linkOf.values()) {
-    proven.push({ repository, name, digest, ...follower.follow(digest), linkOnly: true });
+  for (const { repository, name, digest } of links ?? []) {
+    if (linked.get(places.add(`${repository}:${name}`)) === digests.find(digest)) yield provenTag({ repository, name, digest }, follower.follow(digest), [], { linkOnly: true });
   }
-  return proven;
+}
+
+function provenTag(tag: TagLink, followed: Followed, broken: Missing[], more: Pick<ProvenTag, 'changedAt' | 'linkOnly'>): ProvenTag {
+  return {
+    ...tag, ...more,
+    missing: [...followed.missing, ...broken],
+    get manifests() { return followed.manifests; },
+    get parts() { return followed.parts; },
+  };
 }
 
 /** `docker/registry/v2/repositories/<repository>/_manifests/tags/<tag>/current/link`; null for other links and odd content. */

@@ -1,6 +1,7 @@
 /** `verdicts/<backup id>/<time>.json`: what one verification of a backup found. In clear: digests and counts only, no repository name. */
 import { z } from 'zod';
 import { backupIdSchema } from './contract';
+import { plainText } from './plain-text';
 import { verifyLevel } from './verify-level';
 
 export { verifyLevel, type VerifyLevel } from './verify-level';
@@ -18,7 +19,7 @@ export const verdictSchema = z.strictObject({
   /** When it ended; the verdict's age counts from here. */
   at: time,
   /** Who asked. */
-  by: z.string(),
+  by: plainText,
   tool: z.strictObject({ name: z.literal('drydock'), version: z.string() }),
   /** Whether content was decrypted, or ciphertext alone compared with its recorded digests. */
   withKeys: z.boolean(),

@@ -1,4 +1,5 @@
 /** Verification of a sealed backup: what is found, what is tolerated, and the check of every tag against what is stored. Pure. */
+import { DigestNumbers } from './digest-numbers';
 import type { TagLine } from './manifest';
 import type { Follower } from './proof';
 import type { VerifyLevel } from './verdict';
@@ -64,12 +65,12 @@ export function includes(level: VerifyLevel, part: VerifyLevel): boolean {
 export interface StoredContent {
   sizeOf(digest: string): number | undefined;
   refsOf(digest: string): ManifestRefs | undefined;
+  /** Told of each digest that some tag needs. */
+  markNeeded(digest: string): void;
 }
 
 export interface GraphChecked {
   damages: Damage[];
-  /** Digests that some tag needs. */
-  needed: Set<string>;
   /** Tags that were not held to it: in flight while the backup was made, or incomplete by its own words. */
   inFlight: number;
   knownGaps: number;
@@ -79,26 +80,28 @@ export interface GraphChecked {
 
 /** Follows every tag to its configuration and layers: each must be stored, with the size that its manifest says. */
 export function checkGraph(tags: Iterable<TagLine>, follower: Follower, stored: StoredContent): GraphChecked {
-  const checked: GraphChecked = { damages: [], needed: new Set(), inFlight: 0, knownGaps: 0, foreignLayers: 0, schema1: 0 };
+  const checked: GraphChecked = { damages: [], inFlight: 0, knownGaps: 0, foreignLayers: 0, schema1: 0 };
+  const seen = new DigestNumbers();
+  /** Of the manifests that were seen, those with parts of another size. */
   const wrongSizes = new Map<string, Damage[]>();
   for (const tag of tags) {
     const { missing, manifests, parts } = follower.follow(bare(tag.digest));
-    for (const digest of [...manifests, ...parts]) checked.needed.add(digest);
+    for (const digest of [...manifests, ...parts]) stored.markNeeded(digest);
     if (tag.state === 'inFlight') checked.inFlight += 1;
     if (tag.state === 'gap') checked.knownGaps += 1;
     if (tag.state !== 'whole') continue;
     const image = `${tag.repository}:${tag.name}`;
     for (const each of missing) checked.damages.push({ image, digest: each.digest, what: each.what.endsWith('cannot be read') ? `there is a ${each.what}` : `the ${each.what} is not in the backup` });
     for (const manifest of manifests) {
-      let wrong = wrongSizes.get(manifest);
-      if (!wrong) {
+      if (seen.find(manifest) === undefined) {
+        seen.add(manifest);
         const refs = stored.refsOf(manifest);
         checked.foreignLayers += refs?.foreign?.length ?? 0;
         checked.schema1 += refs?.mediaType.includes('manifest.v1') === true ? 1 : 0;
-        wrong = wrongSizesOf(refs, stored);
-        wrongSizes.set(manifest, wrong);
+        const wrong = wrongSizesOf(refs, stored);
+        if (wrong.length > 0) wrongSizes.set(manifest, wrong);
       }
-      for (const each of wrong) checked.damages.push({ ...each, image });
+      for (const each of wrongSizes.get(manifest) ?? []) checked.damages.push({ ...each, image });
     }
   }
   return checked;

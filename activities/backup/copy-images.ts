@@ -1,11 +1,14 @@
 import { availableParallelism } from 'node:os';
 import { BUFFERED_BYTES } from '../../adapters/vault/segment-writer';
-import { copyBlobs, type CopyBlob } from '../../adapters/images/copy';
+import { copyBlobs, type CopyBlobs } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
-import { listBlobs, type ListedBlob } from '../../adapters/images/listing';
+import { listBlobBatches, type ListedBlob } from '../../adapters/images/listing';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
-import { References } from '../../domain/proof';
+import { BlobList, type WantedFile } from '../../domain/blob-list';
+import { ContentNumbers } from '../../domain/content-numbers';
+import { parseBlobPath } from '../../domain/layout';
+import { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, ImagesPass } from '../contract';
@@ -13,7 +16,7 @@ import { report } from '../pulse';
 import { readingOf } from '../reading';
 import { lookForMissing } from './missing';
 import { SegmentTrust } from './segment-trust';
-import { segmentAccess, StoredBlobs, type WantedCopy } from './stored';
+import { segmentAccess, StoredBlobs } from './stored';
 import { takeTree } from './tree';
 import { WORK, WorkFiles } from './work-files';
 
@@ -41,86 +44,124 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const nothing = { blobs: 0, bytes: 0 };
   if (!volume) return { listed: nothing, stored: nothing, torn: 0, vanished: 0, tree: null };
   const work = await WorkFiles.open(cluster, step);
-  const references = step.pass === 2 ? await readReferences(work) : new References();
+  const numbers = new ContentNumbers();
+  const references = step.pass === 2 ? await readReferences(work, numbers) : new References(numbers);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster), await SegmentTrust.open(cluster, work, signal));
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust: await SegmentTrust.open(cluster, work, signal), numbers });
   const place = await cluster.images(volume, { operation: step.operation, bootstrapperImage: step.facts.bootstrapperImage });
   const copying: Copying = { cluster, step, ...place, stored, signal };
-  const listing = await list(copying);
-  await stored.admit(wantedCopies(listing.blobs, references));
+  const blobs = listBlobBatches(copying.host, copying.root, { signal });
+  const plan = step.pass === 1 ? await planFirstPass(blobs, stored) : await planSecondPass(blobs, stored, references, work);
+  if (await stored.admit((blob) => isMissing(blob, plan, stored, references))) dropStored(plan, stored);
   const before = stored.writtenBy(step.backupId);
-  const wanted = step.pass === 1 ? planFirstPass(listing.blobs, stored) : await secondPass(copying, listing.blobs, references);
-  const copied = await copyInto(copying, wanted, 'copying images');
+  for await (const { path, sha256 } of hashFiles(copying.host, copying.root, plan.suspects.keys(), { signal })) {
+    const suspect = plan.suspects.get(path);
+    if (suspect?.sha256 === sha256) plan.wanted.push(suspect);
+  }
+  const copied = await copyInto(copying, plan.wanted, 'copying images');
   const done = stored.writtenBy(step.backupId);
-  const pass = { listed: { blobs: listing.blobs.length, bytes: listing.bytes }, torn: copied.torn, vanished: copied.vanished };
+  const pass = { listed: plan.listed, torn: copied.torn, vanished: copied.vanished };
   // The first pass is the first to write: all that stands there is its own, whichever attempt wrote it.
   if (step.pass === 1) return { ...pass, stored: done, tree: null };
   await lookForMissing(copying, references, step.facts.storage.kind);
-  await work.write(WORK.listing, listing.blobs.map(({ path, size }) => ({ path, size })));
   const tree = await takeTree(copying, work);
   const after = stored.writtenBy(step.backupId);
   return { ...pass, stored: { blobs: after.blobs - before.blobs, bytes: after.bytes - before.bytes }, tree };
 }
 
+/** As they are written: the longest of the tables, which says nothing that is collected. */
+const BLOB_LINK = '{"table":"blob_links"';
+
 /** The rows that `takeMetadata` kept. Throws WorkLost. */
-export async function readReferences(work: WorkFiles): Promise<References> {
-  const references = new References();
-  for await (const row of work.read<MetadataRow>(WORK.rows)) references.add(row);
+export async function readReferences(work: WorkFiles, numbers: ContentNumbers): Promise<References> {
+  const references = new References(numbers);
+  for await (const lines of work.lines(WORK.rows)) {
+    for (const line of lines) if (!line.startsWith(BLOB_LINK)) references.add(JSON.parse(line) as MetadataRow);
+  }
   return references;
 }
 
-async function list({ host, root, signal }: Copying): Promise<{ blobs: ListedBlob[]; bytes: number }> {
-  const blobs: ListedBlob[] = [];
-  let bytes = 0;
-  for await (const blob of listBlobs(host, root, { signal })) {
-    blobs.push(blob);
-    bytes += blob.size;
-    if (blobs.length % 10_000 === 0) report({ phase: 'listing the volume', bytesDone: 0, itemsDone: blobs.length });
-  }
-  return { blobs, bytes };
-}
-
-/** What must be stored in the end: all that lies in the volume, and all that the metadata names, wherever it may lie. */
-function* wantedCopies(listing: ListedBlob[], references: References): Generator<WantedCopy> {
-  for (const { path, size } of listing) {
-    const sha256 = references.digestAt(path);
-    yield { path, size, ...(sha256 === undefined ? {} : { sha256 }) };
-  }
-  for (const sha256 of references.named()) for (const path of references.pathsOf(sha256)) yield { path, sha256 };
+export interface CopyPlan {
+  listed: { blobs: number; bytes: number };
+  wanted: BlobList;
+  /** By path: large files of which an earlier copy was not right, to be hashed where they lie before they are moved again. */
+  suspects: Map<string, { path: string; size: number; sha256: string }>;
 }
 
 /** Only the name tells what a blob must be: by id, a copy of the same size counts until the metadata is known. What was void before waits for pass 2. */
-export function planFirstPass(listing: ListedBlob[], stored: StoredBlobs): CopyBlob[] {
-  const names = new References();
-  return listing.filter(({ path, size }) => {
-    const digest = names.digestAt(path);
-    const isStored = digest === undefined ? stored.likely(path, size) : stored.good(path, digest) !== undefined;
-    return !isStored && !stored.wasVoid(path);
-  });
+export async function planFirstPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs): Promise<CopyPlan> {
+  const { blobs } = stored.copies.numbers;
+  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  for await (const batch of listing) {
+    for (const { path, size } of batch) {
+      const blob = blobs.find(path);
+      const digest = blob === undefined ? undefined : blobs.digestInName(blob);
+      const isStored = blob !== undefined && (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest));
+      if (!isStored && !stored.wasVoid(path)) plan.wanted.push({ path, size });
+    }
+    count(batch, plan);
+  }
+  return plan;
 }
 
-/** By the metadata each digest is known. Where an earlier copy was not right, a large file is hashed where it lies before it is moved again. */
-async function secondPass({ host, root, stored, signal }: Copying, listing: ListedBlob[], references: References): Promise<CopyBlob[]> {
-  const wanted: CopyBlob[] = [];
-  const suspects = new Map<string, CopyBlob>();
-  for (const { path, size } of listing) {
-    const sha256 = references.digestAt(path);
-    if (sha256 === undefined ? stored.likely(path, size) : stored.good(path, sha256)) continue;
-    const blob = { path, size, ...(sha256 === undefined ? {} : { sha256 }) };
-    if (size > BUFFERED_BYTES && sha256 !== undefined && stored.isSuspect(path)) suspects.set(path, blob);
-    else wanted.push(blob);
+/** Whether a stored copy would spare us a blob of the plan, or is one that the metadata names and that is stored nowhere else. */
+function isMissing({ path, sha256 }: { path: string; sha256: string }, { wanted, suspects }: CopyPlan, stored: StoredBlobs, references: References): boolean {
+  if (wanted.has(path) || suspects.has(path)) return true;
+  const digest = references.numbers.digests.find(sha256);
+  return digest !== undefined && references.names(digest) && !references.isStored(digest, stored.copies);
+}
+
+/** Takes out of a plan what turned out to be stored. */
+function dropStored(plan: CopyPlan, stored: StoredBlobs): void {
+  const isStored = ({ path, size, sha256 = digestInName(path) }: WantedFile): boolean => (sha256 === undefined ? stored.likely(path, size) : stored.good(path, sha256) !== undefined);
+  const wanted = new BlobList();
+  for (let at = 0; at < plan.wanted.length; at += 1) if (!isStored(plan.wanted.at(at))) wanted.push(plan.wanted.at(at));
+  plan.wanted = wanted;
+  for (const [path, suspect] of plan.suspects) if (isStored(suspect)) plan.suspects.delete(path);
+}
+
+function digestInName(path: string): string | undefined {
+  const parsed = parseBlobPath(path);
+  return parsed?.layout === 'sha256' ? parsed.sha256 : undefined;
+}
+
+/** By the metadata each digest is known. Leaves the listing for the proof. `references` and `stored` share their numbers. */
+async function planSecondPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs, references: References, work: WorkFiles): Promise<CopyPlan> {
+  const { blobs, digests } = references.numbers;
+  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  const kept = work.create(WORK.listing);
+  try {
+    for await (const batch of listing) {
+      for (const { path, size } of batch) {
+        const filling = kept.add({ path, size });
+        if (filling) await filling;
+        const blob = blobs.add(path);
+        const digest = references.digestOf(blob);
+        if (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest)) continue;
+        const sha256 = digest === undefined ? undefined : digests.digest(digest);
+        if (size > BUFFERED_BYTES && sha256 !== undefined && stored.isSuspect(path)) plan.suspects.set(path, { path, size, sha256 });
+        else plan.wanted.push({ path, size, ...(sha256 === undefined ? {} : { sha256 }) });
+      }
+      count(batch, plan);
+    }
+    await kept.end();
+  } finally {
+    await kept.abort();
   }
-  for await (const { path, sha256 } of hashFiles(host, root, suspects.keys(), { signal })) {
-    const suspect = suspects.get(path);
-    if (suspect?.sha256 === sha256) wanted.push(suspect);
-  }
-  return wanted;
+  return plan;
+}
+
+function count(batch: ListedBlob[], { listed }: CopyPlan): void {
+  listed.blobs += batch.length;
+  for (const { size } of batch) listed.bytes += size;
+  report({ phase: 'listing the volume', bytesDone: 0, itemsDone: listed.blobs });
 }
 
 /** Copies blobs into new segments; `stored` knows them afterwards. Throws NoSpace before the first byte when the vault cannot take them. */
-export async function copyInto({ cluster, step, host, root, stored, signal }: Copying, wanted: CopyBlob[], phase: string): Promise<{ torn: number; vanished: number }> {
+export async function copyInto({ cluster, step, host, root, stored, signal }: Copying, wanted: CopyBlobs, phase: string): Promise<{ torn: number; vanished: number }> {
   if (wanted.length === 0) return { torn: 0, vanished: 0 };
-  const bytesTotal = wanted.reduce((sum, { size }) => sum + size, 0);
+  let bytesTotal = 0;
+  for (let at = 0; at < wanted.length; at += 1) bytesTotal += wanted.at(at)!.size;
   await refuseWithoutRoom(cluster, bytesTotal);
   const { policy } = cluster.config;
   // What earlier attempts of this backup stored counts as done, so that progress and rate stay true across a cut.
@@ -128,12 +169,19 @@ export async function copyInto({ cluster, step, host, root, stored, signal }: Co
   const progress = (done: { bytes: number; blobs: number }): void =>
     report({ phase, bytesDone: before.bytes + done.bytes, bytesTotal: before.bytes + bytesTotal, itemsDone: before.blobs + done.blobs, itemsTotal: before.blobs + wanted.length });
   progress({ bytes: 0, blobs: 0 });
+  const reportNow = throttled(progress);
+  let copiedBytes = 0;
   const copied = await copyBlobs({
     host, root, wanted, signal,
     streams: policy.streams ?? Math.min(availableParallelism(), MOST_STREAMS),
     writer: { vault: cluster.vault, cluster: cluster.name, keys: await cluster.encryptionKeys(), writtenBy: step.backupId, segmentBytes: policy.segmentBytes },
     ...readingOf(policy),
-    onProgress: throttled(progress),
+    onProgress: (done) => {
+      copiedBytes = done.bytes;
+      reportNow(done);
+    },
+  }).catch((error: unknown) => {
+    throw withNeed(error, bytesTotal - copiedBytes);
   });
   await stored.add(copied.segments.map(({ segment }) => segment));
   return { torn: copied.void.length, vanished: copied.vanished.length };
@@ -143,6 +191,12 @@ async function refuseWithoutRoom({ vault }: Cluster, bytes: number): Promise<voi
   const free = await vault.freeBytes();
   if (free === null || free >= bytes * OVERHEAD) return;
   throw new DrydockError('NoSpace', `the vault (${vault.description}) has ${free} bytes left, the new images need ${Math.ceil(bytes * OVERHEAD)}`, { remedy: 'make room there, or move the vault to a larger disk' });
+}
+
+/** A vault that filled up on the way, or whose quota nobody can ask for: says how much room is needed. */
+function withNeed(error: unknown, bytesLeft: number): unknown {
+  if (!(error instanceof DrydockError) || error.kind !== 'NoSpace') return error;
+  return new DrydockError('NoSpace', `${error.message}; the images that are still to be stored need about ${Math.ceil(bytesLeft * OVERHEAD)} bytes`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }), cause: error });
 }
 
 const REPORT_EVERY_MS = 500;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hashFiles } from '../../adapters/images/hash';
-import type { Copies, References } from '../../domain/proof';
+import type { CopyList } from '../../domain/copy-list';
+import type { References } from '../../domain/references';
 import type { Storage } from '../../domain/manifest';
 import { report } from '../pulse';
 import { copyInto, type Copying } from './copy-images';
@@ -19,7 +20,7 @@ export async function lookForMissing(copying: Copying, references: References, s
   const { host, root, signal } = copying;
   const end = Date.now() + (storage === 'local' ? LOCAL_STORAGE_MS : SHARED_STORAGE_MS);
   for (;;) {
-    const missing = missingPaths(references, copying.stored);
+    const missing = missingPaths(references, copying.stored.copies);
     if (missing.size === 0) return;
     report({ phase: 'looking for missing blobs', bytesDone: 0, itemsDone: 0, itemsTotal: missing.size });
     const found: string[] = [];
@@ -35,11 +36,12 @@ export async function lookForMissing(copying: Copying, references: References, s
 }
 
 /** Where the content that is not stored may lie, with its digest. */
-function missingPaths(references: References, stored: Copies): Map<string, string> {
+function missingPaths(references: References, copies: CopyList): Map<string, string> {
+  const { blobs, digests } = references.numbers;
   const paths = new Map<string, string>();
   for (const digest of references.named()) {
-    if (references.find(digest, stored)) continue;
-    for (const path of references.pathsOf(digest)) paths.set(path, digest);
+    if (references.isStored(digest, copies)) continue;
+    for (const blob of references.blobsOf(digest)) paths.set(blobs.path(blob), digests.digest(digest));
   }
   return paths;
 }

@@ -1,7 +1,12 @@
+import { ContentNumbers } from '../../domain/content-numbers';
+import { DigestNumbers } from '../../domain/digest-numbers';
 import { parseBlobPath } from '../../domain/layout';
+import type { CopyList } from '../../domain/copy-list';
 import type { BlobLine, TagLine } from '../../domain/manifest';
-import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type References, type TagLink } from '../../domain/proof';
+import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
+import type { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
+import { TagList } from '../../domain/tag-list';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, MetadataTaken, Proof } from '../contract';
 import { report } from '../pulse';
@@ -26,78 +31,117 @@ export interface Gap {
 export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSignal): Promise<Proof> {
   const work = await WorkFiles.open(cluster, step);
   const { facts, metadata } = step;
-  const references = await readReferences(work);
+  const numbers = new ContentNumbers();
+  const references = await readReferences(work, numbers);
   const warnings = [...references.unreadable].map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
   const trust = await SegmentTrust.open(cluster, work, signal);
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, signal, await segmentAccess(cluster), trust);
-  const follower = new Follower(references, stored);
-  const tags = proveTags(references, follower, await tagLinks(work, facts.version));
-  const states = await judge(cluster, work, references, tags, metadata.dumpStartedAt);
-  const manifests = new Set(references.tags.flatMap(({ digest }) => follower.follow(digest).manifests));
-  const gaps = tags.filter((_tag, at) => states[at] === 'gap').flatMap(({ repository, name, missing }): Gap[] => missing.map((each) => ({ image: `${repository}:${name}`, digest: `sha256:${each.digest}`, what: each.what })));
-  const blobs = await goodBlobs(work, references, stored);
-  await work.write(WORK.tags, tags.map((tag, at) => tagLine(tag, states[at]!, references)));
-  await work.write(WORK.blobs, blobs);
-  await work.write(WORK.gaps, gaps);
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, numbers });
+  const tags = await writeTags(cluster, work, references, new Follower(references, stored.copies), step);
+  const blobs = await writeBlobs(work, references, stored.copies);
   return {
-    counts: { repositories: references.repositories.size, tags: tags.length, manifests: manifests.size, blobs: blobs.length, inFlight: states.filter((state) => state === 'inFlight').length, gaps: gaps.length },
-    imageBytes: blobs.reduce((sum, { size }) => sum + size, 0),
-    gaps: gaps.slice(0, SHOWN_GAPS),
-    layouts: layoutsOf(blobs, facts.version),
+    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps },
+    imageBytes: blobs.bytes,
+    gaps: tags.shownGaps,
+    layouts: layoutsOf(blobs.layouts, facts.version),
     owners: [...references.owners].map(([id, name]) => ({ id, name })),
     warnings: [...warnings, ...stored.damaged, ...trust.warnings],
   };
 }
 
+interface TagsWritten {
+  tags: number;
+  /** Manifests that tags of the metadata need. */
+  manifests: number;
+  inFlight: number;
+  gaps: number;
+  shownGaps: Gap[];
+}
+
+/** Follows and judges the tags one by one, and writes the lists of tags and of gaps. */
+async function writeTags(cluster: Cluster, work: WorkFiles, references: References, follower: Follower, { facts, metadata }: ProveStep): Promise<TagsWritten> {
+  const since = metadata.dumpStartedAt;
+  const halfDumped = await findHalfDumped(work, references, follower, since);
+  const live = new LiveTags(await cluster.dtr());
+  const manifests = new DigestNumbers();
+  const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, shownGaps: [] };
+  const [lines, gaps] = [work.create(WORK.tags), work.create(WORK.gaps)];
+  try {
+    for (const tag of proveTags(references, follower, await tagLinks(work, facts.version, references))) {
+      const isSure = tag.missing.length === 0 && tag.linkOnly === undefined;
+      const state = isSure ? (halfDumped.has(imageOf(tag)) ? 'inFlight' : 'whole') : await judge(tag, live, since);
+      if (tag.linkOnly === undefined) for (const digest of tag.manifests) manifests.add(digest);
+      written.tags += 1;
+      if (state === 'inFlight') written.inFlight += 1;
+      const filling = lines.add(tagLine(tag, state, references));
+      if (filling) await filling;
+      for (const { digest, what } of state === 'gap' ? tag.missing : []) {
+        const gap: Gap = { image: imageOf(tag), digest: `sha256:${digest}`, what };
+        written.gaps += 1;
+        if (written.shownGaps.length < SHOWN_GAPS) written.shownGaps.push(gap);
+        await gaps.add(gap);
+      }
+    }
+    await lines.end();
+    await gaps.end();
+  } finally {
+    await lines.abort();
+    await gaps.abort();
+  }
+  return { ...written, manifests: manifests.count };
+}
+
 /** Images that lie elsewhere: the tags are listed as the metadata has them, and nothing is said about their content. */
 async function external(work: WorkFiles, references: References, warnings: string[]): Promise<Proof> {
-  await work.write(WORK.tags, references.tags.map((tag) => tagLine(tag, 'whole', references)));
+  const manifests = new DigestNumbers();
+  for (const { digest } of references.tags) manifests.add(digest);
+  await work.write(WORK.tags, wholeTags(references));
   await work.write(WORK.blobs, []);
   await work.write(WORK.gaps, []);
   return {
-    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: new Set(references.tags.map(({ digest }) => digest)).size, blobs: 0, inFlight: 0, gaps: 0 },
+    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0 },
     imageBytes: 0, gaps: [], layouts: [], owners: [...references.owners].map(([id, name]) => ({ id, name })), warnings,
   };
 }
 
+function* wholeTags(references: References): Generator<TagLine> {
+  for (const tag of references.tags) yield tagLine(tag, 'whole', references);
+}
+
 /** From 2.6 on tags stand in the metadata only, and links of an older life may lie about. */
-async function tagLinks(work: WorkFiles, version: string): Promise<TagLink[] | null> {
+async function tagLinks(work: WorkFiles, version: string, { numbers }: References): Promise<Iterable<TagLink> | null> {
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major > 2 || minor >= 6) return null;
-  const links: TagLink[] = [];
-  for await (const link of work.read<TagLink>(WORK.links)) links.push(link);
+  const links = new TagList(numbers.digests);
+  for await (const lines of work.lines(WORK.links)) for (const line of lines) links.push({ table: 'tags', ...(JSON.parse(line) as TagLink) });
   return links;
 }
 
-/** Whole, a gap, or in flight: being changed while the dump ran. */
-async function judge(cluster: Cluster, work: WorkFiles, references: References, tags: ProvenTag[], since: string): Promise<TagLine['state'][]> {
-  const changed = tags.filter((tag) => tag.missing.length === 0 && changedSince(tag.changedAt, since));
-  const halfDumped = await withoutLinks(work, changed);
-  // The table of manifests may have been dumped before the push, that of tags after it.
-  for (const tag of changed) if (!references.hasManifests(tag.repository, tag.manifests)) halfDumped.add(tag);
-  const live = new LiveTags(await cluster.dtr());
-  const states: TagLine['state'][] = [];
-  for (const tag of tags) {
-    const isWhole = tag.missing.length === 0;
-    if (isWhole && tag.linkOnly === undefined) states.push(halfDumped.has(tag) ? 'inFlight' : 'whole');
-    else if (changedSince(tag.changedAt, since) || isInFlight(tag, await live.find(tag.repository, tag.name), since)) states.push('inFlight');
-    else states.push(isWhole ? 'whole' : 'gap');
-  }
-  return states;
+/** Of a tag that is not whole, or not in the metadata: whether it was being changed while the dump ran. */
+async function judge(tag: ProvenTag, live: LiveTags, since: string): Promise<TagLine['state']> {
+  if (changedSince(tag.changedAt, since) || isInFlight(tag, await live.find(tag.repository, tag.name), since)) return 'inFlight';
+  return tag.missing.length === 0 ? 'whole' : 'gap';
 }
 
 /**
- * Of tags that changed since the dump began: those whose layers have no row in `blob_links` (2.6 and later), so that the restored registry would
- * not hand them out. Tables are dumped one after another, and this one may have come before the push.
+ * Of whole tags that changed since the dump began, by `repository:tag`: those whose manifests or, from 2.6 on, links to layers have no row, so that the
+ * restored registry would not hand them out. Tables are dumped one after another, and these may have come before the push.
  */
-async function withoutLinks(work: WorkFiles, changed: ProvenTag[]): Promise<Set<ProvenTag>> {
-  const open = new Map<string, ProvenTag[]>();
-  for (const tag of changed) for (const digest of tag.parts) open.set(`${tag.repository}@${digest}`, [...(open.get(`${tag.repository}@${digest}`) ?? []), tag]);
-  if (open.size === 0) return new Set();
+async function findHalfDumped(work: WorkFiles, references: References, follower: Follower, since: string): Promise<Set<string>> {
+  const found = new Set<string>();
+  const open = new Map<string, string[]>();
+  for (const { repository, name, digest, changedAt } of references.tags) {
+    if (!changedSince(changedAt, since)) continue;
+    const { missing, manifests, parts } = follower.follow(digest);
+    if (missing.length > 0) continue;
+    const image = imageOf({ repository, name });
+    if (!references.hasManifests(repository, manifests)) found.add(image);
+    for (const part of parts) open.set(`${repository}@${part}`, [...(open.get(`${repository}@${part}`) ?? []), image]);
+  }
+  if (open.size === 0) return found;
   let rows = 0;
   for await (const row of work.read<MetadataRow>(WORK.rows)) {
     if (row.table !== 'blob_links') continue;
@@ -105,7 +149,12 @@ async function withoutLinks(work: WorkFiles, changed: ProvenTag[]): Promise<Set<
     open.delete(`${row.repository}@${row.digest}`);
   }
   // A version without this table has nothing to miss.
-  return rows === 0 ? new Set() : new Set([...open.values()].flat());
+  if (rows > 0) for (const images of open.values()) for (const image of images) found.add(image);
+  return found;
+}
+
+function imageOf({ repository, name }: Pick<ProvenTag, 'repository' | 'name'>): string {
+  return `${repository}:${name}`;
 }
 
 function tagLine({ repository, name, digest }: Pick<ProvenTag, 'repository' | 'name' | 'digest'>, state: TagLine['state'], references: References): TagLine {
@@ -113,29 +162,39 @@ function tagLine({ repository, name, digest }: Pick<ProvenTag, 'repository' | 'n
   return { repository, name, digest: `sha256:${digest}`, state, ...(visibility === undefined ? {} : { visibility }) };
 }
 
+interface BlobsWritten {
+  count: number;
+  bytes: number;
+  layouts: Set<'sha256' | 'id'>;
+}
+
 /** All stored copies with the right digest of what is in the volume or named by the metadata, ordered by segment as they are read back. */
-async function goodBlobs(work: WorkFiles, references: References, stored: StoredBlobs): Promise<BlobLine[]> {
-  const lines = new Map<string, BlobLine>();
-  const add = (path: string, digest: string): void => {
-    const copy = stored.good(path, digest);
-    if (copy) lines.set(path, { path, size: copy.size, sha256: copy.sha256, segment: copy.segment });
-  };
-  for await (const { path } of work.read<{ path: string }>(WORK.listing)) {
-    const digest = references.digestAt(path);
-    if (digest !== undefined) add(path, digest);
+async function writeBlobs(work: WorkFiles, references: References, copies: CopyList): Promise<BlobsWritten> {
+  for await (const lines of work.lines(WORK.listing)) {
+    for (const line of lines) {
+      const blob = references.numbers.blobs.find((JSON.parse(line) as { path: string }).path);
+      const digest = blob === undefined ? undefined : references.digestOf(blob);
+      if (blob !== undefined && digest !== undefined) copies.choose(blob, digest);
+    }
   }
-  for (const digest of references.named()) for (const path of references.pathsOf(digest)) add(path, digest);
-  return [...lines.values()].sort((a, b) => (a.segment === b.segment ? compare(a.path, b.path) : compare(a.segment, b.segment)));
+  for (const digest of references.named()) for (const blob of references.blobsOf(digest)) copies.choose(blob, digest);
+  const written: BlobsWritten = { count: 0, bytes: 0, layouts: new Set() };
+  await work.write(WORK.blobs, seen(copies.chosen(), written));
+  return written;
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function* seen(blobs: Iterable<BlobLine>, written: BlobsWritten): Generator<BlobLine> {
+  for (const blob of blobs) {
+    written.count += 1;
+    written.bytes += blob.size;
+    const layout = parseBlobPath(blob.path)?.layout;
+    if (layout) written.layouts.add(layout);
+    yield blob;
+  }
 }
 
-function layoutsOf(blobs: BlobLine[], version: string): ('sha256' | 'id')[] {
-  const found = new Set(blobs.flatMap(({ path }) => parseBlobPath(path)?.layout ?? []));
+function layoutsOf(found: Set<'sha256' | 'id'>, version: string): ('sha256' | 'id')[] {
   // An empty registry has the layout that its version would write.
   if (found.size === 0) found.add(Number(version.split('.')[1] ?? 0) >= 6 ? 'id' : 'sha256');
   return [...found].sort();
 }
-

@@ -4,9 +4,9 @@ import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
+import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/picture';
-import { readIndexes } from '../../adapters/vault/segment-index';
-import { writeJsonLines } from '../../adapters/vault/json-lines';
+import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
 import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';
 import { hasSecretProxies, secretProxies, toEnvFile } from '../../domain/proxies';
@@ -19,12 +19,11 @@ import { makeManifest, type Segments } from './manifest';
 import type { Gap } from './prove';
 import { restoreGuide } from './restore-guide';
 import { segmentAccess } from './stored';
-import { WORK, WorkFiles } from './work-files';
+import { WORK, WorkFiles, type WorkName } from './work-files';
 
 export type SealStep = Parameters<BackupActivities['seal']>[0];
 type Sealed = Awaited<ReturnType<BackupActivities['seal']>>;
 
-const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
 /** As many as the manifest names; the encrypted list of tags has the rest. */
 const MANIFEST_GAPS = 1_000;
 
@@ -33,8 +32,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const before = await sealedBefore(cluster, step);
   if (before) return before;
   const work = await WorkFiles.open(cluster, step);
-  const tags = await storeList(cluster, step, 'tags.jsonl.gz.gpg', work.read(WORK.tags), signal);
-  const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work.read(WORK.blobs), signal);
+  const tags = await storeList(cluster, step, 'tags.jsonl.gz.gpg', work, WORK.tags, signal);
+  const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work, WORK.blobs, signal);
   const tree = step.passes.reduce<ArtifactRef | null>((last, pass) => pass.tree ?? last, null);
   const settings = await storeSecretSettings(cluster, step);
   const segments = await usedSegments(cluster, step, work, signal);
@@ -52,9 +51,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
 async function sealedBefore({ vault, name }: Cluster, step: SealStep): Promise<Sealed | null> {
   const path = vaultPaths.manifest(name, step.backupId);
   if ((await vault.stat(path)) === null) return null;
-  const content = (await vault.readAll(path, MANIFEST_MAX_BYTES)).toString('utf8');
-  const manifest = manifestSchema.safeParse(JSON.parse(content));
-  if (manifest.success && manifest.data.backupId === step.backupId && manifest.data.startedAt === step.startedAt) return resultOf(manifest.data, content, step);
+  const { manifest, content } = await readManifest(vault, name, step.backupId);
+  if (manifest.startedAt === step.startedAt) return resultOf(manifest, content.toString('utf8'), step);
   throw new DrydockError('Conflict', `${path} exists already and is not of this run`, { remedy: 'start another backup' });
 }
 
@@ -63,9 +61,10 @@ function resultOf(manifest: Manifest, content: string, step: SealStep): Sealed {
   return { status, vault: step.facts.vault, manifestSha256: sha256(content), sealedAt, counts, bytes };
 }
 
-async function storeList(cluster: Cluster, step: BackupStep, file: string, rows: AsyncIterable<unknown>, signal: AbortSignal): Promise<ArtifactRef> {
+async function storeList(cluster: Cluster, step: BackupStep, file: string, work: WorkFiles, list: WorkName, signal: AbortSignal): Promise<ArtifactRef> {
   report({ phase: `writing ${file}`, bytesDone: 0 });
-  return writeJsonLines(cluster.vault, await clearArtifact(cluster, step, file), await cluster.encryptionKeys(), rows, { signal });
+  const name = await clearArtifact(cluster, step, file);
+  return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), await work.stream(list), { gzip: true, signal });
 }
 
 /** Proxies with their credentials, encrypted, since the manifest stands in clear; read again because a history must not hold them either. */
@@ -80,18 +79,28 @@ async function storeSecretSettings(cluster: Cluster, step: SealStep): Promise<Ar
 /** The segments that hold this backup's blobs, with what is used of each; and what this run added to the vault. */
 async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, signal: AbortSignal): Promise<Segments> {
   const used = new Map<string, { blobs: number; bytes: number }>();
-  for await (const { segment, size } of work.read<BlobLine>(WORK.blobs)) {
-    const sum = used.get(segment) ?? { blobs: 0, bytes: 0 };
-    used.set(segment, { blobs: sum.blobs + 1, bytes: sum.bytes + size });
+  for await (const lines of work.lines(WORK.blobs)) {
+    for (const line of lines) {
+      const { segment, size } = JSON.parse(line) as BlobLine;
+      const sum = used.get(segment);
+      if (!sum) used.set(segment, { blobs: 1, bytes: size });
+      else {
+        sum.blobs += 1;
+        sum.bytes += size;
+      }
+    }
   }
   const access = await segmentAccess(cluster);
   const segments: Segments = { used: [], added: { blobs: 0, bytes: 0, storedBytes: 0 } };
-  for await (const { header, blobs } of readIndexes(cluster.vault, cluster.name, { onDamaged: () => undefined })) {
+  for (const files of await listSegments(cluster.vault, cluster.name)) {
     signal.throwIfAborted();
+    const summary = await summarizeIndex(cluster.vault, cluster.name, files.segment).catch(soundOnly);
+    if (summary === null || summary.header.bytes !== files.tar?.size) continue;
+    const { header, ...index } = summary;
     const share = used.get(header.segment);
     if (header.writtenBy === step.backupId) {
       segments.added.blobs += share?.blobs ?? 0;
-      segments.added.bytes += blobs.filter((blob) => !blob.void).reduce((sum, { size }) => sum + size, 0);
+      segments.added.bytes += await goodBytes(cluster, header.segment);
       segments.added.storedBytes += header.bytes;
     }
     if (!share) continue;
@@ -99,7 +108,7 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
     const name = vaultPaths.segment(cluster.name, header.segment);
     const wrapped = await recordWrapped(cluster.vault, name, access.addedTo(name));
     segments.used.push({
-      segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: access.recipientsOf(name, header.recipients), index: await indexRecord(cluster, header.segment), usedBlobs: share.blobs, usedBytes: share.bytes,
+      segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: access.recipientsOf(name, header.recipients), index, usedBlobs: share.blobs, usedBytes: share.bytes,
       ...(wrapped ? { wrapped } : {}),
     });
   }
@@ -107,14 +116,18 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
   return segments;
 }
 
-async function indexRecord({ vault, name }: Cluster, segment: string): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256');
+/** Null for an index that cannot be used: nothing of it is in the backup. */
+function soundOnly(error: unknown): null {
+  if (error instanceof DrydockError && error.kind === 'IntegrityMismatch') return null;
+  throw error;
+}
+
+async function goodBytes({ vault, name }: Cluster, segment: string): Promise<number> {
   let bytes = 0;
-  for await (const chunk of (await vault.read(vaultPaths.segmentIndex(name, segment))) as AsyncIterable<Buffer>) {
-    hash.update(chunk);
-    bytes += chunk.length;
-  }
-  return { bytes, sha256: hash.digest('hex') };
+  await scanIndex(vault, name, segment, (blobs) => {
+    for (const blob of blobs) if (!blob.void) bytes += blob.size;
+  });
+  return bytes;
 }
 
 async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {

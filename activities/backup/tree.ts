@@ -10,20 +10,25 @@ import { WORK, type WorkFiles } from './work-files';
 /** Stores the whole link tree as an artifact; its tag links go into a working file for the proof. */
 export async function takeTree({ cluster, step, host, root, signal }: Copying, work: WorkFiles): Promise<ArtifactRef> {
   const name = await clearArtifact(cluster, step, 'tree.tar.gz.gpg');
-  const links: unknown[] = [];
+  const links = work.create(WORK.links);
   const source = streamTree(host, root, {
     signal,
     stallMs: cluster.config.policy.stallSeconds * 1000,
     onLink: (path, content) => {
       const link = parseTagLink(path, content);
-      if (link) links.push(link);
+      // An error of the worker's disk comes again at the end of the list.
+      if (link) links.add(link)?.catch(() => undefined);
     },
   });
-  const artifact = await writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), source, {
-    gzip: true,
-    signal,
-    onProgress: (bytesDone) => report({ phase: 'copying the link tree', bytesDone }),
-  });
-  await work.write(WORK.links, links);
-  return artifact;
+  try {
+    const artifact = await writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), source, {
+      gzip: true,
+      signal,
+      onProgress: (bytesDone) => report({ phase: 'copying the link tree', bytesDone }),
+    });
+    await links.end();
+    return artifact;
+  } finally {
+    await links.abort();
+  }
 }

@@ -1,15 +1,14 @@
 /** The backup that is restored: its manifest, checked, and its lists. */
 import { createHash } from 'node:crypto';
 import { readJsonLines } from '../../adapters/vault/json-lines';
+import { readManifest } from '../../adapters/vault/manifest-file';
 import { backupIdSchema } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
-import { blobLineSchema, manifestSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
-import { mistakesInWords } from '../../domain/mistakes';
+import { parseBlobPath } from '../../domain/layout';
+import { blobLineSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
-
-const MANIFEST_MAX_BYTES = 64 * 1024 * 1024;
 
 export interface SealedBackup {
   manifest: Manifest;
@@ -34,11 +33,7 @@ export async function readDecided(cluster: Cluster, decisions: RestoreDecisions)
 async function readSealed(cluster: Cluster, id: string): Promise<SealedBackup> {
   const name = vaultPaths.manifest(cluster.name, id);
   if ((await cluster.vault.stat(name)) === null) throw await notThere(cluster, id);
-  const content = await cluster.vault.readAll(name, MANIFEST_MAX_BYTES);
-  const manifest = parseManifest(content, id);
-  if (manifest.backupId !== id || manifest.cluster !== cluster.name) {
-    throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is that of ${manifest.backupId} of cluster ${manifest.cluster}`, { remedy: 'use another backup; see `drydock list`' });
-  }
+  const { manifest, content } = await readManifest(cluster.vault, cluster.name, id);
   return { manifest, sha256: createHash('sha256').update(content).digest('hex'), content };
 }
 
@@ -48,18 +43,6 @@ async function notThere(cluster: Cluster, id: string): Promise<DrydockError> {
     if (entry.size >= 0) return new DrydockError('NotFound', `the backup ${id} has no seal: it was never finished`, { remedy });
   }
   return new DrydockError('NotFound', `there is no backup ${id} of ${cluster.name} in ${cluster.vault.description}`, { remedy });
-}
-
-function parseManifest(content: Buffer, id: string): Manifest {
-  let json: unknown;
-  try {
-    json = JSON.parse(content.toString('utf8'));
-  } catch (cause) {
-    throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is not JSON`, { remedy: 'use another backup', cause });
-  }
-  const parsed = manifestSchema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} has a form that this version of Drydock does not know: ${mistakesInWords(parsed.error, manifestSchema)}`, { remedy: 'use the version that made it, or another backup' });
 }
 
 async function readLatest(cluster: Cluster): Promise<SealedBackup> {
@@ -86,11 +69,11 @@ export async function* readTags(cluster: Cluster, manifest: Manifest): AsyncGene
   }
 }
 
-/** `blobs.jsonl`, row by row: what has to lie in the registry volume, and where it is stored. */
+/** `blobs.jsonl`, row by row: what has to lie in the registry volume, and where it is stored. Paths are those of blobs, so none leads out of a volume. */
 export async function* readBlobList(cluster: Cluster, manifest: Manifest): AsyncGenerator<BlobLine> {
   for await (const row of readJsonLines(cluster.vault, manifest.artifacts.blobs, await cluster.decryptionKeys(), { signal: cluster.signal })) {
     const parsed = blobLineSchema.safeParse(row);
-    if (!parsed.success) throw damaged(manifest.artifacts.blobs.name);
+    if (!parsed.success || parseBlobPath(parsed.data.path) === null) throw damaged(manifest.artifacts.blobs.name);
     yield parsed.data;
   }
 }

@@ -1,34 +1,43 @@
 /** All that a verification knows of one backup's content: lists, indexes, references. */
 import { readIndex, type SegmentIndex } from '../../adapters/vault/segment-index';
+import { Column, NONE } from '../../domain/column';
+import { ContentNumbers } from '../../domain/content-numbers';
+import { CopyList } from '../../domain/copy-list';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import type { BlobLine, Manifest, TagLine } from '../../domain/manifest';
-import { Follower, References, type Copies, type StoredCopy } from '../../domain/proof';
+import { Follower } from '../../domain/proof';
+import { References } from '../../domain/references';
 import type { ManifestRefs } from '../../domain/vault-format';
 import type { Damage, StoredContent } from '../../domain/verify';
 import type { Cluster } from '../cluster';
 import { readBlobList, readTags } from '../restore/backup';
 
-export class Catalogue implements Copies, StoredContent {
+export class Catalogue implements StoredContent {
   readonly tags: TagLine[] = [];
-  /** Of each segment, what the backup needs of it. */
-  readonly bySegment = new Map<string, BlobLine[]>();
-  private readonly byPath = new Map<string, BlobLine>();
-  private readonly byDigest = new Map<string, BlobLine>();
-  private readonly refs = new Map<string, ManifestRefs>();
-  private readonly references = new References();
+  readonly numbers = new ContentNumbers();
+  /** What the backup holds, by its own list. */
+  readonly copies = new CopyList(this.numbers);
+  /** Of each digest, one of its copies. */
+  private readonly copyOf = new Column();
+  /** By digest, 0 where a tag needs it. */
+  private readonly isNeeded = new Column();
+  private readonly references = new References(this.numbers);
   /** Follows tags by what manifests themselves say, as the indexes have it. */
-  readonly follower = new Follower(this.references, this);
+  readonly follower = new Follower(this.references, this.copies);
 
   /** Reads the encrypted lists. Throws AuthRejected when no key at hand opens them, IntegrityMismatch. */
   async readLists(cluster: Cluster, manifest: Manifest): Promise<void> {
-    for await (const tag of readTags(cluster, manifest)) this.tags.push(tag);
+    const repositories = new Map<string, string>();
+    for await (const tag of readTags(cluster, manifest)) {
+      // One text for all tags of a repository.
+      const repository = repositories.get(tag.repository) ?? tag.repository;
+      repositories.set(repository, repository);
+      this.tags.push({ ...tag, repository });
+    }
     for await (const blob of readBlobList(cluster, manifest)) {
-      this.byPath.set(blob.path, blob);
-      this.byDigest.set(blob.sha256, blob);
-      const inSegment = this.bySegment.get(blob.segment);
-      if (inSegment) inSegment.push(blob);
-      else this.bySegment.set(blob.segment, [blob]);
+      const copy = this.copies.add(blob, blob.segment);
+      this.copyOf.set(this.numbers.digests.add(blob.sha256), copy);
       const parsed = parseBlobPath(blob.path);
       if (parsed?.layout === 'id') this.references.add({ table: 'blobs', id: parsed.id, sha256: blob.sha256 });
     }
@@ -41,37 +50,57 @@ export class Catalogue implements Copies, StoredContent {
     for (const { path, size, sha256, refs, void: isVoid } of index.blobs) {
       if (isVoid) continue;
       listed.add(`${sha256} ${size} ${path}`);
-      if (refs) this.refs.set(sha256, refs);
+      if (refs) this.copies.refs.set(this.numbers.digests.add(sha256), refs);
     }
-    const needed = this.bySegment.get(segment) ?? [];
-    return needed.filter(({ path, size, sha256 }) => !listed.has(`${sha256} ${size} ${path}`)).map(({ sha256 }) => ({ digest: sha256, segment, what: 'the index of its segment does not list it' }));
+    return this.neededOf(segment).filter(({ path, size, sha256 }) => !listed.has(`${sha256} ${size} ${path}`)).map(({ sha256 }) => ({ digest: sha256, segment, what: 'the index of its segment does not list it' }));
+  }
+
+  /** What the backup needs of a segment. */
+  neededOf(segment: string): BlobLine[] {
+    return this.copies.inSegment(segment);
+  }
+
+  get segments(): string[] {
+    return this.copies.segmentNames;
   }
 
   get blobCount(): number {
-    return this.byPath.size;
+    return this.copies.length;
   }
 
-  get digests(): Iterable<string> {
-    return this.byDigest.keys();
+  markNeeded(digest: string): void {
+    this.isNeeded.set(this.numbers.digests.add(digest), 0);
   }
 
-  good(path: string, sha256: string): StoredCopy | undefined {
-    const blob = this.byPath.get(path);
-    if (blob?.sha256 !== sha256) return undefined;
-    const refs = this.refs.get(sha256);
-    return { ...blob, ...(refs ? { refs } : {}) };
+  /** Blobs, by digest, that no tag needs, and how many of them are referrers. */
+  orphans(): { count: number; referrers: number } {
+    const found = { count: 0, referrers: 0 };
+    for (let digest = 0; digest < this.numbers.digests.count; digest += 1) {
+      if (this.copyOf.get(digest) === NONE || this.isNeeded.get(digest) !== NONE) continue;
+      found.count += 1;
+      const refs = this.copies.refs.numbered(digest);
+      if (refs && refs.subject !== NONE) found.referrers += 1;
+    }
+    return found;
   }
 
   sizeOf(digest: string): number | undefined {
-    return this.byDigest.get(digest)?.size;
+    return this.copyWith(digest)?.size;
   }
 
   segmentOf(digest: string): string | undefined {
-    return this.byDigest.get(digest)?.segment;
+    return this.copyWith(digest)?.segment;
   }
 
   refsOf(digest: string): ManifestRefs | undefined {
-    return this.refs.get(digest);
+    const number = this.numbers.digests.find(digest);
+    return number === undefined ? undefined : this.copies.refs.get(number);
+  }
+
+  private copyWith(digest: string): BlobLine | undefined {
+    const number = this.numbers.digests.find(digest);
+    const copy = number === undefined ? NONE : this.copyOf.get(number);
+    return copy === NONE ? undefined : this.copies.line(copy);
   }
 }
 

@@ -38,8 +38,8 @@ export async function checkSegments(cluster: Cluster, manifest: Manifest, catalo
     progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: manifest.segments.length });
   }
   const known = new Set(manifest.segments.map(({ segment }) => segment));
-  for (const [segment, blobs] of catalogue.bySegment) {
-    if (!known.has(segment)) damages.push(...blobs.map(({ sha256 }) => ({ digest: sha256, segment, what: 'the manifest does not name its segment' })));
+  for (const segment of catalogue.segments) {
+    if (!known.has(segment)) damages.push(...catalogue.neededOf(segment).map(({ sha256 }) => ({ digest: sha256, segment, what: 'the manifest does not name its segment' })));
   }
   return damages;
 }

@@ -3,7 +3,8 @@ import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { readArtifact } from '../../adapters/vault/artifacts';
 import { isDamage } from './files';
 import type { Manifest } from '../../domain/manifest';
-import { Follower, proveTags, References } from '../../domain/proof';
+import { Follower, proveTags } from '../../domain/proof';
+import { References } from '../../domain/references';
 import { readRow } from '../../domain/rows';
 import type { Damage } from '../../domain/verify';
 import type { Cluster } from '../cluster';
@@ -11,7 +12,7 @@ import type { Catalogue } from './catalogue';
 
 /** Reads the whole metadata archive. Throws AuthRejected. */
 export async function checkRows(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, notes: string[]): Promise<Damage[]> {
-  const references = new References();
+  const references = new References(catalogue.numbers);
   const file = manifest.artifacts.metadata.name;
   try {
     const source = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...(cluster.signal === undefined ? {} : { signal: cluster.signal }) });
@@ -35,7 +36,7 @@ export async function checkRows(cluster: Cluster, manifest: Manifest, catalogue:
 function compare(references: References, catalogue: Catalogue): Damage[] {
   const listed = new Map(catalogue.tags.map((tag) => [`${tag.repository}:${tag.name}`, tag]));
   const damages: Damage[] = [];
-  for (const { repository, name, digest, missing } of proveTags(references, new Follower(references, catalogue), null)) {
+  for (const { repository, name, digest, missing } of proveTags(references, new Follower(references, catalogue.copies), null)) {
     const image = `${repository}:${name}`;
     const line = listed.get(image);
     if (!line) damages.push({ image, digest, what: 'the metadata has this tag, the backup\'s list of tags has not' });

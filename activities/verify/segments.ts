@@ -109,6 +109,6 @@ async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean,
 }
 
 function placesOf(index: SegmentIndex, catalogue: Catalogue, segment: string): StoredBlob[] {
-  const needed = new Set((catalogue.bySegment.get(segment) ?? []).map(({ sha256, path }) => `${sha256} ${path}`));
+  const needed = new Set(catalogue.neededOf(segment).map(({ sha256, path }) => `${sha256} ${path}`));
   return index.blobs.filter(({ path, sha256, void: isVoid }) => !isVoid && needed.has(`${sha256} ${path}`));
 }

@@ -107,7 +107,7 @@ class Look {
       this.damages.push(...(await checkRows(cluster, manifest, catalogue, notes)));
     }
     for (const segment of this.lost) {
-      this.damages.push(...(catalogue.bySegment.get(segment) ?? []).map(({ sha256 }) => ({ digest: sha256, segment, what: 'its segment is gone or cut short' })));
+      this.damages.push(...catalogue.neededOf(segment).map(({ sha256 }) => ({ digest: sha256, segment, what: 'its segment is gone or cut short' })));
     }
   }
 
@@ -128,14 +128,13 @@ class Look {
     progress.update({ phase: 'tags' });
     const graph = checkGraph(catalogue.tags, catalogue.follower, catalogue);
     this.damages.push(...graph.damages);
-    const orphans = [...catalogue.digests].filter((digest) => !graph.needed.has(digest));
-    const referrers = orphans.filter((digest) => catalogue.refsOf(digest)?.subject !== undefined).length;
+    const orphans = catalogue.orphans();
     const tolerated: [number, string][] = [
       [graph.inFlight, 'tags were being pushed while the backup was made, and are not held to it'],
       [graph.knownGaps, 'tags were incomplete in the registry already, and are known to be'],
       [graph.foreignLayers, 'foreign layers are fetched from elsewhere, and need not be here'],
       [graph.schema1, 'manifests are of schema 1, which says no sizes'],
-      [orphans.length, `blobs belong to no tag${referrers > 0 ? ` (${referrers} of them are referrers, such as signatures)` : ''}`],
+      [orphans.count, `blobs belong to no tag${orphans.referrers > 0 ? ` (${orphans.referrers} of them are referrers, such as signatures)` : ''}`],
     ];
     notes.push(...tolerated.filter(([count]) => count > 0).map(([count, what]) => `Tolerated: ${count} ${what}.`));
   }

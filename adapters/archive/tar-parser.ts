@@ -25,6 +25,8 @@ export class TarParser {
   private inMember = false;
   private extension: { flag: string; parts: Buffer[] } | null = null;
   private pending = new Map<string, string>();
+  /** Of all extensions of the next member. */
+  private extensionBytes = 0;
 
   constructor(private readonly handlers: TarHandlers) {}
 
@@ -92,7 +94,8 @@ export class TarParser {
   }
 
   private startExtension(header: RawHeader): void {
-    if (header.size > MAX_EXTENSION_BYTES) throw damaged('an extended header is too long');
+    this.extensionBytes += header.size;
+    if (!(header.size >= 0 && this.extensionBytes <= MAX_EXTENSION_BYTES)) throw damaged('an extended header is too long');
     this.extension = { flag: header.flag, parts: [] };
     this.startData(header.size);
   }
@@ -110,7 +113,8 @@ export class TarParser {
       mtime: Number(this.pending.get('mtime') ?? header.mtime),
     };
     this.pending = new Map();
-    if (!Number.isSafeInteger(member.size) || member.size < 0) throw damaged('a member has an impossible size');
+    this.extensionBytes = 0;
+    if (![member.size, member.uid, member.gid].every((number) => Number.isSafeInteger(number) && number >= 0)) throw damaged('a member has an impossible size or owner');
     this.inMember = true;
     this.handlers.member(member, dataOffset);
     this.startData(member.size);

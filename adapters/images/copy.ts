@@ -13,6 +13,12 @@ export interface CopyBlob {
   sha256?: string;
 }
 
+/** A list of blobs: an array, or one that makes its blobs when they are asked for. */
+export interface CopyBlobs {
+  readonly length: number;
+  at(at: number): CopyBlob | undefined;
+}
+
 export interface CopyProgress {
   bytes: number;
   blobs: number;
@@ -21,7 +27,7 @@ export interface CopyProgress {
 export interface CopyBlobsOptions extends StreamOptions {
   host: Host;
   root: string;
-  wanted: Iterable<CopyBlob>;
+  wanted: CopyBlobs;
   /** Where and how segments are written; each stream has its own writer. */
   writer: Omit<SegmentWriterOptions, 'onBlob'>;
   /** How many streams read, pack and encrypt side by side. Default 1. */
@@ -48,13 +54,23 @@ export interface CopyResult {
  */
 export async function copyBlobs(options: CopyBlobsOptions): Promise<CopyResult> {
   const copy = new Copy(options);
-  const shares = shareOut(options.wanted, options.streams ?? 1);
+  const shares = shareOut(sizesOf(options.wanted), options.streams ?? 1);
   const lanes = Array.from({ length: Math.max(1, Math.min(options.streams ?? 1, shares.length)) }, () => copy.runLane(shares));
   const ends = await Promise.allSettled(lanes);
   const failed = ends.find((end) => end.status === 'rejected');
   // The first failure ended the other streams; it is the one to tell.
   if (failed) throw copy.failure ?? failed.reason;
   return copy.result();
+}
+
+interface Place {
+  /** In the list of blobs. */
+  at: number;
+  size: number;
+}
+
+function* sizesOf(wanted: CopyBlobs): Generator<Place> {
+  for (let at = 0; at < wanted.length; at += 1) yield { at, size: wanted.at(at)!.size };
 }
 
 /** What the streams of one copy share. */
@@ -72,7 +88,7 @@ class Copy {
   }
 
   /** Takes shares until none is left. */
-  async runLane(shares: CopyBlob[][]): Promise<void> {
+  async runLane(shares: Place[][]): Promise<void> {
     const writer = new SegmentWriter({ ...this.options.writer, onBlob: (blob) => (blob.void ? this.torn.add(blob.path) : (this.done.blobs += 1)) });
     try {
       for (let share = shares.shift(); share; share = shares.shift()) await this.copyShare(share, writer);
@@ -90,9 +106,9 @@ class Copy {
     return { stored: { ...this.done }, segments: this.segments, void: [...this.torn], vanished: [...this.vanished] };
   }
 
-  private async copyShare(share: CopyBlob[], writer: SegmentWriter): Promise<void> {
-    const { host, root, stallMs, priority } = this.options;
-    const open = new Map(share.map((blob) => [blob.path, blob.sha256]));
+  private async copyShare(share: Place[], writer: SegmentWriter): Promise<void> {
+    const { host, root, stallMs, priority, wanted } = this.options;
+    const open = new Map(share.map(({ at }) => wanted.at(at)!).map((blob) => [blob.path, blob.sha256]));
     // A copy whose digest is known is proven by it, whatever tar says about the file.
     const unproven = new Set<string>();
     const onTorn = (path: string): void => void (unproven.has(path) && this.torn.add(path));

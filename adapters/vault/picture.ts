@@ -7,9 +7,10 @@ import type { BackupFact } from '../../domain/retention';
 import { tombstoneSchema } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
 import { standingOf, verdictSchema, type Verdict } from '../../domain/verdict';
+import { parseBounded } from './bounded-json';
+import { readManifestJson } from './manifest-file';
 import type { Vault, VaultEntry } from './vault';
 
-export const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
 /** Verdicts, tombstones: a few hundred bytes each. */
 const SMALL_MAX_BYTES = 64 * 1024;
 
@@ -120,7 +121,7 @@ async function readFolders(vault: Vault, cluster: string, signal?: AbortSignal):
 async function readHead(vault: Vault, cluster: string, id: string, faults: string[]): Promise<z.infer<typeof manifestHead> | null | 'gone'> {
   const name = vaultPaths.manifest(cluster, id);
   try {
-    const head = manifestHead.parse(JSON.parse((await vault.readAll(name, MANIFEST_MAX_BYTES)).toString('utf8')));
+    const head = manifestHead.parse((await readManifestJson(vault, cluster, id)).json);
     if (head.backupId === id) return head;
     faults.push(`${name} is the manifest of backup ${head.backupId}.`);
   } catch (error) {
@@ -191,7 +192,7 @@ async function readVerdicts(vault: Vault, cluster: string, faults: string[], sig
 /** Null, with a sentence in `faults`, for one that cannot be used; null alone for one that has just gone. */
 async function readSmall<S extends z.ZodType>(vault: Vault, name: string, schema: S, maxBytes: number, faults: string[]): Promise<z.infer<S> | null> {
   try {
-    return schema.parse(JSON.parse((await vault.readAll(name, maxBytes)).toString('utf8')));
+    return schema.parse(parseBounded(await vault.readAll(name, maxBytes), name));
   } catch (error) {
     if (error instanceof DrydockError && error.kind === 'NotFound') return null;
     if (error instanceof DrydockError && error.retryable) throw error;

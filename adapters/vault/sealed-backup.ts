@@ -1,15 +1,12 @@
 /** A sealed backup as a reader of the vault sees it: its manifest, checked, and its lists, row by row. */
 import type { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
-import { blobLineSchema, manifestSchema, tagLineSchema, type ArtifactRef, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { blobLineSchema, tagLineSchema, type ArtifactRef, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
 import { parseBlobPath } from '../../domain/layout';
-import { mistakesInWords } from '../../domain/mistakes';
-import { vaultPaths } from '../../domain/vault-format';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { readJsonLines } from './json-lines';
+import { readManifest } from './manifest-file';
 import type { Vault } from './vault';
-
-const MANIFEST_MAX_BYTES = 256 * 1024 * 1024;
 
 export class SealedBackup {
   private constructor(
@@ -21,22 +18,7 @@ export class SealedBackup {
 
   /** Throws NotFound, or IntegrityMismatch when its manifest is damaged, foreign, or of another backup. */
   static async open(vault: Vault, cluster: string, id: string, keys: DecryptionKeys, signal?: AbortSignal): Promise<SealedBackup> {
-    const content = await vault.readAll(vaultPaths.manifest(cluster, id), MANIFEST_MAX_BYTES);
-    const refuse = (why: string): DrydockError => new DrydockError('IntegrityMismatch', `the manifest of backup ${id} ${why}`, { remedy: 'use the version of Drydock that made it, or another backup' });
-    let json: unknown;
-    try {
-      json = JSON.parse(content.toString('utf8'));
-    } catch {
-      throw refuse('is not JSON');
-    }
-    const parsed = manifestSchema.safeParse(json);
-    if (!parsed.success) throw refuse(`has a form that this version does not know: ${mistakesInWords(parsed.error, manifestSchema)}`);
-    const manifest = parsed.data;
-    if (manifest.backupId !== id || manifest.cluster !== cluster) throw refuse(`is that of ${manifest.backupId} of cluster ${manifest.cluster}`);
-    const folder = `${vaultPaths.backup(cluster, id)}/`;
-    for (const artifact of Object.values(manifest.artifacts)) {
-      if (artifact !== null && !artifact.name.startsWith(folder)) throw refuse(`names ${artifact.name}, which is not its own`);
-    }
+    const { manifest } = await readManifest(vault, cluster, id);
     return new SealedBackup(vault, manifest, keys, signal);
   }
 

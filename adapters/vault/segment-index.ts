@@ -1,14 +1,17 @@
 /** A segment's index: JSON lines in clear, the header first, then one line for each stored copy. */
 import { createHash } from 'node:crypto';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import { FORMAT_VERSION, vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
+import { linesOf } from '../stream/lines';
 import type { Vault, VaultEntry } from './vault';
 
 /** A segment full of the smallest blobs has an index of this order; more is damage or an attack. */
 const MAX_INDEX_BYTES = 1 << 30;
+/** A line may name many children, but not this many. */
+export const MAX_LINE_BYTES = 16 << 20;
+const NEWLINE = 0x0a;
 const HEX_64 = /^[0-9a-f]{64}$/;
 const SEGMENT_FILE = /\/segments\/([0-9A-Za-z][0-9A-Za-z-]*)\.(tar\.gpg|index)$/;
 
@@ -44,51 +47,110 @@ export interface ReadIndexesOptions {
  * A segment without an index is unfinished and left out. Throws IntegrityMismatch unless `onDamaged` is given.
  */
 export async function* readIndexes(vault: Vault, cluster: string, options: ReadIndexesOptions = {}): AsyncGenerator<SegmentIndex> {
-  const files = new Map<string, { index?: VaultEntry; tar?: VaultEntry }>();
-  for await (const entry of vault.list(vaultPaths.segments(cluster))) {
-    const match = SEGMENT_FILE.exec(entry.name);
-    if (!match || (options.only && !options.only.has(match[1]!))) continue;
-    const known = files.get(match[1]!) ?? {};
-    files.set(match[1]!, match[2] === 'index' ? { ...known, index: entry } : { ...known, tar: entry });
-  }
-  for (const [segment, { index, tar }] of files) {
-    if (!index) continue;
+  let blobs: StoredBlob[] = [];
+  for await (const header of scanIndexes(vault, cluster, { ...options, onStart: () => (blobs = []), onBlobs: (more) => (blobs = blobs.concat(more)) })) yield { header, blobs };
+}
+
+export interface ScanIndexesOptions extends ReadIndexesOptions {
+  /** Called before an index is read. */
+  onStart: () => void;
+  /** Called with some of its blobs, which count only when its header is yielded. */
+  onBlobs: (blobs: StoredBlob[]) => void;
+}
+
+/** As `readIndexes`, but its blobs are not kept. */
+export async function* scanIndexes(vault: Vault, cluster: string, options: ScanIndexesOptions): AsyncGenerator<SegmentHeader> {
+  for (const files of await listSegments(vault, cluster, options.only)) {
     try {
-      const found = await readIndex(vault, cluster, segment);
-      if (!tar) throw damaged(index.name, 'the segment that it describes is not there');
-      if (tar.size !== found.header.bytes) throw damaged(index.name, `the segment has ${tar.size} bytes, recorded are ${found.header.bytes}`);
-      yield found;
+      options.onStart();
+      const header = await scanIndex(vault, cluster, files.segment, options.onBlobs);
+      refuseOtherSize(files, header);
+      yield header;
     } catch (error) {
       if (!options.onDamaged || !(error instanceof DrydockError) || error.kind !== 'IntegrityMismatch') throw error;
-      options.onDamaged(index.name, error);
+      options.onDamaged(files.index.name, error);
     }
   }
 }
 
+export interface SegmentEntries {
+  segment: string;
+  index: VaultEntry;
+  tar?: VaultEntry;
+}
+
+/** The segments of a cluster that have an index, in the order of a listing. */
+export async function listSegments(vault: Vault, cluster: string, only?: ReadonlySet<string>): Promise<SegmentEntries[]> {
+  const files = new Map<string, { index?: VaultEntry; tar?: VaultEntry }>();
+  for await (const entry of vault.list(vaultPaths.segments(cluster))) {
+    const match = SEGMENT_FILE.exec(entry.name);
+    if (!match || (only && !only.has(match[1]!))) continue;
+    const known = files.get(match[1]!) ?? {};
+    files.set(match[1]!, match[2] === 'index' ? { ...known, index: entry } : { ...known, tar: entry });
+  }
+  return [...files].flatMap(([segment, { index, tar }]) => (index ? [{ segment, index, ...(tar ? { tar } : {}) }] : []));
+}
+
+/** Throws IntegrityMismatch when the encrypted file is not there with the size that the index records. */
+function refuseOtherSize({ index, tar }: SegmentEntries, header: SegmentHeader): void {
+  if (!tar) throw damaged(index.name, 'the segment that it describes is not there');
+  if (tar.size !== header.bytes) throw damaged(index.name, `the segment has ${tar.size} bytes, recorded are ${header.bytes}`);
+}
+
 /** One index. Throws NotFound or IntegrityMismatch. */
 export async function readIndex(vault: Vault, cluster: string, segment: string): Promise<SegmentIndex> {
+  let blobs: StoredBlob[] = [];
+  const header = await scanIndex(vault, cluster, segment, (more) => void (blobs = blobs.concat(more)));
+  return { header, blobs };
+}
+
+/**
+ * Goes through one index, many lines at a time, without keeping them. What `onBlobs` got may be used only when this has returned: an error may come after
+ * it. Throws NotFound or IntegrityMismatch.
+ */
+export async function scanIndex(vault: Vault, cluster: string, segment: string, onBlobs: (blobs: StoredBlob[]) => void): Promise<SegmentHeader> {
   const name = vaultPaths.segmentIndex(cluster, segment);
   const stored = await vault.stat(name);
   if (stored && stored.size > MAX_INDEX_BYTES) throw damaged(name, `it has ${stored.size} bytes`);
   const source = await vault.read(name);
-  const lines = createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY });
-  // Without a listener, an error of the source would not reach the loop below.
-  const failed = new Promise<never>((_resolve, reject) => source.once('error', reject));
-  failed.catch(() => undefined);
   let header: SegmentHeader | null = null;
-  const blobs: StoredBlob[] = [];
+  let count = 0;
   try {
-    for await (const line of lines) {
-      if (header) blobs.push(parseIndexLine(line, name, blobs.length));
-      else header = parseIndexHeader(line, name, segment);
+    for await (const lines of linesOf(source as AsyncIterable<Buffer>, MAX_LINE_BYTES, () => longLine(name))) {
+      if (!header) header = parseIndexHeader(lines.shift() ?? '', name, segment);
+      const before = count;
+      count += lines.length;
+      onBlobs(lines.map((line, at) => parseIndexLine(line, name, before + at)));
     }
-    if (source.errored) await failed;
   } finally {
     source.destroy();
   }
   if (!header) throw damaged(name, 'it is empty');
-  if (blobs.length !== header.blobs) throw damaged(name, `it lists ${blobs.length} blobs, its header says ${header.blobs}`);
-  return { header, blobs };
+  if (count !== header.blobs) throw damaged(name, `it lists ${count} blobs, its header says ${header.blobs}`);
+  return header;
+}
+
+/** An index as a manifest records it. Its lines are counted, not read. Throws NotFound or IntegrityMismatch. */
+export async function summarizeIndex(vault: Vault, cluster: string, segment: string): Promise<{ header: SegmentHeader; bytes: number; sha256: string }> {
+  const name = vaultPaths.segmentIndex(cluster, segment);
+  const hash = createHash('sha256');
+  let header: SegmentHeader | null = null;
+  let head: Buffer = Buffer.alloc(0);
+  let bytes = 0;
+  let lines = 0;
+  for await (const chunk of (await vault.read(name)) as AsyncIterable<Buffer>) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) lines += 1;
+    if (header) continue;
+    head = Buffer.concat([head, chunk]);
+    if (head.length > MAX_LINE_BYTES) throw longLine(name);
+    const end = head.indexOf(NEWLINE);
+    if (end >= 0) header = parseIndexHeader(head.subarray(0, end).toString('utf8'), name, segment);
+  }
+  if (!header) throw damaged(name, 'it is empty');
+  if (lines !== header.blobs + 1) throw damaged(name, `it lists ${lines - 1} blobs, its header says ${header.blobs}`);
+  return { header, bytes, sha256: hash.digest('hex') };
 }
 
 /** Digest of an index as it is written, for the manifest. */
@@ -156,6 +218,10 @@ function parseLine(line: string, name: string): unknown {
   } catch {
     throw damaged(name, 'it has a line that is not JSON');
   }
+}
+
+function longLine(name: string): DrydockError {
+  return damaged(name, `it has a line of more than ${MAX_LINE_BYTES} bytes`);
 }
 
 function damaged(name: string, why: string): DrydockError {

@@ -1,7 +1,7 @@
 /** Finding a few blobs in a segment's index without parsing all of it: an index may list a hundred thousand. */
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
-import { parseIndexHeader, parseIndexLine } from './segment-index';
+import { MAX_LINE_BYTES, parseIndexHeader, parseIndexLine } from './segment-index';
 import type { Vault } from './vault';
 
 /** A blob as a backup's list names it. */
@@ -21,8 +21,6 @@ export interface SegmentPlaces {
 const NEWLINE = 0x0a;
 /** Up to this many are searched for one by one; above, every line's digest is looked up. */
 const FEW = 8;
-/** A line of an index may name many children, but not this many. */
-const MAX_LINE_BYTES = 16 << 20;
 
 /**
  * Reads a segment's index just as far as needed. Void copies are passed over. Throws NotFound, or IntegrityMismatch when the index is damaged or

@@ -6,6 +6,7 @@ import { FORMAT_VERSION } from '../../domain/vault-format';
 
 export const VAULT_FILE_MAX_BYTES = 64 * 1024;
 
+const vaultHead = z.object({ kind: z.literal('drydock-vault'), format: z.int().min(1) });
 const vaultFile = z.object({
   kind: z.literal('drydock-vault'),
   /** Version of the format of everything in the vault. */
@@ -28,12 +29,14 @@ export function checkVaultFile(content: Buffer, description: string): VaultFile 
   } catch (cause) {
     throw new DrydockError('IntegrityMismatch', `vault.json in ${description} is not JSON`, { remedy: 'put it back from a copy of the vault', cause });
   }
+  // First of all: a later format may look different in all else.
+  const head = vaultHead.safeParse(parsed);
+  if (head.success && head.data.format > FORMAT_VERSION) {
+    throw new DrydockError('VersionMismatch', `${description} has format ${head.data.format}; this Drydock knows format ${FORMAT_VERSION} at most`, { remedy: 'use the newer Drydock that wrote it' });
+  }
   const result = vaultFile.safeParse(parsed);
   if (!result.success) {
     throw new DrydockError('IntegrityMismatch', `vault.json in ${description} is not that of a Drydock vault`, { remedy: 'choose another directory, or put the file back from a copy of the vault' });
-  }
-  if (result.data.format > FORMAT_VERSION) {
-    throw new DrydockError('VersionMismatch', `${description} has format ${result.data.format}; this Drydock knows format ${FORMAT_VERSION} at most`, { remedy: 'use the newer Drydock that wrote it' });
   }
   return result.data;
 }

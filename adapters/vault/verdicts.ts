@@ -3,6 +3,7 @@ import { DrydockError } from '../../domain/errors';
 import { verdictSchema, type Verdict } from '../../domain/verdict';
 import { vaultPaths } from '../../domain/vault-format';
 import type { EncryptionKeys } from '../openpgp/keys';
+import { parseBounded } from './bounded-json';
 import { writeJsonLines } from './json-lines';
 import type { Vault } from './vault';
 
@@ -29,10 +30,10 @@ export async function readVerdicts(vault: Vault, cluster: string, backupId?: str
 
 async function readVerdict(vault: Vault, name: string): Promise<Verdict | null> {
   try {
-    const parsed = verdictSchema.safeParse(JSON.parse((await vault.readAll(name, VERDICT_MAX_BYTES)).toString('utf8')));
+    const parsed = verdictSchema.safeParse(parseBounded(await vault.readAll(name, VERDICT_MAX_BYTES), name));
     return parsed.success ? parsed.data : null;
   } catch (error) {
-    if (error instanceof SyntaxError || (error instanceof DrydockError && !error.retryable)) return null;
+    if (error instanceof DrydockError && !error.retryable) return null;
     throw error;
   }
 }

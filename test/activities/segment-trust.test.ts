@@ -104,7 +104,7 @@ describe('segments that no sealed backup names', () => {
   /** Where each blob of the registry counts as stored for this worker, and what it would say in its report. */
   async function standing(worker: string): Promise<{ used: Set<string>; missing: number; warnings: string[] }> {
     const trust = await SegmentTrust.open(clusterOn(worker), await WorkFiles.open(clusterOn(worker), step));
-    const stored = await StoredBlobs.load(scratch.vault, CLUSTER, undefined, undefined, trust);
+    const stored = await StoredBlobs.load(scratch.vault, CLUSTER, { trust });
     const copies = tree.blobs.map(({ path, sha256 }) => stored.good(path, sha256));
     return { used: new Set(copies.flatMap((copy) => copy?.segment ?? [])), missing: copies.filter((copy) => copy === undefined).length, warnings: trust.warnings };
   }

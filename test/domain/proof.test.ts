@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { isDeletion } from '../../domain/deletions';
 import { idBlobPath, sha256BlobPath } from '../../domain/layout';
-import { changedSince, Follower, isInFlight, parseTagLink, proveTags, References, type Copies, type ProvenTag, type StoredCopy, type TagLink } from '../../domain/proof';
+import { CopyList } from '../../domain/copy-list';
+import { changedSince, Follower, isInFlight, parseTagLink, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
+import { References } from '../../domain/references';
 import { readRow, type MetadataRow } from '../../domain/rows';
 import type { ManifestRefs } from '../../domain/vault-format';
 
@@ -9,11 +11,11 @@ import type { ManifestRefs } from '../../domain/vault-format';
 const d = (letter: string): string => letter.repeat(64);
 const MANIFEST = 'application/vnd.docker.distribution.manifest.v2+json';
 
-class Vault implements Copies {
-  private readonly copies = new Map<string, StoredCopy>();
+class Vault {
+  private readonly blobs: Parameters<CopyList['add']>[0][] = [];
 
   store(path: string, sha256: string, refs?: Partial<ManifestRefs>): this {
-    this.copies.set(path, { path, size: 1, sha256, segment: 's', ...(refs ? { refs: { mediaType: MANIFEST, ...refs } } : {}) });
+    this.blobs.push({ path, size: 1, sha256, ...(refs ? { refs: { mediaType: MANIFEST, ...refs } } : {}) });
     return this;
   }
 
@@ -21,9 +23,10 @@ class Vault implements Copies {
     return this.store(sha256BlobPath(digest), digest, refs);
   }
 
-  good(path: string, sha256: string): StoredCopy | undefined {
-    const copy = this.copies.get(path);
-    return copy?.sha256 === sha256 ? copy : undefined;
+  follower(references: References): Follower {
+    const copies = new CopyList(references.numbers);
+    for (const blob of this.blobs) copies.add(blob, 's');
+    return new Follower(references, copies);
   }
 }
 
@@ -36,7 +39,7 @@ function referencesOf(...rows: MetadataRow[]): References {
 const tagRow = (digest: string, changedAt?: string): MetadataRow => ({ table: 'tags', repository: 'acme/app', name: '1', digest, ...(changedAt === undefined ? {} : { changedAt }) });
 
 function missingOf(references: References, vault: Vault, links: TagLink[] | null = null): string[][] {
-  return proveTags(references, new Follower(references, vault), links).map(({ missing }) => missing.map(({ digest, what }) => `${what} ${digest[0]}`));
+  return [...proveTags(references, vault.follower(references), links)].map(({ missing }) => missing.map(({ digest, what }) => `${what} ${digest[0]}`));
 }
 
 describe('proof: tags to blobs', () => {
@@ -108,7 +111,8 @@ describe('proof: tags to blobs', () => {
 
   it('marks a tag that only the link tree has', () => {
     const vault = new Vault().byDigest(d('a'), { layers: [] });
-    const tags = proveTags(referencesOf(tagRow(d('a'))), new Follower(referencesOf(tagRow(d('a'))), vault), [{ repository: 'acme/app', name: '1', digest: d('a') }, { repository: 'acme/app', name: '2', digest: d('a') }]);
+    const references = referencesOf(tagRow(d('a')));
+    const tags = [...proveTags(references, vault.follower(references), [{ repository: 'acme/app', name: '1', digest: d('a') }, { repository: 'acme/app', name: '2', digest: d('a') }])];
     assert.deepEqual(tags.map(({ name, linkOnly }) => [name, linkOnly]), [['1', undefined], ['2', true]]);
   });
 

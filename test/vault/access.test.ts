@@ -54,7 +54,7 @@ describe('access of new recipients to old files', function () {
 
   const name = () => vaultPaths.segment('lab', segment.segment);
   const load = (current: EncryptionKeys, keys: DecryptionKeys) => Access.load(scratch.vault, vaultPaths.segments('lab'), current, keys);
-  const stored = async (current: EncryptionKeys, keys: DecryptionKeys) => StoredBlobs.load(scratch.vault, 'lab', undefined, await load(current, keys));
+  const stored = async (current: EncryptionKeys, keys: DecryptionKeys) => StoredBlobs.load(scratch.vault, 'lab', { access: await load(current, keys) });
   const read = async (keys: DecryptionKeys): Promise<Buffer> => {
     for await (const { data } of readBlobs(scratch.vault, 'lab', [{ path, size: blob.length, sha256: sha256(blob), segment: segment.segment }], keys)) return collect(data);
     throw new Error('nothing was read');

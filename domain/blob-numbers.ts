@@ -1,0 +1,40 @@
+/** Numbers for the paths of blobs, of which only the id or the digest is kept: even ones by id, odd ones by digest. */
+import type { DigestNumbers } from './digest-numbers';
+import { idBlobPath, parseBlobPath, sha256BlobPath } from './layout';
+import { NameNumbers } from './name-numbers';
+
+export class BlobNumbers {
+  /** Ids, and whole paths of no known layout; these have a `/`. */
+  private readonly names = new NameNumbers();
+
+  constructor(private readonly digests: DigestNumbers) {}
+
+  find(path: string): number | undefined {
+    const parsed = parseBlobPath(path);
+    const number = parsed?.layout === 'sha256' ? this.digests.find(parsed.sha256) : this.names.find(parsed?.id ?? path);
+    return number === undefined ? undefined : 2 * number + (parsed?.layout === 'sha256' ? 1 : 0);
+  }
+
+  /** The path's number; a new one for a path that was not there. */
+  add(path: string): number {
+    const parsed = parseBlobPath(path);
+    return parsed?.layout === 'sha256' ? this.named(this.digests.add(parsed.sha256)) : 2 * this.names.add(parsed?.id ?? path);
+  }
+
+  /** The blob that is named by the digest with this number. */
+  named(digest: number): number {
+    return 2 * digest + 1;
+  }
+
+  /** The number of the digest that stands in the blob's name; undefined for one by id. */
+  digestInName(blob: number): number | undefined {
+    return (blob & 1) === 1 ? blob >>> 1 : undefined;
+  }
+
+  path(number: number): string {
+    const digest = this.digestInName(number);
+    if (digest !== undefined) return sha256BlobPath(this.digests.digest(digest));
+    const name = this.names.text(number >>> 1);
+    return name.includes('/') ? name : idBlobPath(name);
+  }
+}

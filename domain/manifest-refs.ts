@@ -1,0 +1,95 @@
+/** What many image manifests refer to, in few octets: digests as numbers, one behind the other. */
+import { Column, NONE } from './column';
+import type { DigestNumbers } from './digest-numbers';
+import { NameNumbers } from './name-numbers';
+import type { ManifestRefs } from './vault-format';
+
+const LISTS = ['layers', 'foreign', 'manifests'] as const;
+
+/** As `ManifestRefs`, with numbers of digests. */
+export interface NumberedRefs {
+  mediaType: number;
+  config: number;
+  subject: number;
+  layers: Int32Array | null;
+  foreign: Int32Array | null;
+  manifests: Int32Array | null;
+}
+
+export class RefsByDigest {
+  /** Where a manifest's entry begins, by the number of its digest. */
+  private readonly starts = new Column();
+  /** Media type, configuration, subject, where the sizes begin and how many there are, then for each list its length and its digests. */
+  private entries = new Int32Array(4096);
+  private end = 0;
+  private readonly sizes: number[] = [];
+  private readonly mediaTypes = new NameNumbers();
+
+  constructor(private readonly digests: DigestNumbers) {}
+
+  /** The last one counts. */
+  set(digest: number, refs: ManifestRefs): void {
+    this.starts.set(digest, this.end);
+    this.push(this.mediaTypes.add(refs.mediaType));
+    this.push(this.numberOf(refs.config));
+    this.push(this.numberOf(refs.subject));
+    this.push(this.sizes.length);
+    this.push(refs.sizes?.length ?? NONE);
+    for (const size of refs.sizes ?? []) this.sizes.push(size);
+    for (const list of LISTS) {
+      const digests = refs[list];
+      this.push(digests?.length ?? NONE);
+      for (const each of digests ?? []) this.push(this.digests.add(each));
+    }
+  }
+
+  has(digest: number): boolean {
+    return this.starts.get(digest) !== NONE;
+  }
+
+  numbered(digest: number): NumberedRefs | undefined {
+    const start = this.starts.get(digest);
+    if (start === NONE) return undefined;
+    const { entries } = this;
+    let at = start + 5;
+    const list = (): Int32Array | null => {
+      const length = entries[at]!;
+      const from = at + 1;
+      at = from + Math.max(length, 0);
+      return length === NONE ? null : entries.subarray(from, at);
+    };
+    return { mediaType: entries[start]!, config: entries[start + 1]!, subject: entries[start + 2]!, layers: list(), foreign: list(), manifests: list() };
+  }
+
+  get(digest: number): ManifestRefs | undefined {
+    const found = this.numbered(digest);
+    if (!found) return undefined;
+    const refs: ManifestRefs = { mediaType: this.mediaTypes.text(found.mediaType) };
+    if (found.config !== NONE) refs.config = this.digests.digest(found.config);
+    for (const list of LISTS) if (found[list]) refs[list] = Array.from(found[list], (each) => this.digests.digest(each));
+    const sizes = this.sizesOf(digest);
+    if (sizes) refs.sizes = sizes;
+    if (found.subject !== NONE) refs.subject = this.digests.digest(found.subject);
+    return refs;
+  }
+
+  private sizesOf(digest: number): number[] | undefined {
+    const start = this.starts.get(digest);
+    const [from, length] = [this.entries[start + 3]!, this.entries[start + 4]!];
+    return length === NONE ? undefined : this.sizes.slice(from, from + length);
+  }
+
+  private numberOf(sha256: string | undefined): number {
+    return sha256 === undefined ? NONE : this.digests.add(sha256);
+  }
+
+  private push(value: number): void {
+    if (this.end === this.entries.length) {
+      const larger = new Int32Array(Math.ceil(this.entries.length * 1.5));
+      larger.set(this.entries);
+      this.entries = larger;
+    }
+    this.entries[this.end] = value;
+    this.end += 1;
+  }
+}
