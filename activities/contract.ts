@@ -3,6 +3,7 @@
  * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
  */
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { CopiedTo } from '../domain/copy';
 import type { PruneResult } from '../domain/prune-result';
 import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
@@ -14,6 +15,8 @@ export interface Step {
   cluster: string;
   /** The workflow id with `/` replaced by `_`; names records in the vault, labels and working files. */
   operation: string;
+  /** Another vault than the cluster's own, such as a copy. */
+  vault?: string;
 }
 export interface BackupStep extends Step {
   backupId: string;
@@ -176,9 +179,14 @@ export interface RetentionActivities {
   prune(step: Step & { dryRun: boolean }): Promise<PruneResult>;
 }
 
-/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
-export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean }>;
+export interface CopyActivities {
+  /** Fills one vault from another with whole backups. Damage is a finding; throws Refused when both are the same vault, NotFound when `backup` is not in `from`. */
+  copyBackups(step: Step & { from: string; to: string; backup?: string; by: string }): Promise<CopiedTo>;
 }
 
-export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities;
+/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
+export interface PolicyActivities {
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean; vault?: string; copies?: string[] }>;
+}
+
+export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities & CopyActivities;

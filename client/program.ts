@@ -4,6 +4,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BackupOptions } from './commands/backup';
 import type { KeyRotateOptions } from './commands/key-rotate';
+import type { CopyOptions } from './commands/copy';
 import type { ExtractCommandOptions } from './commands/extract';
 import type { LsOptions } from './commands/ls';
 import type { PruneOptions } from './commands/prune';
@@ -50,6 +51,7 @@ export function createProgram(version: string, onExit: (code: number) => void): 
 
   withJson(command('restore <cluster>', 'restore from a backup; stops at gates until an approver has decided'))
     .requiredOption('--backup <id>', 'backup id, or latest')
+    .option('--vault <name>', 'read from another vault than the cluster\'s own, such as a copy')
     .option('--target <replica=node,...>', 'host that takes the place of a lost one: REPLICA=NODE[,host=ADDRESS,port=PORT,key=FILE]; may be repeated', collect)
     .option('--force', 'although the cluster is healthy, or has lost only a minority')
     .option('--accept-missing-owners', 'although owners of repositories do not exist on the target UCP')
@@ -87,15 +89,18 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .action((_options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/status.js')).run(options)));
 
   withJson(command('list [cluster]', 'backups in the vault, newest first; needs no Temporal'))
+    .option('--vault <name>', 'what is in another vault, such as a copy')
     .addHelpText('after', example('drydock list', 'drydock list prod --json'))
     .action((cluster: string | undefined, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/list.js')).run(cluster, options)));
 
   withJson(command('show <workflow-or-backup-id>', 'one run or one backup; needs no worker'))
+    .option('--vault <name>', 'of a backup: as it lies in another vault, such as a copy')
     .addHelpText('after', example('drydock show restore/prod/20261123T081500Z-0c1d2e', 'drydock show 20261123T020000Z-1a2b3c --json'))
     .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/show.js')).run(id, options)));
 
   withJson(command('verify <cluster-or-backup>', 'verify a backup: of a cluster the newest complete one'))
     .addOption(new Option('--level <level>', 'how thoroughly: L0 seal and files, L1 links, L2 every tag, L3 every byte, L4 the metadata\'s rows').choices(['L0', 'L1', 'L2', 'L3', 'L4']).default('L2'))
+    .option('--vault <name>', 'look into another vault than the cluster\'s own, such as a copy')
     .option('--part <n/t>', 'read the n-th of t parts, so that t runs read all', partOf)
     .option('--without-keys', 'look at ciphertext only, although a key is at hand')
     .option('--reason <text>', 'why; kept with the run')
@@ -109,6 +114,15 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock prune prod --dry-run', 'drydock prune prod --json | jq .removed'))
     .action((cluster: string, _options, self: Command) => act<PruneOptions>(self, async (options) => (await import('./commands/prune.js')).run(cluster, options)));
+
+  withJson(command('copy <cluster>', 'fill the copies of a cluster from its vault; backups go on beside it'))
+    .option('--to <vault>', 'only this vault (default: each of copies)')
+    .option('--from <vault>', 'from this vault, such as a copy (default: the cluster\'s own)')
+    .option('--backup <id>', 'only this backup, even where retention would not keep it')
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock copy prod', 'drydock copy prod --from mirror --to main', 'drydock copy prod --to mirror --backup 20261123T020000Z-1a2b3c'))
+    .action((cluster: string, _options, self: Command) => act<CopyOptions>(self, async (options) => (await import('./commands/copy.js')).run(cluster, options)));
 
   const key = program.command('key').description('keys of backups');
   withJson(key.command('rotate <cluster>').description('new recipients from now on: check them, and say what older backups need; needs no Temporal').addOption(new Option('--config <file>', 'configuration file')))

@@ -1,5 +1,6 @@
 /** The end of an operation in words. */
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
+import type { CopiedTo, CopyResult } from '../domain/copy';
 import type { PruneResult } from '../domain/prune-result';
 import type { VerifyResult } from '../domain/verify';
 import { between, bytes, count, seconds, table, time } from './format';
@@ -17,6 +18,7 @@ export function backupReport(result: BackupResult): string[] {
     ...stages(result.stages),
     ...gaps(result),
     ...(result.verified ? [`  verified to ${result.verified.level}: ${result.verified.result === 'good' ? 'good' : count(result.verified.findingCount, 'finding')}`, ...findingLines(result.verified)] : []),
+    ...(result.copies ?? []).map(({ vault, copied, bytes: size }) => `  copy ${vault}: ${count(copied.length, 'backup')} copied, ${bytes(size)}`),
     ...result.warnings.map((text) => `  warning: ${text}`),
   ];
 }
@@ -41,17 +43,33 @@ export function restoreReport(result: RestoreResult): string[] {
   ];
 }
 
-export function pruneReport({ cluster, dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {
+export function copyReport({ cluster, from, copies }: CopyResult): string[] {
+  return copies.flatMap((copy) => [
+    `Copy of ${cluster} from ${from} to ${copy.vault}: ${count(copy.copied.length, 'backup')} copied (${count(copy.objects, 'object')}, ${bytes(copy.bytes)}), ${copy.already} there before.`,
+    ...copy.copied.map((id) => `  ${id}`),
+    ...copy.leftOut.map(({ id, why }) => `  ${id} is not copied: ${why}`),
+    ...copyFindings(copy),
+    ...copy.notes.map((note) => `  ${note}`),
+  ]);
+}
+
+function copyFindings({ findings, findingCount }: CopiedTo): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ backupId, vault, file, what, intactIn }) => `  FINDING ${vault}, backup ${backupId ?? '-'}: ${what} (${file})${intactIn === null ? '' : `; intact in ${intactIn}`}`);
+  return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json`] : shown;
+}
+
+export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {
   const would = dryRun ? ' would be' : '';
   const shown = decisions.length < counts.kept + counts.givenUp ? [`  and ${counts.kept + counts.givenUp - decisions.length} more`] : [];
   return [
-    `Retention of ${cluster}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
+    `Retention of ${cluster}${vault === undefined ? '' : ` in ${vault}`}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
     ...decisions.map(({ id, why }) => `  ${id}  ${why}`),
     ...shown,
     `${count(removed.backups.length, 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
     `${count(marked.backups.length, 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
     ...(lifted > 0 ? [`${count(lifted, 'mark')}${would} taken away: what they marked is kept or needed again.`] : []),
     ...notes.map((note) => `  ${note}`),
+    ...copies.flatMap((copy) => ['', ...pruneReport(copy)]),
   ];
 }
 
@@ -67,10 +85,10 @@ export function verifyReport(result: VerifyResult): string[] {
 }
 
 function findingLines({ findings, findingCount }: Pick<VerifyResult, 'findings' | 'findingCount'>): string[] {
-  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ image, digest, segment, file, what, lastBackup }) => {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ image, digest, segment, file, what, lastBackup, intactIn }) => {
     const place = [...(digest === null ? [] : [digest]), ...(segment === null ? [] : [`segment ${segment}`]), ...(file === null ? [] : [file])].join(', ');
     const held = digest === null ? '' : lastBackup === null ? '; no backup holds another copy' : `; still held by ${lastBackup}`;
-    return `  FINDING ${image ?? '(no image)'}: ${what} (${place})${held}`;
+    return `  FINDING ${image ?? '(no image)'}: ${what} (${place})${held}${intactIn === undefined ? '' : `; intact in ${intactIn}`}`;
   });
   return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json, or in the verdict's list`] : shown;
 }

@@ -8,7 +8,8 @@ import type { OperationSummary, Started } from './operations';
 import { createProgress, type Progress } from './progress';
 import type { VerifyResult } from '../domain/verify';
 import type { PruneResult } from '../domain/prune-result';
-import { backupReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
+import type { CopyResult } from '../domain/copy';
+import { backupReport, copyReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
 import type { Session } from './session';
 
 export interface RunToEndOptions {
@@ -88,6 +89,8 @@ export function reportOf(run: OperationSummary): string[] {
       return restoreReport(run.result as RestoreResult);
     case 'prune':
       return pruneReport(run.result as PruneResult);
+    case 'copy':
+      return copyReport(run.result as CopyResult);
     case 'verify':
       return verifyReport(run.result as VerifyResult);
     case 'reconcile':

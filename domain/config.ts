@@ -74,6 +74,8 @@ export const clusterSchema = z.strictObject({
   /** By Swarm host name. */
   hosts: z.record(z.string(), hostSchema),
   vault: safeName,
+  /** Further vaults, each filled from `vault` after a backup. */
+  copies: z.array(safeName).default([]),
   encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
   /** Which backups are kept. Absent: all. */

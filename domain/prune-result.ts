@@ -14,6 +14,8 @@ export type PruneInput = z.infer<typeof pruneInput>;
 
 export interface PruneResult {
   cluster: string;
+  /** As `drydock.yaml` names it. */
+  vault?: string;
   dryRun: boolean;
   /** One for each backup, newest first; at most 200, those given up before those kept. */
   decisions: Decision[];
@@ -28,4 +30,6 @@ export interface PruneResult {
   removableFrom: string;
   /** Sentences: what was left, and why; damage that was met. */
   notes: string[];
+  /** The same for each copy. */
+  copies?: PruneResult[];
 }

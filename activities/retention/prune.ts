@@ -41,6 +41,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   const { decisions } = first;
   return {
     cluster: cluster.name,
+    vault: cluster.vaultName,
     dryRun: step.dryRun,
     decisions: [...decisions.filter(({ keep }) => !keep), ...decisions.filter(({ keep }) => keep)].slice(0, SHOWN_DECISIONS),
     counts: { kept: decisions.filter(({ keep }) => keep).length, givenUp: decisions.filter(({ keep }) => !keep).length },

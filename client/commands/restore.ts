@@ -8,11 +8,13 @@ import type { Progress } from '../progress';
 import { afterStart } from '../run-to-end';
 import { clusterOf, openSession, optionalConfig, type Session } from '../session';
 import { parseTarget } from '../targets';
+import { vaultNamed } from '../vaults';
 import { castVote } from '../votes';
 
 export interface RestoreOptions {
   config?: string;
   backup: string;
+  vault?: string;
   target?: string[];
   force?: boolean;
   acceptMissingOwners?: boolean;
@@ -28,12 +30,14 @@ export async function run(cluster: string, options: RestoreOptions): Promise<num
   const screen = createConsole({ json: options.json ?? false });
   const local = await optionalConfig(options.config);
   if (local) clusterOf(local, cluster);
+  if (local && options.vault !== undefined) vaultNamed(local, options.vault);
   const targets = await Promise.all((options.target ?? []).map(parseTarget));
   const session = await openSession(local);
   try {
     const input: RestoreInput = {
       cluster,
       backup: options.backup,
+      vault: options.vault,
       targets: targets.length > 0 ? targets : undefined,
       force: options.force,
       acceptMissingOwners: options.acceptMissingOwners,

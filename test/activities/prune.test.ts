@@ -27,7 +27,7 @@ describe('prune', () => {
   function prune(more: { dryRun?: boolean } = {}): Promise<PruneResult> {
     const config = {
       stateDir: here.path, vaults: { v: { directory: here.directory } },
-      clusters: { lab: { vault: 'v', keep: { last: 1 }, retention: { hold: '7d' }, encryption: {}, hosts: {} } },
+      clusters: { lab: { vault: 'v', copies: [], keep: { last: 1 }, retention: { hold: '7d' }, encryption: {}, hosts: {} } },
     } as unknown as Config;
     const { prune: activity } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
     return activityEnvironment().run(activity as (input: unknown) => Promise<PruneResult>, { cluster: 'lab', operation: 'prune_test', dryRun: more.dryRun ?? false });

@@ -164,6 +164,16 @@ describe('the drydock command', function () {
     assert.match(stdout, /put back: cron gc/);
   });
 
+  it('copies to another vault, ends with 6 when something is damaged, and refuses a vault that is not configured', async () => {
+    const good = await run('copy', 'lab', '--to', 'main', '--json');
+    assert.deepEqual([good.code, (JSON.parse(good.stdout) as { copies: { vault: string }[] }).copies[0]?.vault], [EXIT.ok, 'main']);
+    const bad = await run('copy', 'lab', '--reason', 'damaged');
+    assert.equal(bad.code, EXIT.findings);
+    assert.match(bad.stdout, /FINDING main, backup 20261123T020000Z-1a2b3c: it is damaged \(lab\/segments\/s1\.tar\.gpg\); intact in offsite/);
+    const wrong = await run('copy', 'lab', '--to', 'moon');
+    assert.deepEqual([wrong.code, /there is no vault "moon"/.test(wrong.stderr)], [EXIT.usage, true]);
+  });
+
   it('shows what runs and who is waited for in the status', async () => {
     const id = await doors.waitingRestore();
     let status: Status | undefined;

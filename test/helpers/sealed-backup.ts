@@ -60,11 +60,20 @@ export async function sealBackup(options: SealOptions): Promise<Manifest> {
     }),
   };
   const content = `${JSON.stringify(sealed, null, 2)}\n`;
-  await vault.put(name('RESTORE.md'), 'by hand\n');
-  await vault.put(name('SHA256SUMS'), '');
+  await vault.put(name('RESTORE.md'), GUIDE);
+  await vault.put(name('SHA256SUMS'), checksums(sealed));
   if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
   await vault.put(vaultPaths.manifest(cluster, backupId), content);
   return sealed;
+}
+
+const GUIDE = 'by hand\n';
+
+function checksums({ artifacts, segments }: Manifest): string {
+  const files = Object.values(artifacts).flatMap((artifact) => (artifact ? [[artifact.sha256, artifact.name.split('/').at(-1)]] : []));
+  const shared = segments.flatMap(({ segment, sha256, index }) => [[sha256, `../../segments/${segment}.tar.gpg`], [index.sha256, `../../segments/${segment}.index`]]);
+  const guide = createHash('sha256').update(GUIDE).digest('hex');
+  return [...files, [guide, 'RESTORE.md'], ...shared].map(([sha256, file]) => `${sha256}  ${file}\n`).join('');
 }
 
 async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024 }: SealOptions, writtenBy: string): Promise<{ lines: BlobLine[]; segments: WrittenSegment[] }> {
