@@ -4,6 +4,7 @@
  */
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
 import type { CopiedTo } from '../domain/copy';
+import type { ForgetPlan, ForgottenIn } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
 import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
@@ -177,6 +178,12 @@ export interface VerifyActivities {
 export interface RetentionActivities {
   /** Step 12; also `prune`. Throws Refused when the clocks of worker and vault disagree. */
   prune(step: Step & { dryRun: boolean }): Promise<PruneResult>;
+  /** What giving up one backup means, and whether people have to agree. Throws NotFound. */
+  planForget(step: Step & { backup: string }): Promise<ForgetPlan>;
+  /** Marks it in one vault; it goes when the hold is over. Throws Refused when the clocks of worker and vault disagree. */
+  forgetBackup(step: Step & { backup: string; by: string; why: string; approved: boolean }): Promise<ForgottenIn>;
+  /** Undo of `forgetBackup`, as long as the backup stands. */
+  rememberBackup(step: Step & { backup: string }): Promise<ForgottenIn>;
 }
 
 export interface CopyActivities {

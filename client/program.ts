@@ -6,12 +6,14 @@ import type { BackupOptions } from './commands/backup';
 import type { KeyRotateOptions } from './commands/key-rotate';
 import type { CopyOptions } from './commands/copy';
 import type { ExtractCommandOptions } from './commands/extract';
+import type { ForgetOptions } from './commands/forget';
 import type { LsOptions } from './commands/ls';
 import type { PruneOptions } from './commands/prune';
 import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
 import type { UpOptions } from './commands/up';
+import type { VaultOptions } from './commands/vault';
 import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
@@ -123,6 +125,27 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock copy prod', 'drydock copy prod --from mirror --to main', 'drydock copy prod --to mirror --backup 20261123T020000Z-1a2b3c'))
     .action((cluster: string, _options, self: Command) => act<CopyOptions>(self, async (options) => (await import('./commands/copy.js')).run(cluster, options)));
+
+  withJson(command('forget <backup>', 'give one backup up: it is removed when retention.hold is over; asks approvers when it is the last verified or the newest drilled one'))
+    .option('--undo', 'take that back, while the hold lasts')
+    .option('--vault <name>', 'only in this vault (default: the cluster\'s own and its copies)')
+    .option('--reason <text>', 'why; kept with the run and the mark')
+    .option('--detach', 'start it and return at once')
+    .option('--approve-as <name>', 'on a terminal: offer the decision at the gate to this approver')
+    .addHelpText('after', example('drydock forget 20261123T020000Z-1a2b3c --reason "holds a leaked key"', 'drydock forget 20261123T020000Z-1a2b3c --undo'))
+    .action((id: string, _options, self: Command) => act<ForgetOptions>(self, async (options) => (await import('./commands/forget.js')).run(id, options)));
+
+  const vault = program.command('vault').description('vaults as such; needs no Temporal');
+  const ofVault = (name: string, description: string): Command => withJson(vault.command(name).description(description).addOption(new Option('--config <file>', 'configuration file')));
+  ofVault('init [vault]', 'make a vault where there is none, and try it out (default: all vaults of drydock.yaml); safe to repeat')
+    .addHelpText('after', example('drydock vault init offsite'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).init(name, options)));
+  ofVault('check [vault]', 'try a vault out, and account for every name in it; ends with 6 when something is missing or foreign')
+    .addHelpText('after', example('drydock vault check', 'drydock vault check offsite --json | jq .vaults[].findings'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).check(name, options)));
+  ofVault('stats [vault-or-cluster]', 'what backups take up: by kind, by backup, how often content is shared, how fast it grows')
+    .addHelpText('after', example('drydock vault stats', 'drydock vault stats prod --json'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).stats(name, options)));
 
   const key = program.command('key').description('keys of backups');
   withJson(key.command('rotate <cluster>').description('new recipients from now on: check them, and say what older backups need; needs no Temporal').addOption(new Option('--config <file>', 'configuration file')))

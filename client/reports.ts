@@ -1,6 +1,7 @@
 /** The end of an operation in words. */
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
 import type { CopiedTo, CopyResult } from '../domain/copy';
+import type { ForgetResult } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
 import type { VerifyResult } from '../domain/verify';
 import { between, bytes, count, seconds, table, time } from './format';
@@ -56,6 +57,15 @@ export function copyReport({ cluster, from, copies }: CopyResult): string[] {
 function copyFindings({ findings, findingCount }: CopiedTo): string[] {
   const shown = findings.slice(0, FINDINGS_SHOWN).map(({ backupId, vault, file, what, intactIn }) => `  FINDING ${vault}, backup ${backupId ?? '-'}: ${what} (${file})${intactIn === null ? '' : `; intact in ${intactIn}`}`);
   return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json`] : shown;
+}
+
+export function forgetReport({ cluster, backupId, approvedBy, vaults, notes }: ForgetResult): string[] {
+  const words = { marked: 'is given up', already: 'was so already', lifted: 'is kept again, if retention keeps it', absent: 'is not there', failed: 'could not be changed' } as const;
+  return [
+    `Backup ${backupId} of ${cluster}${approvedBy === null ? '' : `, approved by ${approvedBy}`}:`,
+    ...vaults.map(({ vault, state, removableFrom }) => `  in ${vault} it ${words[state]}${removableFrom === null ? '' : `; a prune after ${time(removableFrom)} removes it, until then \`drydock forget ${backupId} --undo\` takes that back`}`),
+    ...notes.map((note) => `  ${note}`),
+  ];
 }
 
 export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {

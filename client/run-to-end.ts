@@ -9,7 +9,8 @@ import { createProgress, type Progress } from './progress';
 import type { VerifyResult } from '../domain/verify';
 import type { PruneResult } from '../domain/prune-result';
 import type { CopyResult } from '../domain/copy';
-import { backupReport, copyReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
+import type { ForgetResult } from '../domain/forget';
+import { backupReport, copyReport, forgetReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
 import type { Session } from './session';
 
 export interface RunToEndOptions {
@@ -91,6 +92,8 @@ export function reportOf(run: OperationSummary): string[] {
       return pruneReport(run.result as PruneResult);
     case 'copy':
       return copyReport(run.result as CopyResult);
+    case 'forget':
+      return forgetReport(run.result as ForgetResult);
     case 'verify':
       return verifyReport(run.result as VerifyResult);
     case 'reconcile':

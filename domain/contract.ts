@@ -10,8 +10,8 @@ import type { VerifyResult } from './verify';
 export const TASK_QUEUE = 'drydock';
 
 /** Workflow types as they stand in the Temporal UI. */
-export const WORKFLOW = { backup: 'backup', restore: 'restore', verify: 'verify', prune: 'prune', copy: 'copy', reconcile: 'reconcile', lock: 'lock' } as const;
-export type OperationType = 'backup' | 'restore' | 'verify' | 'prune' | 'copy' | 'reconcile';
+export const WORKFLOW = { backup: 'backup', restore: 'restore', verify: 'verify', prune: 'prune', copy: 'copy', forget: 'forget', reconcile: 'reconcile', lock: 'lock' } as const;
+export type OperationType = 'backup' | 'restore' | 'verify' | 'prune' | 'copy' | 'forget' | 'reconcile';
 
 /** Message names: `decide` exists as an update and as a signal of the same shape; `state` is a query. */
 export const MESSAGE = { decide: 'decide', state: 'state' } as const;

@@ -2,13 +2,14 @@ import { DrydockError } from '../../domain/errors';
 import { after, toDuration } from '../../domain/duration';
 import { planMarks, planRemoval, type MarkPlan, type RemovalPlan } from '../../domain/prune';
 import type { PruneResult } from '../../domain/prune-result';
-import { CLOCK_TOLERANCE_MS, decideRetention, type Decision } from '../../domain/retention';
+import { decideRetention, type Decision } from '../../domain/retention';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
+import { refuseWrongClock } from './clock';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
@@ -51,16 +52,6 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
     removableFrom: after(second.picture.now, hold).toISOString(),
     notes: [...new Set(notes)].slice(0, SHOWN_NOTES),
   };
-}
-
-async function refuseWrongClock({ vault }: Cluster): Promise<void> {
-  const before = Date.now();
-  const theirs = (await vault.clock()).getTime();
-  const difference = Math.max(before - theirs, theirs - Date.now());
-  if (difference <= CLOCK_TOLERANCE_MS) return;
-  throw new DrydockError('Refused', `the clocks of this worker and of the vault (${vault.description}) differ by ${Math.round(difference / 1000)} s: nothing is marked or removed`, {
-    remedy: 'set both clocks right (NTP), then prune again',
-  });
 }
 
 async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: AbortSignal): Promise<void> {
