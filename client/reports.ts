@@ -68,7 +68,7 @@ export function forgetReport({ cluster, backupId, approvedBy, vaults, notes }: F
   ];
 }
 
-export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {
+export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, repacked, lifted, removableFrom, notes }: PruneResult): string[] {
   const would = dryRun ? ' would be' : '';
   const shown = decisions.length < counts.kept + counts.givenUp ? [`  and ${counts.kept + counts.givenUp - decisions.length} more`] : [];
   return [
@@ -77,6 +77,7 @@ export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, co
     ...shown,
     `${count(removed.backups.length, 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
     `${count(marked.backups.length, 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
+    ...(repacked && repacked.segments > 0 ? [`${bytes(repacked.bytes)} that live in ${count(repacked.segments, 'mostly dead segment')}${would} written anew: ${bytes(repacked.frees)} go with the last backup that names those.`] : []),
     ...(lifted > 0 ? [`${count(lifted, 'mark')}${would} taken away: what they marked is kept or needed again.`] : []),
     ...notes.map((note) => `  ${note}`),
     ...copies.flatMap((copy) => ['', ...pruneReport(copy)]),

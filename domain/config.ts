@@ -84,6 +84,8 @@ export const clusterSchema = z.strictObject({
     .strictObject({
       /** How long what was given up stays before it is removed: longer than any backup may run. */
       hold: durationText.refine((text) => isADayOrMore(toDuration(text)), 'expected a day or more: no backup may run longer than the hold').default('7d'),
+      /** From which dead share on a segment is written anew for the backups to come. */
+      repack: z.union([z.literal('off'), z.number().min(0.1).max(0.99)]).default(0.5),
     })
     .prefault({}),
   images: z

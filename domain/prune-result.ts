@@ -24,6 +24,8 @@ export interface PruneResult {
   removed: { backups: string[]; segments: number; bytes: number };
   /** Marked now, removed by a later run. */
   marked: { backups: string[]; segments: number; bytes: number };
+  /** Live blobs of mostly dead segments, written anew for the backups to come; `frees`: bytes that go with the last backup that names the old ones. */
+  repacked?: { segments: number; bytes: number; frees: number };
   /** Tombstones taken away because what they marked is kept or needed again. */
   lifted: number;
   /** When what is marked now may go, ISO 8601. */

@@ -10,6 +10,7 @@ import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
 import { refuseWrongClock } from './clock';
+import { repack } from './repack';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
@@ -39,6 +40,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   const second = step.dryRun ? first : await look();
   const marks = planMarks(second.picture, second.decisions, hold);
   if (!step.dryRun) await mark(cluster, step, second.picture.now, marks, signal);
+  const repacked = await repack(cluster, step, second.picture, signal, notes);
   const { decisions } = first;
   return {
     cluster: cluster.name,
@@ -48,6 +50,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
     counts: { kept: decisions.filter(({ keep }) => keep).length, givenUp: decisions.filter(({ keep }) => !keep).length },
     removed: { backups: removal.backups, segments: removal.segments.length, bytes: sum(removal.segments) },
     marked: { backups: marks.backups.map(({ id }) => id), segments: marks.segments.length, bytes: sum(marks.segments) },
+    repacked,
     lifted: removal.lift.length,
     removableFrom: after(second.picture.now, hold).toISOString(),
     notes: [...new Set(notes)].slice(0, SHOWN_NOTES),

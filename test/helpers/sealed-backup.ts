@@ -83,15 +83,17 @@ async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024
   const writer = new SegmentWriter({ vault, cluster, keys, writtenBy, segmentBytes });
   for (const blob of tree.blobs) if (!stored.has(`${blob.path} ${blob.sha256}`)) await writer.add(blob, Readable.from([tree.content.get(blob.path)!]));
   await writer.finish();
-  const lines: BlobLine[] = [];
+  const lines = new Map<string, BlobLine>();
   const segments: WrittenSegment[] = [];
   for await (const { header, blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) {
-    const mine = blobs.filter(({ path, sha256 }) => wanted.get(path)?.sha256 === sha256);
-    lines.push(...mine.map(({ path, size, sha256 }) => ({ path, size, sha256, segment: header.segment })));
+    // Of several copies the newest counts, as for a backup.
+    for (const { path, size, sha256 } of blobs) if (wanted.get(path)?.sha256 === sha256) lines.set(path, { path, size, sha256, segment: header.segment });
     const index = await vault.readAll(vaultPaths.segmentIndex(cluster, header.segment), 1 << 20);
-    if (mine.length > 0) segments.push({ ...header, index: { bytes: index.length, sha256: createHash('sha256').update(index).digest('hex') } });
+    segments.push({ ...header, index: { bytes: index.length, sha256: createHash('sha256').update(index).digest('hex') } });
   }
-  return { lines, segments };
+  const used = new Set([...lines.values()].map(({ segment }) => segment));
+  const bySegment = [...lines.values()].sort((a, b) => (a.segment < b.segment ? -1 : a.segment > b.segment ? 1 : 0));
+  return { lines: bySegment, segments: segments.filter(({ segment }) => used.has(segment)) };
 }
 
 /** Rows of the tables that say which content images need. */
