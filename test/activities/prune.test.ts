@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
-import { access, rename, utimes } from 'node:fs/promises';
+import { access, cp, rename, rm, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createActivities } from '../../activities';
+import { openCluster, type Cluster } from '../../activities/cluster';
+import { prune as pruneStep } from '../../activities/retention/prune';
 import { StoredBlobs } from '../../activities/backup/stored';
 import type { PruneResult } from '../../domain/prune-result';
 import { vaultPaths } from '../../domain/vault-format';
 import { formatIndex } from '../../adapters/vault/segment-index';
 import type { Config } from '../../domain/config';
 import { activityEnvironment } from '../helpers/backup-run';
+import { Killed, killedAfter } from '../helpers/failing-vault';
 import { scratchVault } from '../helpers/vault';
 
 const DAY = 86_400_000;
@@ -25,12 +28,15 @@ describe('prune', () => {
 
   /** Run as the worker would, under a `keep` of the newest one and a hold of a week. */
   function prune(more: { dryRun?: boolean } = {}): Promise<PruneResult> {
-    const config = {
+    const { prune: activity } = createActivities({ config: config(), configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
+    return activityEnvironment().run(activity as (input: unknown) => Promise<PruneResult>, { cluster: 'lab', operation: 'prune_test', dryRun: more.dryRun ?? false });
+  }
+
+  function config(): Config {
+    return {
       stateDir: here.path, vaults: { v: { directory: here.directory } },
       clusters: { lab: { vault: 'v', copies: [], keep: { last: 1 }, retention: { hold: '7d' }, encryption: {}, hosts: {} } },
     } as unknown as Config;
-    const { prune: activity } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
-    return activityEnvironment().run(activity as (input: unknown) => Promise<PruneResult>, { cluster: 'lab', operation: 'prune_test', dryRun: more.dryRun ?? false });
   }
 
   /** What is only put there counts as written long ago. */
@@ -115,6 +121,39 @@ describe('prune', () => {
     await prune();
     assert.deepEqual(await names(`${vaultPaths.backup('lab', id(1))}/`), []);
     assert.deepEqual([await names(vaultPaths.verdictsOf('lab', id(1))), await names(vaultPaths.tombstones('lab'))], [[], []]);
+  });
+
+  it('ends by the next run what a run that was killed at any step has left, and keeps what is kept', async () => {
+    const doomed = join(here.path, 'doomed');
+    for (const [day, verified] of [[1, true], [2, true], [3, true]] as const) {
+      await putSegment(segment(day));
+      await putBackup(day, [segment(day), ...(day === 3 ? [segment(2)] : [])], verified);
+    }
+    await put(`${vaultPaths.backup('lab', id(4))}/tree.tar.gz.gpg`, 'never sealed');
+    await putSegment(segment(5));
+    await prune();
+    await ageMarks(8);
+    const kept = [`${id(3)}/RESTORE.md`, `${id(3)}/manifest.json`];
+    await cp(here.directory, doomed, { recursive: true, preserveTimestamps: true });
+    let steps = 0;
+    for (let ended = false; !ended; steps += 1) {
+      await rm(here.directory, { recursive: true });
+      await cp(doomed, here.directory, { recursive: true, preserveTimestamps: true });
+      const real = openCluster({ config: config(), configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+      const dying = Object.create(real, { vault: { value: killedAfter(real.vault, steps) } }) as Cluster;
+      ended = await activityEnvironment().run(() => pruneStep(dying, { cluster: 'lab', operation: 'killed', dryRun: false }, new AbortController().signal)).then(() => true, (error: unknown) => {
+        if (error instanceof Killed) return false;
+        throw error;
+      });
+      for (let runs = 0; runs < 3; runs += 1) {
+        await prune();
+        await ageMarks(8);
+      }
+      assert.deepEqual(await names(vaultPaths.backups('lab')), kept, `step ${steps}`);
+      assert.deepEqual(await names(vaultPaths.segments('lab')), [2, 3].flatMap((day) => [`${segment(day)}.index`, `${segment(day)}.tar.gpg`]), `step ${steps}`);
+      assert.deepEqual([await names(vaultPaths.tombstones('lab')), await names(vaultPaths.verdictsOf('lab', id(1))), await names(vaultPaths.verdictsOf('lab', id(2)))], [[], [], []], `step ${steps}`);
+    }
+    assert.ok(steps > 15, `${steps} steps`);
   });
 
   it('takes the mark from a segment that a backup of another worker was sealed on meanwhile', async () => {
