@@ -47,11 +47,10 @@ export class Transfer {
     this.backupsTotal = backups.length;
   }
 
-  /** What belongs to a backup in `from`, session keys that were added later included; tars before indexes. */
-  namesOf(id: string, segments: readonly string[]): string[] {
-    const folder = `${vaultPaths.backup(this.from.name, id)}/`;
-    const own = this.byOwner().get(folder) ?? [];
-    return [...segments.flatMap((segment) => this.byOwner().get(segment) ?? []), ...own];
+  /** What belongs to a backup in `from` (or in `to`), session keys that were added later included; tars before indexes. */
+  namesOf(id: string, segments: readonly string[], side: 'here' | 'there' = 'here'): string[] {
+    const owners = this.byOwner(side);
+    return [...segments.flatMap((segment) => owners.get(segment) ?? []), ...(owners.get(`${vaultPaths.backup(this.from.name, id)}/`) ?? [])];
   }
 
   backupDone(): void {
@@ -121,12 +120,11 @@ export class Transfer {
     this.progress.update({ phase: `copying to ${this.to.vaultName}`, bytesDone: this.bytes, bytesTotal: Math.max(this.bytesTotal, this.bytes), itemsDone: this.backupsDone, itemsTotal: this.backupsTotal });
   }
 
-  /** Names in `from` by the segment, or the folder, that they belong to. */
-  private owners: Map<string, string[]> | undefined;
+  /** As they stood when both vaults were listed. */
+  private readonly owners: { here?: Map<string, string[]>; there?: Map<string, string[]> } = {};
 
-  private byOwner(): Map<string, string[]> {
-    this.owners ??= groupByOwner(this.from.name, this.here);
-    return this.owners;
+  private byOwner(side: 'here' | 'there'): Map<string, string[]> {
+    return (this.owners[side] ??= groupByOwner(this.from.name, this[side]));
   }
 }
 
@@ -159,6 +157,7 @@ async function filesOf({ vault, name, signal }: Cluster): Promise<Files> {
   return files;
 }
 
+/** Names by the segment, or the folder, that they belong to. */
 function groupByOwner(cluster: string, files: Files): Map<string, string[]> {
   const owners = new Map<string, string[]>();
   const segments = vaultPaths.segments(cluster);

@@ -171,6 +171,10 @@ describe('copies of a vault', function () {
     assert.ok((await readFile(copied(one!))).equals(await readFile(source(one!))));
     assert.deepEqual(done.findings.map(({ file, vault, intactIn }) => [file, vault, intactIn]), [[two, 'mirror', 'main']]);
     assert.equal(await readFile(copied(two!), 'utf8'), 'cut');
+    const guide = vaultPaths.artifact(CLUSTER, first.backupId, 'RESTORE.md');
+    await rm(copied(guide));
+    const later = await copy();
+    assert.deepEqual([later.notes, await readFile(copied(guide), 'utf8')], [[`${guide} was gone from mirror and is there again.`], await readFile(source(guide), 'utf8')]);
   });
 
   it('fill the first vault again when that is lost', async () => {
@@ -178,6 +182,13 @@ describe('copies of a vault', function () {
     await rename(here.directory, `${here.directory}.lost`);
     assert.deepEqual((await copy({ from: 'mirror', to: 'main' })).copied, [first.backupId]);
     assert.equal((await verify('main', 'L4')).result, 'good');
+  });
+
+  it('take the mark of a restore that reads from one', async () => {
+    await copy();
+    const { markUnfinished } = activities();
+    await activityEnvironment().run(markUnfinished as (input: unknown) => Promise<void>, { cluster: CLUSTER, operation: 'restore_test', vault: 'mirror', decisions: { backupId: first.backupId, fences: [] } });
+    assert.deepEqual([await names(copyDirectory, vaultPaths.operations(CLUSTER)), await names(here.directory, vaultPaths.operations(CLUSTER))], [[vaultPaths.unfinishedRestore(CLUSTER)], []]);
   });
 
   it('do not damage each other when two are made at once', async () => {
