@@ -63,6 +63,8 @@ export interface Cluster {
   readonly name: string;
   readonly config: ClusterConfig;
   readonly vault: Vault;
+  /** Its name in drydock.yaml: that of the cluster's own vault unless the step says another. */
+  readonly vaultName: string;
   /** Aborts when the activity is cancelled. */
   readonly signal: AbortSignal | undefined;
   ucp(): Promise<Ucp>;
@@ -84,25 +86,31 @@ export interface Cluster {
   bootstrapperEnv(): Promise<Record<string, string>>;
   /** Directory for this operation's working files, 0700. */
   workDir(operation: string): Promise<string>;
+  /** The other vaults in which backups of the cluster are kept. */
+  otherVaults(): { name: string; vault: Vault }[];
   close(): Promise<void>;
 }
 
-/** Throws InvalidInput when drydock.yaml has no such cluster. */
-export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal): Cluster {
+/** `vault`: another one than the cluster's own, such as a copy. Throws InvalidInput when drydock.yaml has no such cluster or vault. */
+export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal, vault?: string): Cluster {
   const { clusters } = deps.config;
   const config = Object.hasOwn(clusters, name) ? clusters[name] : undefined;
   if (!config) {
     const known = Object.keys(clusters).join(', ') || '(there are none)';
     throw new DrydockError('InvalidInput', `cluster: there is no cluster "${name}" in ${deps.configPath}, expected one of ${known}`, { remedy: 'start again with the name of a cluster that the worker\'s drydock.yaml has' });
   }
-  const settings = deps.config.vaults[config.vault];
-  if (!settings) throw new DrydockError('InvalidInput', `clusters.${name}.vault: there is no vault "${config.vault}" in ${deps.configPath}`);
-  return new OpenCluster(deps, name, config, openVault(settings), signal);
+  const { vaults } = deps.config;
+  const vaultName = vault ?? config.vault;
+  const settings = Object.hasOwn(vaults, vaultName) ? vaults[vaultName] : undefined;
+  if (!settings) {
+    throw new DrydockError('InvalidInput', `${vault === undefined ? `clusters.${name}.vault` : 'vault'}: there is no vault "${vaultName}" in ${deps.configPath}, expected one of ${Object.keys(vaults).join(', ')}`, { remedy: 'start again with the name of a vault that the worker\'s drydock.yaml has' });
+  }
+  return new OpenCluster(deps, name, config, vaultName, openVault(settings), signal);
 }
 
 /** Opens the cluster for one step and closes it whatever happens. */
-export async function withCluster<T>(deps: ActivityDeps, name: string, signal: AbortSignal | undefined, work: (cluster: Cluster) => Promise<T>): Promise<T> {
-  const cluster = openCluster(deps, name, signal);
+export async function withCluster<T>(deps: ActivityDeps, name: string, signal: AbortSignal | undefined, work: (cluster: Cluster) => Promise<T>, vault?: string): Promise<T> {
+  const cluster = openCluster(deps, name, signal, vault);
   try {
     return await work(cluster);
   } finally {
@@ -112,12 +120,14 @@ export async function withCluster<T>(deps: ActivityDeps, name: string, signal: A
 
 class OpenCluster implements Cluster {
   private readonly opened = new Map<string, Promise<unknown>>();
+  private readonly others = new Map<string, Vault>();
   private readonly closers: (() => Promise<void> | void)[] = [];
 
   constructor(
     private readonly deps: ActivityDeps,
     readonly name: string,
     readonly config: ClusterConfig,
+    readonly vaultName: string,
     readonly vault: Vault,
     readonly signal: AbortSignal | undefined,
   ) {}
@@ -177,8 +187,17 @@ class OpenCluster implements Cluster {
     return directory;
   }
 
+  otherVaults(): { name: string; vault: Vault }[] {
+    const { vaults } = this.deps.config;
+    return [this.config.vault, ...this.config.copies].filter((name) => name !== this.vaultName && Object.hasOwn(vaults, name)).map((name) => {
+      const known = this.others.get(name) ?? openVault(vaults[name]!);
+      this.others.set(name, known);
+      return { name, vault: known };
+    });
+  }
+
   async close(): Promise<void> {
-    await Promise.allSettled([...this.opened.values(), this.vault.close()]);
+    await Promise.allSettled([...this.opened.values(), this.vault.close(), ...[...this.others.values()].map((vault) => vault.close())]);
     // What was opened last stands on what was opened before it: a helper container is removed through the engine.
     for (const close of this.closers.reverse()) await Promise.resolve(close()).catch(() => undefined);
   }

@@ -3,6 +3,8 @@
  * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
  */
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { CopiedTo } from '../domain/copy';
+import type { ForgetPlan, ForgottenIn } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
 import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
@@ -14,6 +16,8 @@ export interface Step {
   cluster: string;
   /** The workflow id with `/` replaced by `_`; names records in the vault, labels and working files. */
   operation: string;
+  /** Another vault than the cluster's own, such as a copy. */
+  vault?: string;
 }
 export interface BackupStep extends Step {
   backupId: string;
@@ -174,11 +178,22 @@ export interface VerifyActivities {
 export interface RetentionActivities {
   /** Step 12; also `prune`. Throws Refused when the clocks of worker and vault disagree. */
   prune(step: Step & { dryRun: boolean }): Promise<PruneResult>;
+  /** What giving up one backup means, and whether people have to agree. Throws NotFound. */
+  planForget(step: Step & { backup: string }): Promise<ForgetPlan>;
+  /** Marks it in one vault; it goes when the hold is over. Throws Refused when the clocks of worker and vault disagree. */
+  forgetBackup(step: Step & { backup: string; by: string; why: string; approved: boolean }): Promise<ForgottenIn>;
+  /** Undo of `forgetBackup`, as long as the backup stands. */
+  rememberBackup(step: Step & { backup: string }): Promise<ForgottenIn>;
+}
+
+export interface CopyActivities {
+  /** Fills one vault from another with whole backups. Damage is a finding; throws Refused when both are the same vault, NotFound when `backup` is not in `from`. */
+  copyBackups(step: Step & { from: string; to: string; backup?: string; by: string }): Promise<CopiedTo>;
 }
 
 /** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
 export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean }>;
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean; vault?: string; copies?: string[] }>;
 }
 
-export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities;
+export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities & CopyActivities;

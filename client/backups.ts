@@ -5,7 +5,7 @@ import { SealedBackup } from '../adapters/vault/sealed-backup';
 import { backupIdSchema } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { clusterOf, requiredConfig, type LoadedConfig } from './session';
-import { clusterOfBackup, latestComplete, listBackups } from './vaults';
+import { clusterOfBackup, inVault, latestComplete, listBackups } from './vaults';
 
 export interface BackupChoice {
   config?: string;
@@ -18,7 +18,7 @@ export interface BackupChoice {
 /** Opens the backup (an id, or `latest`), and its vault until `work` is done. Throws NotFound, InvalidInput, AuthRejected, IntegrityMismatch. */
 export async function withBackup<T>(id: string, choice: BackupChoice, work: (backup: SealedBackup) => Promise<T>, signal?: AbortSignal): Promise<T> {
   const loaded = await requiredConfig(choice.config);
-  const local = choice.vault === undefined ? loaded : inVault(loaded, choice.vault);
+  const local = inVault(loaded, choice.vault);
   const { cluster, backupId } = await find(local, id, choice.cluster);
   const { encryption, vault: name } = clusterOf(local, cluster);
   const vault = openVault(local.config.vaults[name]!);
@@ -27,15 +27,6 @@ export async function withBackup<T>(id: string, choice: BackupChoice, work: (bac
   } finally {
     await vault.close();
   }
-}
-
-/** The same configuration, in which every cluster is kept in this vault. */
-function inVault(local: LoadedConfig, vault: string): LoadedConfig {
-  if (!Object.hasOwn(local.config.vaults, vault)) {
-    throw new DrydockError('InvalidInput', `there is no vault "${vault}" in ${local.path}`, { remedy: `use one of: ${Object.keys(local.config.vaults).join(', ')}` });
-  }
-  const clusters = Object.fromEntries(Object.entries(local.config.clusters).map(([name, cluster]) => [name, { ...cluster, vault }]));
-  return { ...local, config: { ...local.config, clusters } };
 }
 
 async function find(local: LoadedConfig, id: string, cluster: string | undefined): Promise<{ cluster: string; backupId: string }> {

@@ -2,6 +2,7 @@
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { EXIT, type BackupResult } from '../domain/contract';
+import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
 import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
 
@@ -74,6 +75,7 @@ export function exitCodeOfRun(run: { type: string; status: string; errorKind: Er
 
 function exitCodeOfResult(type: string, result: unknown): number {
   if (type === 'verify') return (result as VerifyResult).result === 'bad' ? EXIT.findings : EXIT.ok;
+  if (type === 'copy') return (result as CopyResult).copies.some(({ findingCount }) => findingCount > 0) ? EXIT.findings : EXIT.ok;
   if (type !== 'backup') return EXIT.ok;
   const { status, verified } = result as BackupResult;
   if (verified?.result === 'bad') return EXIT.findings;

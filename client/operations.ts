@@ -10,6 +10,8 @@ import {
   type BackupInput, type Gate, type OperationMemo, type OperationType, type ReconcileInput, type RestoreInput,
 } from '../domain/contract';
 import { DrydockError, type ErrorKind } from '../domain/errors';
+import { copyInput, type CopyInput } from '../domain/copy';
+import { forgetInput, type ForgetInput } from '../domain/forget';
 import { pruneInput, type PruneInput } from '../domain/prune-result';
 import { verifyInput, type VerifyInput } from '../domain/verify-input';
 import { mistakesInWords } from '../domain/mistakes';
@@ -42,7 +44,7 @@ export interface OperationSummary {
   result: unknown;
 }
 
-export type OperationInput = { type: 'backup'; input: BackupInput } | { type: 'restore'; input: RestoreInput } | { type: 'verify'; input: VerifyInput } | { type: 'prune'; input: PruneInput } | { type: 'reconcile'; input: ReconcileInput };
+export type OperationInput = { type: 'backup'; input: BackupInput } | { type: 'restore'; input: RestoreInput } | { type: 'verify'; input: VerifyInput } | { type: 'prune'; input: PruneInput } | { type: 'copy'; input: CopyInput } | { type: 'forget'; input: ForgetInput } | { type: 'reconcile'; input: ReconcileInput };
 
 export interface Started {
   workflowId: string;
@@ -50,7 +52,7 @@ export interface Started {
   url: string;
 }
 
-const SCHEMAS = { backup: backupInput, restore: restoreInput, verify: verifyInput, prune: pruneInput, reconcile: reconcileInput } as const;
+const SCHEMAS = { backup: backupInput, restore: restoreInput, verify: verifyInput, prune: pruneInput, copy: copyInput, forget: forgetInput, reconcile: reconcileInput } as const;
 const STAGE_BEFORE_START = 'queued';
 
 /**
@@ -182,7 +184,7 @@ const gateSchema = z.object({
   name: z.string(), planDigest: z.string(), question: z.string(), details: z.string(), openedAt: z.string(), approvers: z.array(z.string()),
 });
 const memoSchema = z.object({
-  type: z.enum(['backup', 'restore', 'verify', 'prune', 'reconcile']), cluster: z.string(), backupId: z.string().optional(), stage: z.string(), gate: gateSchema.nullable(),
+  type: z.enum(['backup', 'restore', 'verify', 'prune', 'copy', 'forget', 'reconcile']), cluster: z.string(), backupId: z.string().optional(), stage: z.string(), gate: gateSchema.nullable(),
 });
 
 /** The operation's memo; undefined for a run that has none (not ours, or started elsewhere and not yet taken up). */

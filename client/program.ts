@@ -4,13 +4,16 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { BackupOptions } from './commands/backup';
 import type { KeyRotateOptions } from './commands/key-rotate';
+import type { CopyOptions } from './commands/copy';
 import type { ExtractCommandOptions } from './commands/extract';
+import type { ForgetOptions } from './commands/forget';
 import type { LsOptions } from './commands/ls';
 import type { PruneOptions } from './commands/prune';
 import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
 import type { UpOptions } from './commands/up';
+import type { VaultOptions } from './commands/vault';
 import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
@@ -50,6 +53,7 @@ export function createProgram(version: string, onExit: (code: number) => void): 
 
   withJson(command('restore <cluster>', 'restore from a backup; stops at gates until an approver has decided'))
     .requiredOption('--backup <id>', 'backup id, or latest')
+    .option('--vault <name>', 'read from another vault than the cluster\'s own, such as a copy')
     .option('--target <replica=node,...>', 'host that takes the place of a lost one: REPLICA=NODE[,host=ADDRESS,port=PORT,key=FILE]; may be repeated', collect)
     .option('--force', 'although the cluster is healthy, or has lost only a minority')
     .option('--accept-missing-owners', 'although owners of repositories do not exist on the target UCP')
@@ -87,15 +91,18 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .action((_options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/status.js')).run(options)));
 
   withJson(command('list [cluster]', 'backups in the vault, newest first; needs no Temporal'))
+    .option('--vault <name>', 'what is in another vault, such as a copy')
     .addHelpText('after', example('drydock list', 'drydock list prod --json'))
     .action((cluster: string | undefined, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/list.js')).run(cluster, options)));
 
   withJson(command('show <workflow-or-backup-id>', 'one run or one backup; needs no worker'))
+    .option('--vault <name>', 'of a backup: as it lies in another vault, such as a copy')
     .addHelpText('after', example('drydock show restore/prod/20261123T081500Z-0c1d2e', 'drydock show 20261123T020000Z-1a2b3c --json'))
     .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/show.js')).run(id, options)));
 
   withJson(command('verify <cluster-or-backup>', 'verify a backup: of a cluster the newest complete one'))
     .addOption(new Option('--level <level>', 'how thoroughly: L0 seal and files, L1 links, L2 every tag, L3 every byte, L4 the metadata\'s rows').choices(['L0', 'L1', 'L2', 'L3', 'L4']).default('L2'))
+    .option('--vault <name>', 'look into another vault than the cluster\'s own, such as a copy')
     .option('--part <n/t>', 'read the n-th of t parts, so that t runs read all', partOf)
     .option('--without-keys', 'look at ciphertext only, although a key is at hand')
     .option('--reason <text>', 'why; kept with the run')
@@ -109,6 +116,36 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .option('--detach', 'start it and return at once')
     .addHelpText('after', example('drydock prune prod --dry-run', 'drydock prune prod --json | jq .removed'))
     .action((cluster: string, _options, self: Command) => act<PruneOptions>(self, async (options) => (await import('./commands/prune.js')).run(cluster, options)));
+
+  withJson(command('copy <cluster>', 'fill the copies of a cluster from its vault; backups go on beside it'))
+    .option('--to <vault>', 'only this vault (default: each of copies)')
+    .option('--from <vault>', 'from this vault, such as a copy (default: the cluster\'s own)')
+    .option('--backup <id>', 'only this backup, even where retention would not keep it')
+    .option('--reason <text>', 'why; kept with the run')
+    .option('--detach', 'start it and return at once')
+    .addHelpText('after', example('drydock copy prod', 'drydock copy prod --from mirror --to main', 'drydock copy prod --to mirror --backup 20261123T020000Z-1a2b3c'))
+    .action((cluster: string, _options, self: Command) => act<CopyOptions>(self, async (options) => (await import('./commands/copy.js')).run(cluster, options)));
+
+  withJson(command('forget <backup>', 'give one backup up: it is removed when retention.hold is over; asks approvers when it is the last verified or the newest drilled one'))
+    .option('--undo', 'take that back, while the hold lasts')
+    .option('--vault <name>', 'only in this vault (default: the cluster\'s own and its copies)')
+    .option('--reason <text>', 'why; kept with the run and the mark')
+    .option('--detach', 'start it and return at once')
+    .option('--approve-as <name>', 'on a terminal: offer the decision at the gate to this approver')
+    .addHelpText('after', example('drydock forget 20261123T020000Z-1a2b3c --reason "holds a leaked key"', 'drydock forget 20261123T020000Z-1a2b3c --undo'))
+    .action((id: string, _options, self: Command) => act<ForgetOptions>(self, async (options) => (await import('./commands/forget.js')).run(id, options)));
+
+  const vault = program.command('vault').description('vaults as such; needs no Temporal');
+  const ofVault = (name: string, description: string): Command => withJson(vault.command(name).description(description).addOption(new Option('--config <file>', 'configuration file')));
+  ofVault('init [vault]', 'make a vault where there is none, and try it out (default: all vaults of drydock.yaml); safe to repeat')
+    .addHelpText('after', example('drydock vault init offsite'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).init(name, options)));
+  ofVault('check [vault]', 'try a vault out, and account for every name in it; ends with 6 when something is missing or foreign')
+    .addHelpText('after', example('drydock vault check', 'drydock vault check offsite --json | jq .vaults[].findings'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).check(name, options)));
+  ofVault('stats [vault-or-cluster]', 'what backups take up: by kind, by backup, how often content is shared, how fast it grows')
+    .addHelpText('after', example('drydock vault stats', 'drydock vault stats prod --json'))
+    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).stats(name, options)));
 
   const key = program.command('key').description('keys of backups');
   withJson(key.command('rotate <cluster>').description('new recipients from now on: check them, and say what older backups need; needs no Temporal').addOption(new Option('--config <file>', 'configuration file')))

@@ -1,5 +1,7 @@
 /** The end of an operation in words. */
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
+import type { CopiedTo, CopyResult } from '../domain/copy';
+import type { ForgetResult } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
 import type { VerifyResult } from '../domain/verify';
 import { between, bytes, count, seconds, table, time } from './format';
@@ -17,6 +19,7 @@ export function backupReport(result: BackupResult): string[] {
     ...stages(result.stages),
     ...gaps(result),
     ...(result.verified ? [`  verified to ${result.verified.level}: ${result.verified.result === 'good' ? 'good' : count(result.verified.findingCount, 'finding')}`, ...findingLines(result.verified)] : []),
+    ...(result.copies ?? []).map(({ vault, copied, bytes: size }) => `  copy ${vault}: ${count(copied.length, 'backup')} copied, ${bytes(size)}`),
     ...result.warnings.map((text) => `  warning: ${text}`),
   ];
 }
@@ -41,17 +44,43 @@ export function restoreReport(result: RestoreResult): string[] {
   ];
 }
 
-export function pruneReport({ cluster, dryRun, decisions, counts, removed, marked, lifted, removableFrom, notes }: PruneResult): string[] {
+export function copyReport({ cluster, from, copies }: CopyResult): string[] {
+  return copies.flatMap((copy) => [
+    `Copy of ${cluster} from ${from} to ${copy.vault}: ${count(copy.copied.length, 'backup')} copied (${count(copy.objects, 'object')}, ${bytes(copy.bytes)}), ${copy.already} there before.`,
+    ...copy.copied.map((id) => `  ${id}`),
+    ...copy.leftOut.map(({ id, why }) => `  ${id} is not copied: ${why}`),
+    ...copyFindings(copy),
+    ...copy.notes.map((note) => `  ${note}`),
+  ]);
+}
+
+function copyFindings({ findings, findingCount }: CopiedTo): string[] {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ backupId, vault, file, what, intactIn }) => `  FINDING ${vault}, backup ${backupId ?? '-'}: ${what} (${file})${intactIn === null ? '' : `; intact in ${intactIn}`}`);
+  return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json`] : shown;
+}
+
+export function forgetReport({ cluster, backupId, approvedBy, vaults, notes }: ForgetResult): string[] {
+  const words = { marked: 'is given up', already: 'was so already', lifted: 'is kept again, if retention keeps it', absent: 'is not there', failed: 'could not be changed' } as const;
+  return [
+    `Backup ${backupId} of ${cluster}${approvedBy === null ? '' : `, approved by ${approvedBy}`}:`,
+    ...vaults.map(({ vault, state, removableFrom }) => `  in ${vault} it ${words[state]}${removableFrom === null ? '' : `; a prune after ${time(removableFrom)} removes it, until then \`drydock forget ${backupId} --undo\` takes that back`}`),
+    ...notes.map((note) => `  ${note}`),
+  ];
+}
+
+export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, repacked, lifted, removableFrom, notes }: PruneResult): string[] {
   const would = dryRun ? ' would be' : '';
   const shown = decisions.length < counts.kept + counts.givenUp ? [`  and ${counts.kept + counts.givenUp - decisions.length} more`] : [];
   return [
-    `Retention of ${cluster}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
+    `Retention of ${cluster}${vault === undefined ? '' : ` in ${vault}`}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
     ...decisions.map(({ id, why }) => `  ${id}  ${why}`),
     ...shown,
     `${count(removed.backups.length, 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
     `${count(marked.backups.length, 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
+    ...(repacked && repacked.segments > 0 ? [`${bytes(repacked.bytes)} that live in ${count(repacked.segments, 'mostly dead segment')}${would} written anew: ${bytes(repacked.frees)} go with the last backup that names those.`] : []),
     ...(lifted > 0 ? [`${count(lifted, 'mark')}${would} taken away: what they marked is kept or needed again.`] : []),
     ...notes.map((note) => `  ${note}`),
+    ...copies.flatMap((copy) => ['', ...pruneReport(copy)]),
   ];
 }
 
@@ -67,10 +96,10 @@ export function verifyReport(result: VerifyResult): string[] {
 }
 
 function findingLines({ findings, findingCount }: Pick<VerifyResult, 'findings' | 'findingCount'>): string[] {
-  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ image, digest, segment, file, what, lastBackup }) => {
+  const shown = findings.slice(0, FINDINGS_SHOWN).map(({ image, digest, segment, file, what, lastBackup, intactIn }) => {
     const place = [...(digest === null ? [] : [digest]), ...(segment === null ? [] : [`segment ${segment}`]), ...(file === null ? [] : [file])].join(', ');
     const held = digest === null ? '' : lastBackup === null ? '; no backup holds another copy' : `; still held by ${lastBackup}`;
-    return `  FINDING ${image ?? '(no image)'}: ${what} (${place})${held}`;
+    return `  FINDING ${image ?? '(no image)'}: ${what} (${place})${held}${intactIn === undefined ? '' : `; intact in ${intactIn}`}`;
   });
   return findingCount > shown.length ? [...shown, `  and ${findingCount - shown.length} more: with --json, or in the verdict's list`] : shown;
 }

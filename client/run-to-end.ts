@@ -8,7 +8,9 @@ import type { OperationSummary, Started } from './operations';
 import { createProgress, type Progress } from './progress';
 import type { VerifyResult } from '../domain/verify';
 import type { PruneResult } from '../domain/prune-result';
-import { backupReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
+import type { CopyResult } from '../domain/copy';
+import type { ForgetResult } from '../domain/forget';
+import { backupReport, copyReport, forgetReport, pruneReport, reconcileReport, restoreReport, verifyReport } from './reports';
 import type { Session } from './session';
 
 export interface RunToEndOptions {
@@ -88,6 +90,10 @@ export function reportOf(run: OperationSummary): string[] {
       return restoreReport(run.result as RestoreResult);
     case 'prune':
       return pruneReport(run.result as PruneResult);
+    case 'copy':
+      return copyReport(run.result as CopyResult);
+    case 'forget':
+      return forgetReport(run.result as ForgetResult);
     case 'verify':
       return verifyReport(run.result as VerifyResult);
     case 'reconcile':

@@ -4,6 +4,7 @@ import { readManifestJson } from '../adapters/vault/manifest-file';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import { readVerdicts } from '../adapters/vault/verdicts';
+import type { VaultConfig } from '../domain/config';
 import { backupIdSchema } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { vaultPaths } from '../domain/vault-format';
@@ -153,14 +154,26 @@ async function parseManifest(vault: Vault, cluster: string, id: string): Promise
 
 /** Opens the cluster's vault for one look and closes it whatever happens. */
 export async function withVault<T>(local: LoadedConfig, cluster: string, look: (vault: Vault) => Promise<T>): Promise<T> {
-  const name = clusterOf(local, cluster).vault;
-  const settings = local.config.vaults[name];
-  // loadConfig has refused a cluster whose vault is not there.
-  if (!settings) throw new DrydockError('InvalidInput', `there is no vault "${name}" in ${local.path}`);
-  const vault = openVault(settings);
+  const vault = openVault(vaultNamed(local, clusterOf(local, cluster).vault));
   try {
     return await look(vault);
   } finally {
     await vault.close();
   }
+}
+
+/** The settings of a vault. Throws InvalidInput for an unknown one. */
+export function vaultNamed(local: LoadedConfig, name: string): VaultConfig {
+  const { vaults } = local.config;
+  const settings = Object.hasOwn(vaults, name) ? vaults[name] : undefined;
+  if (settings) return settings;
+  throw new DrydockError('InvalidInput', `there is no vault "${name}" in ${local.path}`, { remedy: `use one of: ${Object.keys(vaults).join(', ')}` });
+}
+
+/** The same configuration, in which every cluster is kept in this vault; unchanged without one. Throws InvalidInput for an unknown one. */
+export function inVault(local: LoadedConfig, vault: string | undefined): LoadedConfig {
+  if (vault === undefined) return local;
+  vaultNamed(local, vault);
+  const clusters = Object.fromEntries(Object.entries(local.config.clusters).map(([name, cluster]) => [name, { ...cluster, vault }]));
+  return { ...local, config: { ...local.config, clusters } };
 }

@@ -75,6 +75,8 @@ export const clusterSchema = z.strictObject({
   /** By Swarm host name. */
   hosts: z.record(z.string(), hostSchema).default({}),
   vault: safeName,
+  /** Further vaults, each filled from `vault` after a backup. */
+  copies: z.array(safeName).default([]),
   encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
   /** Which backups are kept. Absent: all. */
@@ -83,6 +85,8 @@ export const clusterSchema = z.strictObject({
     .strictObject({
       /** How long what was given up stays before it is removed: longer than any backup may run. */
       hold: durationText.refine((text) => isADayOrMore(toDuration(text)), 'expected a day or more: no backup may run longer than the hold').default('7d'),
+      /** From which dead share on a segment is written anew for the backups to come. */
+      repack: z.union([z.literal('off'), z.number().min(0.1).max(0.99)]).default(0.5),
     })
     .prefault({}),
   /** How a backup reads the registry volume: over SSH, from a helper container through the Docker API, or not at all. */

@@ -4,13 +4,14 @@
  */
 import { z } from 'zod';
 import { safeName } from './config';
+import type { CopiedTo } from './copy';
 import type { VerifyResult } from './verify';
 
 export const TASK_QUEUE = 'drydock';
 
 /** Workflow types as they stand in the Temporal UI. */
-export const WORKFLOW = { backup: 'backup', restore: 'restore', verify: 'verify', prune: 'prune', reconcile: 'reconcile', lock: 'lock' } as const;
-export type OperationType = 'backup' | 'restore' | 'verify' | 'prune' | 'reconcile';
+export const WORKFLOW = { backup: 'backup', restore: 'restore', verify: 'verify', prune: 'prune', copy: 'copy', forget: 'forget', reconcile: 'reconcile', lock: 'lock' } as const;
+export type OperationType = 'backup' | 'restore' | 'verify' | 'prune' | 'copy' | 'forget' | 'reconcile';
 
 /** Message names: `decide` exists as an update and as a signal of the same shape; `state` is a query. */
 export const MESSAGE = { decide: 'decide', state: 'state' } as const;
@@ -41,6 +42,8 @@ export const restoreTarget = z.strictObject({
 export const restoreInput = z.strictObject({
   cluster: safeName,
   backup: z.union([z.literal('latest'), backupIdSchema]).default('latest'),
+  /** Another vault than the cluster's own, such as a copy. */
+  vault: safeName.optional(),
   targets: z.array(restoreTarget).optional(),
   /** Restore although the cluster is healthy or only a minority is lost. */
   force: z.boolean().optional(),
@@ -136,6 +139,8 @@ export interface BackupResult {
   gaps: { image: string; digest: string; what: string }[];
   /** Null where `policy.verify` is off, or the verification could not be carried out (a warning says why). */
   verified: Pick<VerifyResult, 'level' | 'result' | 'withKeys' | 'findingCount' | 'findings' | 'notes'> | null;
+  /** What came of `copies`; absent without. */
+  copies?: Pick<CopiedTo, 'vault' | 'copied' | 'bytes' | 'findingCount'>[];
   warnings: string[];
   stages: { name: string; title: string; seconds: number; bytes?: number }[];
 }
@@ -161,6 +166,11 @@ export interface ReconcileResult {
 /** Workflow ids: the cluster's name inside, so that the UI's list reads well. */
 export function lockId(cluster: string): string {
   return `lock/${cluster}`;
+}
+
+/** Held by whoever fills a cluster's copies or removes from its vaults, so that a long copy keeps no backup from starting. */
+export function vaultsLockId(cluster: string): string {
+  return `${lockId(cluster)}/vaults`;
 }
 
 /** Heartbeat details of long activities; the command reads them from the pending activity. */

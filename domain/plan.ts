@@ -29,6 +29,8 @@ export interface Diagnosis {
 export interface RestoreDecisions {
   cluster: string;
   backupId: string;
+  /** Read from this vault; absent: the cluster's own. */
+  vault?: string;
   manifestSha256: string;
   version: string;
   bootstrapperImage: string;

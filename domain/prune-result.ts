@@ -14,6 +14,8 @@ export type PruneInput = z.infer<typeof pruneInput>;
 
 export interface PruneResult {
   cluster: string;
+  /** As `drydock.yaml` names it. */
+  vault?: string;
   dryRun: boolean;
   /** One for each backup, newest first; at most 200, those given up before those kept. */
   decisions: Decision[];
@@ -22,10 +24,14 @@ export interface PruneResult {
   removed: { backups: string[]; segments: number; bytes: number };
   /** Marked now, removed by a later run. */
   marked: { backups: string[]; segments: number; bytes: number };
+  /** Live blobs of mostly dead segments, written anew for the backups to come; `frees`: bytes that go with the last backup that names the old ones. */
+  repacked?: { segments: number; bytes: number; frees: number };
   /** Tombstones taken away because what they marked is kept or needed again. */
   lifted: number;
   /** When what is marked now may go, ISO 8601. */
   removableFrom: string;
   /** Sentences: what was left, and why; damage that was met. */
   notes: string[];
+  /** The same for each copy. */
+  copies?: PruneResult[];
 }

@@ -67,8 +67,10 @@ export function planRemoval(picture: VaultPicture, decisions: readonly Decision[
   const known = new Set([...picture.sealed.map(({ id }) => id), ...picture.unreadable, ...picture.unsealed.map(({ id }) => id), ...picture.segments.map(({ id }) => id)]);
   const kept = new Set(decisions.filter(({ keep }) => keep).map(({ id }) => id));
   const unsealed = new Set(picture.unsealed.map(({ id }) => id));
+  // Nobody can judge a manifest that cannot be read, but a person may give it up.
+  const forgotten = new Set(picture.marks.filter(({ isForgotten }) => isForgotten).map(({ id }) => id));
   return {
-    backups: [...picture.sealed, ...picture.unsealed].map(({ id }) => id).filter((id) => isOver(id) && (givenUp.has(id) || unsealed.has(id))),
+    backups: [...[...picture.sealed, ...picture.unsealed].map(({ id }) => id).filter((id) => isOver(id) && (givenUp.has(id) || unsealed.has(id))), ...picture.unreadable.filter((id) => isOver(id) && forgotten.has(id))],
     segments: notes.length > 0 ? [] : picture.segments.filter(({ id }) => isOver(id) && !needed.has(id)),
     lift: picture.marks.filter(({ id, isForgotten }) => !isForgotten && (needed.has(id) || kept.has(id))).map(({ name }) => name),
     leftovers: picture.marks.filter(({ id }) => !known.has(id)).map(({ name, id }) => ({ name, id })),

@@ -160,7 +160,7 @@ export function planMarkdown(plan: RestorePlan): string {
   const replica = ({ id, node }: { id: string; node: string }): string => `\`${id}\` on **${node}**`;
   const lines = [
     `## Restore of ${d.cluster} from ${d.backupId}`,
-    `Sealed ${plan.sealedAt}. Plan digest \`${plan.digest.slice(0, 12)}\`.`,
+    `Sealed ${plan.sealedAt}${d.vault === undefined ? '' : `, read from the vault \`${d.vault}\``}. Plan digest \`${plan.digest.slice(0, 12)}\`.`,
     '### What is there now',
     `${diagnosis.summary}`,
     ...items(diagnosis.replicas.map((state) => `${replica(state)}: ${state.healthy ? 'healthy' : state.note}`)),

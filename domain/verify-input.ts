@@ -6,6 +6,8 @@ import { verifyLevel } from './verify-level';
 /** Input of the workflow `verify`. */
 export const verifyInput = z.strictObject({
   cluster: safeName,
+  /** Another vault than the cluster's own, such as a copy; the verdict is kept there. */
+  vault: safeName.optional(),
   backup: z.union([z.literal('latest'), backupIdSchema]).default('latest'),
   level: verifyLevel.default('L2'),
   /** Reads the n-th of t parts in L3 and L4: `t` runs read all. */

@@ -29,6 +29,8 @@ export interface Finding {
   what: string;
   /** The newest backup that still holds the content in a sound segment; null when none does. */
   lastBackup: string | null;
+  /** Another vault of the cluster that holds the file as it was sealed; absent where none does. */
+  intactIn?: string;
 }
 
 export interface VerifyPart {

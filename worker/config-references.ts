@@ -12,6 +12,12 @@ export function danglingReferences(config: Config): Mistake[] {
     if (!Object.hasOwn(config.vaults, cluster.vault)) {
       report(['clusters', name, 'vault'], `there is no vault "${cluster.vault}"${choices(cluster.vault, Object.keys(config.vaults))}`);
     }
+    for (const [at, copy] of cluster.copies.entries()) {
+      const path = ['clusters', name, 'copies', String(at)];
+      if (!Object.hasOwn(config.vaults, copy)) report(path, `there is no vault "${copy}"${choices(copy, Object.keys(config.vaults))}`);
+      else if (copy === cluster.vault) report(path, `"${copy}" is the vault of this cluster itself, expected another one`);
+      else if (cluster.copies.indexOf(copy) !== at) report(path, `"${copy}" is named twice`);
+    }
     for (const [hostName, host] of Object.entries(cluster.hosts)) {
       const path = ['clusters', name, 'hosts', hostName, 'jump'];
       if (host.jump === undefined) continue;

@@ -18,6 +18,13 @@ export const long = proxyActivities<Activities>({
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m', maximumAttempts: 12 },
 });
 
+/** Streams to a part that is not needed for the result: after a few attempts it is a warning. */
+export const few = proxyActivities<Activities>({
+  startToCloseTimeout: '7 days',
+  heartbeatTimeout: HEARTBEAT,
+  retry: { initialInterval: '2s', backoffCoefficient: 3, maximumInterval: '30s', maximumAttempts: 4 },
+});
+
 /** What must be put back: tried for days, since a registry that stays frozen is the worst outcome. */
 export const untilDone = proxyActivities<Activities>({
   startToCloseTimeout: '15m',

@@ -1,15 +1,20 @@
 import { CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
-import type { BackupFacts, FreezeRecord, ImagesPass, MetadataTaken, Proof } from '../activities/contract';
+import type { Activities, BackupFacts, FreezeRecord, ImagesPass, MetadataTaken, Proof } from '../activities/contract';
 import type { VerifyLevel } from '../domain/verify-level';
 import { backupInput, type BackupInput, type BackupResult } from '../domain/contract';
-import { long, quick, untilDone } from './activities';
+import { few, long, quick, untilDone } from './activities';
+import { copiedNote } from './copy';
 import { isKind, parseInput, sentenceOf } from './failures';
-import { holdLock } from './lock';
+import { holdLock, tryVaultsLock } from './lock';
 import { Operation } from './operation';
-import { prunedNote } from './prune';
+import { pruneCopies, prunedNote } from './prune';
 import { mib, operationKey } from './text';
 import { verdictNote } from './verify';
 
+type Policy = Awaited<ReturnType<Activities['readPolicy']>>;
+
+/** Of the copies, among the warnings; the rest stands in the step's result and in the vault. */
+const SHOWN_FINDINGS = 10;
 /** How often metadata and second pass are done again after a collection ran all the same. */
 const ROUNDS_AGAIN = 2;
 /** How often the frozen part is done again when the working files went with their worker. */
@@ -71,10 +76,10 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         sealed = true;
         // 11. Verify what lies in the vault now. The backup stands, whatever comes of it.
         const verified = await verifySealed(operation, step, policy.verify, request.startedBy);
-        // 12. Retention. The backup stands, whatever comes of it.
-        if (policy.prunes) await pruneAfter(operation, step);
+        // 12. Copies and retention. The backup stands, whatever comes of them.
+        const copies = await keepAfter(operation, step, policy, request.startedBy);
         // 13. Report.
-        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, warnings: operation.warnings, stages: operation.stages };
+        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, ...(copies.length === 0 ? {} : { copies }), warnings: operation.warnings, stages: operation.stages };
       } catch (error) {
         if (!isKind(error, 'WorkLost') || attempt === LOST_WORK_AGAIN) throw error;
         operation.warn(`Metadata and second pass were done again: ${sentenceOf(error)}.`);
@@ -107,6 +112,40 @@ async function verifySealed(operation: Operation, step: { cluster: string; opera
     operation.warn(`The backup is sealed, but could not be verified: ${sentenceOf(error)}`);
     return null;
   }
+}
+
+/** Copies first, so that they have what retention may give up. Whoever copies or removes by hand right now is not disturbed: the next backup goes on. */
+async function keepAfter(operation: Operation, step: { cluster: string; operation: string }, policy: Policy, by: string | undefined): Promise<NonNullable<BackupResult['copies']>> {
+  const { copies: vaults = [], prunes = false, vault } = policy;
+  if (vaults.length === 0 && !prunes) return [];
+  // Runs that began before there was this lock have no such fact.
+  if (vault !== undefined && !(await tryVaultsLock(step.cluster))) {
+    operation.warn('Copies and retention were left to the next backup: somebody copies or removes backups of this cluster right now.');
+    return [];
+  }
+  const copies = await copyAfter(operation, step, vault ?? '', vaults, by);
+  if (prunes) {
+    await pruneAfter(operation, step);
+    await pruneCopies(operation, { cluster: step.cluster, operation: step.operation, dryRun: false }, vaults);
+  }
+  return copies;
+}
+
+/** Every sealed backup that a copy lacks goes there, this one first. A copy that cannot be reached is a warning, and catches up by itself. */
+async function copyAfter(operation: Operation, { cluster, operation: key }: { cluster: string; operation: string }, from: string, vaults: readonly string[], by = 'unknown'): Promise<NonNullable<BackupResult['copies']>> {
+  const done: NonNullable<BackupResult['copies']> = [];
+  for (const to of vaults) {
+    operation.expect([[`copy-${to}`, `Copy to ${to}`]]);
+    try {
+      const { copied, bytes, findingCount, findings, notes } = await operation.step(`copy-${to}`, () => few.copyBackups.executeWithOptions({ summary: `Fill the copy ${to}` }, [{ cluster, operation: key, from, to, by }]), copiedNote);
+      operation.warn(...notes, ...findings.slice(0, SHOWN_FINDINGS).map(({ vault, what, intactIn }) => `In ${vault}: ${what}${intactIn === null ? '' : ` (intact in ${intactIn})`}.`));
+      done.push({ vault: to, copied, bytes, findingCount });
+    } catch (error) {
+      if (isCancellation(error)) throw error;
+      operation.warn(`The backup is sealed, but the copy ${to} could not be filled; it catches up after the next backup, or by \`drydock copy\`: ${sentenceOf(error)}`);
+    }
+  }
+  return done;
 }
 
 async function pruneAfter(operation: Operation, { cluster, operation: key }: { cluster: string; operation: string }): Promise<void> {

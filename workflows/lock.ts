@@ -1,6 +1,6 @@
 import { ApplicationFailure, CancellationScope, condition, ParentClosePolicy, sleep, startChild, workflowInfo } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { lockId, WORKFLOW } from '../domain/contract';
+import { lockId, vaultsLockId, WORKFLOW } from '../domain/contract';
 import { fail } from './failures';
 
 /** Exists, and nothing else: the server refuses a second run of this id, and ends it with its parent. */
@@ -14,23 +14,37 @@ const TRIES = 4;
 
 /** One operation at a time on a cluster. Held until this run closes, however it closes. */
 export async function holdLock(cluster: string): Promise<void> {
+  if (await tryLock(lockId(cluster))) return;
+  throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
+}
+
+/** Nothing is removed from a cluster's vaults while one is filled from another. Held until this run closes. */
+export async function holdVaultsLock(cluster: string): Promise<void> {
+  if (await tryVaultsLock(cluster)) return;
+  throw fail('Conflict', `Backups of ${cluster} are being copied or removed already (see the parent of the run ${vaultsLockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
+}
+
+/** False when another run holds it. */
+export function tryVaultsLock(cluster: string): Promise<boolean> {
+  return tryLock(vaultsLockId(cluster));
+}
+
+async function tryLock(id: string): Promise<boolean> {
   // Not cancellable: the lock must outlive a cancel until everything is put back.
-  await CancellationScope.nonCancellable(async () => {
+  return CancellationScope.nonCancellable(async () => {
     for (let attempt = 1; ; attempt++) {
       try {
         await startChild(WORKFLOW.lock, {
-          workflowId: lockId(cluster),
+          workflowId: id,
           parentClosePolicy: ParentClosePolicy.TERMINATE,
           memo: { holder: workflowInfo().workflowId },
           staticSummary: `held by ${workflowInfo().workflowId}`,
           args: [],
         });
-        return;
+        return true;
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        if (attempt === TRIES) {
-          throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
-        }
+        if (attempt === TRIES) return false;
         await sleep(500, { summary: 'the lock may be free in a moment' });
       }
     }

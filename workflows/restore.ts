@@ -15,6 +15,8 @@ type Request = ReturnType<typeof parse>;
 interface Step {
   cluster: string;
   operation: string;
+  /** The vault that is read; absent: the cluster's own. */
+  vault?: string;
 }
 
 const parse = (input: unknown) => parseInput(restoreInput, input);
@@ -23,7 +25,7 @@ const parse = (input: unknown) => parseInput(restoreInput, input);
 export async function restore(input: RestoreInput): Promise<RestoreResult> {
   const request = parse(input);
   const operation = new Operation('restore', request.cluster, request.startedBy);
-  const step: Step = { cluster: request.cluster, operation: operationKey(workflowInfo().workflowId) };
+  const step: Step = { cluster: request.cluster, operation: operationKey(workflowInfo().workflowId), ...(request.vault === undefined ? {} : { vault: request.vault }) };
   operation.expect([
     ['plan', 'Diagnose and plan'],
     ['stop', 'Stop'],

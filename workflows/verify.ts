@@ -8,12 +8,12 @@ import { operationKey } from './text';
 
 /** Verifies one backup and keeps the verdict in the vault. It changes nothing else, so it holds no lock and may run beside a backup. */
 export async function verify(input: VerifyInput): Promise<VerifyResult> {
-  const { cluster, backup, level, part, withoutKeys = false, startedBy } = parseInput(verifyInput, input);
+  const { cluster, vault, backup, level, part, withoutKeys = false, startedBy } = parseInput(verifyInput, input);
   const operation = new Operation('verify', cluster, startedBy);
   operation.expect([['verify', 'Verify']]);
   if (backup !== 'latest') operation.backupId = backup;
   await quick.readPolicy({ cluster });
-  const step = { cluster, operation: operationKey(workflowInfo().workflowId) };
+  const step = { cluster, operation: operationKey(workflowInfo().workflowId), ...(vault === undefined ? {} : { vault }) };
   const result = await operation.step('verify', () =>
     long.verifyBackup.executeWithOptions({ summary: `Verify ${backup} to ${level}` }, [{ ...step, backup, level, part, withoutKeys, by: startedBy ?? 'unknown' }]), verdictNote);
   operation.backupId = result.backupId;

@@ -5,5 +5,5 @@ import type { Step } from '../contract';
 /** Runs one step on its cluster; the cluster's connections end with it, and its signal fires when the activity is cancelled. */
 export function onCluster<T>(deps: ActivityDeps, step: Step, work: (cluster: Cluster, signal: AbortSignal) => Promise<T>): Promise<T> {
   const signal = Context.current().cancellationSignal;
-  return withCluster(deps, step.cluster, signal, (cluster) => work(cluster, signal));
+  return withCluster(deps, step.cluster, signal, (cluster) => work(cluster, signal), step.vault);
 }

@@ -20,7 +20,7 @@ export function restoreActivities(deps: ActivityDeps): RestoreActivities {
   /** One step: its own connections, its progress, and the cancellation as the signal of every call. */
   function run<T>(step: Step, phase: string, work: (cluster: Cluster, progress: Progress) => Promise<T>): Promise<T> {
     const progress = new Progress(phase);
-    return withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => work(cluster, progress));
+    return withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => work(cluster, progress), step.vault);
   }
 
   return {

@@ -38,7 +38,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   const replicas = await findReplicas(await cluster.engine());
   // What an unfinished restore left may look healthy and still not be what was backed up.
   const unfinished = await isUnfinished(cluster);
-  const { decisions, findings, warnings } = decideRestore({
+  const { decisions: made, findings, warnings } = decideRestore({
     cluster: cluster.name,
     manifest,
     manifestSha256: sha256,
@@ -53,6 +53,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     acceptMissingOwners: request.acceptMissingOwners,
     acceptUnsigned: request.acceptUnsigned,
   });
+  const decisions: RestoreDecisions = cluster.vaultName === cluster.config.vault ? made : { ...made, vault: cluster.vaultName };
   refusals.add(...findings);
   await refusals.attempt(async () => checkVersions(manifest, decisions, replicas));
   const more = await checkUcp(cluster, manifest, request.acceptMissingOwners, refusals);

@@ -2,13 +2,15 @@ import { DrydockError } from '../../domain/errors';
 import { after, toDuration } from '../../domain/duration';
 import { planMarks, planRemoval, type MarkPlan, type RemovalPlan } from '../../domain/prune';
 import type { PruneResult } from '../../domain/prune-result';
-import { CLOCK_TOLERANCE_MS, decideRetention, type Decision } from '../../domain/retention';
+import { decideRetention, type Decision } from '../../domain/retention';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
+import { refuseWrongClock } from './clock';
+import { repack } from './repack';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
@@ -38,28 +40,21 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   const second = step.dryRun ? first : await look();
   const marks = planMarks(second.picture, second.decisions, hold);
   if (!step.dryRun) await mark(cluster, step, second.picture.now, marks, signal);
+  const repacked = await repack(cluster, step, second.picture, signal, notes);
   const { decisions } = first;
   return {
     cluster: cluster.name,
+    vault: cluster.vaultName,
     dryRun: step.dryRun,
     decisions: [...decisions.filter(({ keep }) => !keep), ...decisions.filter(({ keep }) => keep)].slice(0, SHOWN_DECISIONS),
     counts: { kept: decisions.filter(({ keep }) => keep).length, givenUp: decisions.filter(({ keep }) => !keep).length },
     removed: { backups: removal.backups, segments: removal.segments.length, bytes: sum(removal.segments) },
     marked: { backups: marks.backups.map(({ id }) => id), segments: marks.segments.length, bytes: sum(marks.segments) },
+    repacked,
     lifted: removal.lift.length,
     removableFrom: after(second.picture.now, hold).toISOString(),
     notes: [...new Set(notes)].slice(0, SHOWN_NOTES),
   };
-}
-
-async function refuseWrongClock({ vault }: Cluster): Promise<void> {
-  const before = Date.now();
-  const theirs = (await vault.clock()).getTime();
-  const difference = Math.max(before - theirs, theirs - Date.now());
-  if (difference <= CLOCK_TOLERANCE_MS) return;
-  throw new DrydockError('Refused', `the clocks of this worker and of the vault (${vault.description}) differ by ${Math.round(difference / 1000)} s: nothing is marked or removed`, {
-    remedy: 'set both clocks right (NTP), then prune again',
-  });
 }
 
 async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: AbortSignal): Promise<void> {

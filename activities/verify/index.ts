@@ -9,7 +9,7 @@ export function verifyActivities(deps: ActivityDeps): VerifyActivities {
   return {
     verifyBackup: (step) => {
       const progress = new Progress('reading the lists');
-      return withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => verifyBackup(cluster, step, progress));
+      return withCluster(deps, step.cluster, Context.current().cancellationSignal, (cluster) => verifyBackup(cluster, step, progress), step.vault);
     },
   };
 }

@@ -11,6 +11,7 @@ import type { Cluster } from '../cluster';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
 import { Catalogue } from './catalogue';
+import { findElsewhere } from './elsewhere';
 import { asDamage, checkFiles, checkSegments, isDamage } from './files';
 import { checkLinks } from './links';
 import { nameFindings } from './names';
@@ -37,7 +38,7 @@ export async function verifyBackup(cluster: Cluster, request: VerifyRequest, pro
   const look = new Look(cluster, request, sealed, progress);
   await look.open();
   await look.all();
-  const findings = await nameFindings(cluster, manifest, look.catalogue, look.damages);
+  const findings = await findElsewhere(cluster, manifest, await nameFindings(cluster, manifest, look.catalogue, look.damages));
   const result: VerifyResult = {
     backupId: manifest.backupId,
     cluster: cluster.name,

@@ -2,13 +2,13 @@ import { EXIT } from '../../domain/contract';
 import { createConsole } from '../console';
 import { ago, bytes, table } from '../format';
 import { requiredConfig } from '../session';
-import { listBackups, newVaultNote, type BackupEntry } from '../vaults';
+import { inVault, listBackups, newVaultNote, type BackupEntry } from '../vaults';
 import { verifiedText } from '../verified';
 
 /** Backups in the vault, newest first; of all clusters when none is named. Needs no Temporal. */
-export async function run(cluster: string | undefined, options: { config?: string; json?: boolean }): Promise<number> {
+export async function run(cluster: string | undefined, options: { config?: string; vault?: string; json?: boolean }): Promise<number> {
   const screen = createConsole({ json: options.json ?? false });
-  const local = await requiredConfig(options.config);
+  const local = inVault(await requiredConfig(options.config), options.vault);
   const clusters = cluster === undefined ? Object.keys(local.config.clusters) : [cluster];
   const backups = (await Promise.all(clusters.map((name) => listBackups(local, name)))).flat();
   if (options.json) {

@@ -6,12 +6,14 @@ import { describeOperation, type OperationSummary } from '../operations';
 import { howToVote } from '../progress';
 import { reportOf } from '../run-to-end';
 import { openSession, optionalConfig, requiredConfig } from '../session';
-import { readManifest } from '../vaults';
+import { inVault, readManifest } from '../vaults';
 import { verifiedText } from '../verified';
 
 export interface ShowOptions {
   config?: string;
   json?: boolean;
+  /** For a backup: another vault than the cluster's own. */
+  vault?: string;
 }
 
 /** One run, by its workflow id, or one backup, by its backup id. Needs no worker; a backup needs no Temporal. */
@@ -52,7 +54,7 @@ function printRun(run: OperationSummary, screen: Console): void {
 
 /** The manifest holds no secret and no repository name, so it can be shown as it is. */
 async function showBackup(id: string, options: ShowOptions, screen: Console): Promise<number> {
-  const { cluster, manifest, entry } = await readManifest(await requiredConfig(options.config), id);
+  const { cluster, manifest, entry } = await readManifest(inVault(await requiredConfig(options.config), options.vault), id);
   if (options.json) {
     screen.json(manifest);
     return EXIT.ok;

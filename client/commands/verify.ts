@@ -5,11 +5,12 @@ import { createConsole } from '../console';
 import { startOperation } from '../operations';
 import { afterStart } from '../run-to-end';
 import { clusterOf, openSession, optionalConfig, requiredConfig } from '../session';
-import { clusterOfBackup } from '../vaults';
+import { clusterOfBackup, inVault, vaultNamed } from '../vaults';
 
 export interface VerifyOptions {
   config?: string;
   level: VerifyLevel;
+  vault?: string;
   part?: { n: number; t: number };
   withoutKeys?: boolean;
   reason?: string;
@@ -22,12 +23,13 @@ export async function run(target: string, options: VerifyOptions): Promise<numbe
   const screen = createConsole({ json: options.json ?? false });
   const isBackup = backupIdSchema.safeParse(target).success;
   const local = isBackup ? await requiredConfig(options.config) : await optionalConfig(options.config);
+  if (local && options.vault !== undefined) vaultNamed(local, options.vault);
   if (local && !isBackup) clusterOf(local, target);
-  const place = local && isBackup ? { cluster: await clusterOfBackup(local, target), backup: target } : { cluster: target };
+  const place = local && isBackup ? { cluster: await clusterOfBackup(inVault(local, options.vault), target), backup: target } : { cluster: target };
   const session = await openSession(local);
   try {
-    const { level, part, withoutKeys, reason } = options;
-    const input: VerifyInput = { ...place, level, ...(part ? { part } : {}), ...(withoutKeys ? { withoutKeys } : {}), ...(reason === undefined ? {} : { reason }) };
+    const { level, vault, part, withoutKeys, reason } = options;
+    const input: VerifyInput = { ...place, level, ...(vault === undefined ? {} : { vault }), ...(part ? { part } : {}), ...(withoutKeys ? { withoutKeys } : {}), ...(reason === undefined ? {} : { reason }) };
     const started = await startOperation(session, { type: 'verify', input });
     return await afterStart(session, started, screen, options);
   } finally {

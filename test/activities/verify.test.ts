@@ -56,7 +56,7 @@ for (const layout of ['sha256', 'id'] as const) {
 
     async function verify(level: VerifyLevel, more: { backup?: string; part?: VerifyPart; withoutKeys?: boolean; encryption?: EncryptionConfig; heartbeat?: unknown } = {}): Promise<VerifyResult> {
       const { heartbeat, encryption: other = encryption, ...request } = more;
-      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', encryption: encryptionSchema.parse(other) } } } as unknown as Config;
+      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', copies: [], encryption: encryptionSchema.parse(other) } } } as unknown as Config;
       const { verifyBackup } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
       const environment = new MockActivityEnvironment({ heartbeatDetails: heartbeat }, { logger: new DefaultLogger('ERROR') });
       return environment.run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level, withoutKeys: false, by: 'a test', ...request });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT } from '../../domain/contract';
 import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
@@ -164,6 +164,30 @@ describe('the drydock command', function () {
     assert.match(stdout, /put back: cron gc/);
   });
 
+  it('copies to another vault, ends with 6 when something is damaged, and refuses a vault that is not configured', async () => {
+    const good = await run('copy', 'lab', '--to', 'main', '--json');
+    assert.deepEqual([good.code, (JSON.parse(good.stdout) as { copies: { vault: string }[] }).copies[0]?.vault], [EXIT.ok, 'main']);
+    const bad = await run('copy', 'lab', '--reason', 'damaged');
+    assert.equal(bad.code, EXIT.findings);
+    assert.match(bad.stdout, /FINDING main, backup 20261123T020000Z-1a2b3c: it is damaged \(lab\/segments\/s1\.tar\.gpg\); intact in offsite/);
+    const wrong = await run('copy', 'lab', '--to', 'moon');
+    assert.deepEqual([wrong.code, /there is no vault "moon"/.test(wrong.stderr)], [EXIT.usage, true]);
+  });
+
+  it('forgets a backup that is in a vault, and takes it back', async () => {
+    const id = '20261120T020000Z-0f0f0f';
+    const folder = path.join(here.vault, 'lab/backups', id);
+    await mkdir(folder, { recursive: true });
+    await writeFile(path.join(folder, 'manifest.json'), '{}');
+    const given = await run('forget', id);
+    assert.equal(given.code, EXIT.ok);
+    assert.match(given.stdout, /in main it is given up; a prune after 2026-11-30 02:00:00Z removes it, until then `drydock forget 20261120T020000Z-0f0f0f --undo` takes that back/);
+    const back = JSON.parse((await run('forget', id, '--undo', '--json')).stdout) as { undo: boolean; vaults: { state: string }[] };
+    assert.deepEqual([back.undo, back.vaults[0]?.state], [true, 'lifted']);
+    assert.equal((await run('forget', '20261120T020000Z-ffffff')).code, EXIT.notFound);
+    await rm(folder, { recursive: true });
+  });
+
   it('shows what runs and who is waited for in the status', async () => {
     const id = await doors.waitingRestore();
     let status: Status | undefined;
@@ -235,6 +259,21 @@ describe('the drydock command without a Temporal server', function () {
     const { code, stdout } = await drydock(['list', 'lab', '--json', '--config', here.config]);
     assert.equal(code, EXIT.ok);
     assert.deepEqual(JSON.parse(stdout), { backups: [] });
+  });
+
+  it('makes a vault once, checks it, and tells what it holds', async () => {
+    const vault = (...args: string[]) => drydock(['vault', ...args, '--json', '--config', here.config]);
+    const early = await vault('check');
+    assert.deepEqual([early.code, /is no vault: it has no vault\.json/.test(early.stderr)], [EXIT.notFound, true]);
+    const init = async () => (JSON.parse((await vault('init', 'main')).stdout) as { vaults: { id: string; isNew: boolean }[] }).vaults[0]!;
+    const [made, again] = [await init(), await init()];
+    assert.deepEqual([made.isNew, again.isNew, again.id], [true, false, made.id]);
+    assert.equal((await vault('check', 'main')).code, EXIT.ok);
+    await writeFile(path.join(here.vault, 'notes.txt'), 'foreign');
+    const foreign = await vault('check');
+    assert.equal(foreign.code, EXIT.findings);
+    assert.deepEqual((JSON.parse(foreign.stdout) as { vaults: { findings: { name: string }[] }[] }).vaults[0]!.findings.map(({ name }) => name), ['notes.txt']);
+    assert.equal((JSON.parse((await vault('stats', 'lab')).stdout) as { vaults: { names: number }[] }).vaults[0]!.names, 2);
   });
 
   it('says where it looked for Temporal and how to start one', async () => {

@@ -60,11 +60,20 @@ export async function sealBackup(options: SealOptions): Promise<Manifest> {
     }),
   };
   const content = `${JSON.stringify(sealed, null, 2)}\n`;
-  await vault.put(name('RESTORE.md'), 'by hand\n');
-  await vault.put(name('SHA256SUMS'), '');
+  await vault.put(name('RESTORE.md'), GUIDE);
+  await vault.put(name('SHA256SUMS'), checksums(sealed));
   if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
   await vault.put(vaultPaths.manifest(cluster, backupId), content);
   return sealed;
+}
+
+const GUIDE = 'by hand\n';
+
+function checksums({ artifacts, segments }: Manifest): string {
+  const files = Object.values(artifacts).flatMap((artifact) => (artifact ? [[artifact.sha256, artifact.name.split('/').at(-1)]] : []));
+  const shared = segments.flatMap(({ segment, sha256, index }) => [[sha256, `../../segments/${segment}.tar.gpg`], [index.sha256, `../../segments/${segment}.index`]]);
+  const guide = createHash('sha256').update(GUIDE).digest('hex');
+  return [...files, [guide, 'RESTORE.md'], ...shared].map(([sha256, file]) => `${sha256}  ${file}\n`).join('');
 }
 
 async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024 }: SealOptions, writtenBy: string): Promise<{ lines: BlobLine[]; segments: WrittenSegment[] }> {
@@ -74,15 +83,17 @@ async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024
   const writer = new SegmentWriter({ vault, cluster, keys, writtenBy, segmentBytes });
   for (const blob of tree.blobs) if (!stored.has(`${blob.path} ${blob.sha256}`)) await writer.add(blob, Readable.from([tree.content.get(blob.path)!]));
   await writer.finish();
-  const lines: BlobLine[] = [];
+  const lines = new Map<string, BlobLine>();
   const segments: WrittenSegment[] = [];
   for await (const { header, blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) {
-    const mine = blobs.filter(({ path, sha256 }) => wanted.get(path)?.sha256 === sha256);
-    lines.push(...mine.map(({ path, size, sha256 }) => ({ path, size, sha256, segment: header.segment })));
+    // Of several copies the newest counts, as for a backup.
+    for (const { path, size, sha256 } of blobs) if (wanted.get(path)?.sha256 === sha256) lines.set(path, { path, size, sha256, segment: header.segment });
     const index = await vault.readAll(vaultPaths.segmentIndex(cluster, header.segment), 1 << 20);
-    if (mine.length > 0) segments.push({ ...header, index: { bytes: index.length, sha256: createHash('sha256').update(index).digest('hex') } });
+    segments.push({ ...header, index: { bytes: index.length, sha256: createHash('sha256').update(index).digest('hex') } });
   }
-  return { lines, segments };
+  const used = new Set([...lines.values()].map(({ segment }) => segment));
+  const bySegment = [...lines.values()].sort((a, b) => (a.segment < b.segment ? -1 : a.segment > b.segment ? 1 : 0));
+  return { lines: bySegment, segments: segments.filter(({ segment }) => used.has(segment)) };
 }
 
 /** Rows of the tables that say which content images need. */

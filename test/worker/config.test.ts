@@ -141,6 +141,14 @@ describe('drydock.yaml', () => {
     assert.match(error.message, /clusters\.prod\.hosts\.node-2\.jump: there is no host "bastion", expected one of node-1, node-2/);
   });
 
+  it('refuses copies in vaults that are not there, in the vault itself, and twice in one', async () => {
+    const error = await refused(VALID.replace('vault: main', 'vault: main\n    copies: [mian, main, mian]'));
+    assert.match(error.message, /clusters\.prod\.copies\.0: there is no vault "mian", did you mean "main"\?/);
+    assert.match(error.message, /copies\.1: "main" is the vault of this cluster itself, expected another one/);
+    const twice = await refused(VALID.replace('vault: main', 'vault: main\n    copies: [other, other]').replace('vaults:', 'vaults:\n  other: {directory: y}'));
+    assert.match(twice.message, /copies\.1: "other" is named twice/);
+  });
+
   it('refuses jump hosts that lead in a circle', async () => {
     const error = await refused(VALID.replace('key: file:keys/node-1', 'jump: node-2'));
     assert.match(error.message, /hosts\.node-1\.jump: the jump hosts lead back to this host/);

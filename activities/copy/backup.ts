@@ -1,0 +1,147 @@
+/** One backup into the other vault: segments with their session keys and indexes, artifacts, checksums, signature and, last and once, the manifest. */
+import { parseKeysName } from '../../adapters/vault/access';
+import { isConflict } from '../../adapters/vault/probe';
+import { parseChecksums } from '../../domain/checksums';
+import { DrydockError } from '../../domain/errors';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import { readBackup, type SealedBackup } from '../restore/backup';
+import { verifyBackup } from '../verify/verify';
+import { artifactRecords, sealedRecords, segmentRecords } from './records';
+import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
+
+/** A distant vault is kept busy while another segment is being read back. */
+const SEGMENTS_AT_ONCE = 3;
+const SUMS_MAX_BYTES = 64 * 1024 * 1024;
+const OVERHEAD_BYTES = 1 << 20;
+
+/** Null when it is sealed there now; else one sentence why it is not. */
+export async function copyBackup(transfer: Transfer, id: string, by: string): Promise<string | null> {
+  try {
+    const sealed = await readBackup(transfer.from, id);
+    await refuseWithoutRoom(transfer, sealed.manifest);
+    const before = transfer.findings.length;
+    const isWhole = (await bringSegments(transfer, sealed.manifest)) && (await bringFolder(transfer, sealed));
+    if (!isWhole) return `${transfer.findings.length - before} of its files are damaged or gone; the findings name them`;
+    if (await isMarked(transfer, id)) return `it was given up in ${transfer.from.vaultName} while it was copied`;
+    await seal(transfer, sealed);
+    await verify(transfer, id, by);
+    transfer.backupDone();
+    return null;
+  } catch (error) {
+    if (error instanceof Vanished || (isNotFound(error) && !(await transfer.isSealedHere(id)))) return `it went from ${transfer.from.vaultName} while it was copied`;
+    throw error;
+  }
+}
+
+async function refuseWithoutRoom({ from, to, there }: Transfer, manifest: Manifest): Promise<void> {
+  const free = await to.vault.freeBytes();
+  if (free === null) return;
+  const lacking = [...sealedRecords(from.name, manifest).values()].filter(({ name }) => !there.has(name)).reduce((sum, { bytes }) => sum + bytes, OVERHEAD_BYTES);
+  if (free >= lacking) return;
+  throw new DrydockError('NoSpace', `the vault (${to.vault.description}) has ${free} bytes left, the copy of backup ${manifest.backupId} needs ${lacking}`, { remedy: 'make room there, or move that vault to a larger disk' });
+}
+
+/** All that can be brought is brought, so that one damaged segment does not hold up the rest. */
+async function bringSegments(transfer: Transfer, manifest: Manifest): Promise<boolean> {
+  const open = [...manifest.segments];
+  let isWhole = true;
+  const lane = async (): Promise<void> => {
+    for (let ref = open.shift(); ref; ref = open.shift()) {
+      transfer.to.signal?.throwIfAborted();
+      if (!(await bringSegment(transfer, manifest.backupId, ref))) isWhole = false;
+    }
+  };
+  const lanes = await Promise.allSettled(Array.from({ length: SEGMENTS_AT_ONCE }, () => lane().finally(() => open.splice(0))));
+  for (const each of lanes) if (each.status === 'rejected') throw each.reason;
+  return isWhole;
+}
+
+/** The index comes last, after the segment was read back: a segment that has one there needs no second look. */
+async function bringSegment(transfer: Transfer, backupId: string, ref: SegmentRef): Promise<boolean> {
+  const { from, to, here, there, relied } = transfer;
+  const of = { backupId, segment: ref.segment };
+  const records = segmentRecords(from.name, ref);
+  const index = records.at(-1)!;
+  const added = transfer.namesOf(backupId, [ref.segment]).filter((name) => parseKeysName(name) !== null && name.startsWith(`${vaultPaths.segments(from.name)}${ref.segment}.`) && !records.some((record) => record.name === name)).map((name) => ({ name }));
+  if (there.has(index.name)) {
+    const wrong = records.filter(({ name, bytes }) => there.has(name) && there.get(name) !== bytes);
+    if (wrong.length > 0 && relied.has(ref.segment)) {
+      for (const record of wrong) await transfer.found(record, to.vaultName, `${record.name} has ${there.get(record.name)} bytes instead of ${record.bytes}`, of);
+      return false;
+    }
+    // Nothing sealed relies on it, and without an index it counts for nothing while it is brought anew.
+    if (wrong.length > 0) {
+      await to.vault.remove(index.name);
+      there.delete(index.name);
+    }
+  }
+  await liftMarks(to, ref.segment);
+  const lacking = there.has(index.name) ? records.filter(({ name }) => !there.has(name)) : records;
+  for (const record of lacking) if (!(await transfer.bring(record, of))) return false;
+  for (const record of added) if (here.has(record.name) && !there.has(record.name)) await transfer.bring(record, of);
+  return true;
+}
+
+/** Artifacts, session keys added to them, `RESTORE.md`, `SHA256SUMS` and the signature. */
+async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Promise<boolean> {
+  const { from, here } = transfer;
+  const of = { backupId: manifest.backupId };
+  const file = (name: string): string => vaultPaths.artifact(from.name, manifest.backupId, name);
+  const sumsName = file('SHA256SUMS');
+  const sums = parseChecksums((await from.vault.readAll(sumsName, SUMS_MAX_BYTES)).toString('utf8'));
+  const guide = sums.get('RESTORE.md');
+  if (guide === undefined || !agrees(from.name, manifest, sums)) {
+    await transfer.found({ name: sumsName }, from.vaultName, `${sumsName} does not record what the manifest does`, of);
+    return false;
+  }
+  const added = transfer.namesOf(manifest.backupId, []).filter((name) => parseKeysName(name) !== null).map((name) => ({ name }));
+  const signature = vaultPaths.signature(from.name, manifest.backupId);
+  const last = [{ name: file('RESTORE.md'), sha256: guide }, { name: sumsName }, ...(here.has(signature) ? [{ name: signature }] : [])];
+  let isWhole = true;
+  for (const record of [...artifactRecords(manifest), ...added, ...last]) if (!(await transfer.bring(record, of))) isWhole = false;
+  return isWhole;
+}
+
+/** Every object that the manifest names has the same digest in `SHA256SUMS`. */
+function agrees(cluster: string, manifest: Manifest, sums: ReadonlyMap<string, string>): boolean {
+  const folder = `${vaultPaths.backup(cluster, manifest.backupId)}/`;
+  return [...sealedRecords(cluster, manifest).values()].every(({ name, sha256 }) => sums.get(name.startsWith(folder) ? name.slice(folder.length) : `../../${name.slice(cluster.length + 1)}`) === sha256);
+}
+
+async function isMarked({ from }: Transfer, id: string): Promise<boolean> {
+  return (await namesUnder(from.vault, `${vaultPaths.tombstones(from.name)}${id}.`)).length > 0;
+}
+
+/** A last look before the manifest says that all of this exists there. */
+async function seal({ from, to }: Transfer, { manifest, content }: SealedBackup): Promise<void> {
+  const there = new Map<string, number>();
+  for (const prefix of [vaultPaths.segments(to.name), `${vaultPaths.backup(to.name, manifest.backupId)}/`]) {
+    for await (const entry of to.vault.list(prefix)) there.set(entry.name, entry.size);
+  }
+  for (const { name, bytes } of sealedRecords(from.name, manifest).values()) {
+    if (there.get(name) !== bytes) throw new DrydockError('VaultUnavailable', `${name} went from ${to.vault.description} while backup ${manifest.backupId} was copied`, { remedy: 'find out who removes files there; the next run brings it again' });
+  }
+  for (const { segment } of manifest.segments) await liftMarks(to, segment);
+  await liftMarks(to, manifest.backupId);
+  const name = vaultPaths.manifest(to.name, manifest.backupId);
+  try {
+    await to.vault.put(name, content);
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+    // Sealed by another copy meanwhile; under one id stands one manifest.
+    if ((await to.vault.readAll(name, content.length + 1)).equals(content)) return;
+    throw new DrydockError('IntegrityMismatch', `${to.vault.description} holds another manifest under the id ${manifest.backupId}`, { remedy: 'find out which of the two vaults was changed by hand', cause: error });
+  }
+}
+
+async function verify(transfer: Transfer, id: string, by: string): Promise<void> {
+  const { to, progress } = transfer;
+  const { findings, result } = await verifyBackup(to, { backup: id, level: 'L0', withoutKeys: true, by }, progress);
+  if (result === 'good') return;
+  for (const { segment, file, what } of findings) transfer.findings.push({ backupId: id, segment, file: file ?? vaultPaths.manifest(to.name, id), vault: to.vaultName, what, intactIn: null });
+}
+
+function isNotFound(error: unknown): boolean {
+  return error instanceof DrydockError && error.kind === 'NotFound';
+}

@@ -1,0 +1,65 @@
+/** Fills one vault from another with whole backups, newest first. Everything that is there already stays; every step may be the last. */
+import { checkVaultFile, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
+import { readPicture } from '../../adapters/vault/picture';
+import { planCopy, type CopiedTo } from '../../domain/copy';
+import { DrydockError } from '../../domain/errors';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+import { readBackup } from '../restore/backup';
+import type { Progress } from '../restore/progress';
+import { copyBackup } from './backup';
+import { compareBackup } from './compare';
+import { Transfer } from './transfer';
+
+export interface CopyRequest {
+  /** Only this one. */
+  backup?: string;
+  by: string;
+}
+
+const SHOWN = 200;
+const SHOWN_FINDINGS = 100;
+const SHOWN_NOTES = 50;
+
+/** Throws Refused when both are one vault, NotFound when `backup` is not in the first, and what keeps us from reading one or writing the other. */
+export async function copyBackups(from: Cluster, to: Cluster, request: CopyRequest, progress: Progress): Promise<CopiedTo> {
+  await to.vault.check();
+  await refuseSame(from, to);
+  if (request.backup !== undefined) await readBackup(from, request.backup);
+  const source = await readPicture(from.vault, from.name, from.signal);
+  const target = await readPicture(to.vault, to.name, to.signal);
+  const forgotten = new Set(target.marks.filter(({ isForgotten }) => isForgotten).map(({ id }) => id));
+  const plan = planCopy(source, target, from.config.keep, request.backup);
+  const transfer = await Transfer.open(from, to, target, progress);
+  const needs = new Map([...source.sealed, ...target.sealed].map(({ id, segments }) => [id, segments]));
+  const copied: string[] = [];
+  const leftOut = [...plan.leftOut];
+  // What is sealed in both is made whole first: it is what people rely on already.
+  for (const id of plan.already) if (request.backup === undefined || request.backup === id) await compareBackup(transfer, id, needs.get(id) ?? []);
+  transfer.expect(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
+  for (const id of plan.wanted) {
+    const why = forgotten.has(id) ? `it is forgotten in ${to.vaultName}` : await copyBackup(transfer, id, request.by);
+    if (why === null) copied.push(id);
+    else leftOut.push({ id, why });
+  }
+  return {
+    vault: to.vaultName,
+    copied: copied.slice(0, SHOWN),
+    already: plan.already.length,
+    leftOut: leftOut.slice(0, SHOWN),
+    objects: transfer.objects,
+    bytes: transfer.bytes,
+    findingCount: transfer.findings.length,
+    findings: transfer.findings.slice(0, SHOWN_FINDINGS),
+    notes: [...new Set([...source.faults.map((fault) => `${from.vaultName}: ${fault}`), ...target.faults.map((fault) => `${to.vaultName}: ${fault}`), ...transfer.notes])].slice(0, SHOWN_NOTES),
+  };
+}
+
+/** One disk under two names is no copy. */
+async function refuseSame(from: Cluster, to: Cluster): Promise<void> {
+  const [one, other] = await Promise.all([from, to].map(async ({ vault }) => checkVaultFile(await vault.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), vault.description).id));
+  if (from.vaultName !== to.vaultName && one !== other) return;
+  throw new DrydockError('Refused', `${from.vaultName} and ${to.vaultName} are one and the same vault (id ${one}): a copy in it would be none`, {
+    remedy: 'copy to another place; where one was once made from the other by hand, remove vault.json from the copy and try again',
+  });
+}

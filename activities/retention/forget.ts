@@ -1,0 +1,116 @@
+/** Gives one backup up by hand: a mark like that of `prune`, which no policy can lift; the bytes go when the hold is over. */
+import { createHash } from 'node:crypto';
+import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import { tryManifest } from '../../adapters/vault/read-manifests';
+import { after, toDuration } from '../../domain/duration';
+import { DrydockError } from '../../domain/errors';
+import { gateReason, type ForgetPlan, type ForgottenIn } from '../../domain/forget';
+import type { Manifest } from '../../domain/manifest';
+import { canonicalJson } from '../../domain/plan';
+import type { Tombstone } from '../../domain/tombstone';
+import { compactTime, vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+import { refuseWrongClock } from './clock';
+
+const SHOWN_OTHERS = 20;
+/** Marks of one backup made in the same second. */
+const TRIES = 5;
+
+/** Throws NotFound when there is no such sealed backup. */
+export async function planForget(cluster: Cluster, { backup }: { backup: string }): Promise<ForgetPlan> {
+  const { vault, name, signal } = cluster;
+  await requireSealed(cluster, backup);
+  const picture = await readPicture(vault, name, signal);
+  const marked = new Set(picture.marks.map(({ id }) => id));
+  const manifest = await tryManifest(vault, name, backup);
+  const others = picture.facts.filter(({ id }) => id !== backup && !marked.has(id)).sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
+  const remaining = others.map(({ id, status, verified, bad, drilled }) => `${id}, ${status}, ${bad ? 'damaged' : verified ? 'verified' : 'not verified'}${drilled ? ', drilled' : ''}`);
+  const elsewhere = await alsoIn(cluster, backup);
+  const held = picture.facts.find(({ id }) => id === backup);
+  const lines = [
+    `## Forget backup ${backup} of ${name}`,
+    '### What is lost',
+    ...(manifest !== null && typeof manifest !== 'string' ? lostLines(manifest, picture) : [`- it cannot be read: ${manifest ?? 'its manifest has just gone'}`]),
+    ...(held ? [`- ${held.bad ? 'a verification found it damaged' : held.verified ? 'it is verified' : 'it is not verified'}${held.drilled ? ', and a drill restored it' : ''}`] : []),
+    `- it can be taken back with \`drydock forget ${backup} --undo\` for ${cluster.config.retention.hold}; then \`prune\` removes it`,
+    '### What remains',
+    ...(remaining.length === 0 ? ['- no other backup of this cluster'] : remaining.slice(0, SHOWN_OTHERS).map((line) => `- ${line}`)),
+    ...(remaining.length > SHOWN_OTHERS ? [`- and ${remaining.length - SHOWN_OTHERS} more`] : []),
+    ...elsewhere.map((where) => `- the same backup in ${where}, where it is given up as well unless only one vault was named`),
+  ];
+  return {
+    backupId: backup,
+    gate: gateReason(backup, picture.facts, marked),
+    details: lines.join('\n'),
+    digest: createHash('sha256').update(canonicalJson({ cluster: name, vault: cluster.vaultName, backup, manifest, remaining, elsewhere })).digest('hex'),
+  };
+}
+
+/** Marks the backup in this vault. Twice is as good as once. Throws Refused when the clocks of worker and vault disagree. */
+export async function forgetBackup(cluster: Cluster, step: { operation: string; backup: string; by: string; why: string; approved: boolean }): Promise<ForgottenIn> {
+  const { vault, name, vaultName } = cluster;
+  const { backup, by, approved } = step;
+  if ((await vault.stat(vaultPaths.manifest(name, backup))) === null) return { vault: vaultName, state: 'absent', removableFrom: null };
+  await refuseWrongClock(cluster);
+  const now = await vault.clock();
+  const hold = toDuration(cluster.config.retention.hold);
+  const before = await forgottenMarks(cluster, backup);
+  const standing = before.find((mark) => mark.approved || !approved);
+  if (standing) return { vault: vaultName, state: 'already', removableFrom: after(standing.since, hold).toISOString() };
+  for (let attempt = 0; ; attempt += 1) {
+    const at = new Date(now.getTime() + attempt * 1000);
+    const tombstone: Tombstone = { format: 1, id: backup, kind: 'backup', at: at.toISOString(), by: step.operation, why: step.why, forgotten: { by, approved } };
+    try {
+      await vault.put(vaultPaths.tombstone(name, backup, compactTime(at)), `${JSON.stringify(tombstone)}\n`);
+      return { vault: vaultName, state: 'marked', removableFrom: after(at, hold).toISOString() };
+    } catch (error) {
+      // `prune` marked it in the same second; its mark says less than this one.
+      if (!(error instanceof DrydockError && error.kind === 'Conflict') || attempt === TRIES) throw error;
+    }
+  }
+}
+
+/** Lifts what `forgetBackup` marked, as long as the backup stands. Marks of retention stay: it decides about them by itself. */
+export async function rememberBackup(cluster: Cluster, { backup }: { backup: string }): Promise<ForgottenIn> {
+  const { vault, name, vaultName } = cluster;
+  if ((await vault.stat(vaultPaths.manifest(name, backup))) === null) return { vault: vaultName, state: 'absent', removableFrom: null };
+  const marks = await forgottenMarks(cluster, backup);
+  for (const mark of marks) await vault.remove(mark.name);
+  return { vault: vaultName, state: marks.length > 0 ? 'lifted' : 'already', removableFrom: null };
+}
+
+async function requireSealed({ vault, name }: Cluster, backup: string): Promise<void> {
+  if ((await vault.stat(vaultPaths.manifest(name, backup))) !== null) return;
+  throw new DrydockError('NotFound', `there is no backup ${backup} of ${name} in ${vault.description}`, { remedy: `choose one of \`drydock list\` (cluster ${name})` });
+}
+
+async function forgottenMarks({ vault, name, signal }: Cluster, backup: string): Promise<{ name: string; since: Date; approved: boolean }[]> {
+  const { marks, facts } = await readPicture(vault, name, signal);
+  const approved = facts.find(({ id }) => id === backup)?.forgotten?.approved ?? false;
+  return marks.filter(({ id, isForgotten }) => id === backup && isForgotten).map((mark) => ({ name: mark.name, since: mark.since, approved }));
+}
+
+function lostLines({ startedAt, status, counts, bytes, segments }: Manifest, picture: ClusterPicture): string[] {
+  const shared = new Set(picture.sealed.filter(({ segments: used }) => segments.some(({ segment }) => used.includes(segment))).flatMap(({ id, segments: used }) => used.map((segment) => `${segment} ${id}`)));
+  const users = new Map<string, number>();
+  for (const each of shared) users.set(each.split(' ')[0]!, (users.get(each.split(' ')[0]!) ?? 0) + 1);
+  const own = segments.filter(({ segment }) => (users.get(segment) ?? 0) <= 1);
+  return [
+    `- ${status}, begun ${startedAt}: ${counts.repositories} repositories, ${counts.tags} tags, ${(bytes.images / 2 ** 20).toFixed(1)} MiB of images`,
+    `- ${own.length} of its ${segments.length} segments (${(own.reduce((sum, { bytes: size }) => sum + size, 0) / 2 ** 20).toFixed(1)} MiB) are needed by no other backup and go after it`,
+  ];
+}
+
+/** Vaults that hold it as well. One that cannot be reached is named as that. */
+async function alsoIn(cluster: Cluster, backup: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const { name, vault } of cluster.otherVaults()) {
+    try {
+      if ((await vault.stat(vaultPaths.manifest(cluster.name, backup))) !== null) found.push(name);
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+      if (error.kind !== 'NotFound') found.push(`${name} (which cannot be reached now, so perhaps)`);
+    }
+  }
+  return found;
+}

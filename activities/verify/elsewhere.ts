@@ -1,0 +1,25 @@
+/** Whether another vault still holds what a verification found damaged. */
+import type { Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Finding } from '../../domain/verify';
+import type { Cluster } from '../cluster';
+import { sealedRecords } from '../copy/records';
+import { Elsewhere } from '../intact';
+
+/** So many are looked for: each is read as a whole. */
+const MOST = 100;
+
+/** Adds `intactIn` where a copy (or, for a copy, the first vault) has the file as it was sealed. */
+export async function findElsewhere(cluster: Cluster, manifest: Manifest, findings: Finding[]): Promise<Finding[]> {
+  if (findings.length === 0 || cluster.otherVaults().length === 0) return findings;
+  const records = sealedRecords(cluster.name, manifest);
+  const elsewhere = new Elsewhere(cluster);
+  const found: Finding[] = [];
+  for (const [at, finding] of findings.entries()) {
+    const name = finding.file ?? (finding.segment === null ? null : vaultPaths.segment(cluster.name, finding.segment));
+    const record = name === null || at >= MOST ? undefined : records.get(name);
+    const intactIn = record && (await elsewhere.find(record));
+    found.push(typeof intactIn === 'string' ? { ...finding, intactIn } : finding);
+  }
+  return found;
+}

@@ -1,0 +1,54 @@
+/** What the clusters in a vault take up, by its names and manifests. */
+import { clusterStats, type ClusterStats, type FolderSize } from '../../domain/vault-stats';
+import type { Manifest } from '../../domain/manifest';
+import { takeInventory, type ClusterFiles } from './inventory';
+import { tryManifest } from './read-manifests';
+import type { Vault, VaultEntry } from './vault';
+
+export interface VaultStats {
+  names: number;
+  bytes: number;
+  clusters: ClusterStats[];
+}
+
+/** Of one cluster, or of all. */
+export async function vaultStats(vault: Vault, only?: string, signal?: AbortSignal): Promise<VaultStats> {
+  const { clusters, names, bytes } = await takeInventory(vault, signal);
+  const stats: ClusterStats[] = [];
+  for (const [cluster, files] of clusters) if (only === undefined || cluster === only) stats.push(await statsOf(vault, cluster, files, signal));
+  return { names, bytes, clusters: stats };
+}
+
+async function statsOf(vault: Vault, cluster: string, files: ClusterFiles, signal?: AbortSignal): Promise<ClusterStats> {
+  const manifests: Manifest[] = [];
+  let unreadable = 0;
+  for (const [id, folder] of files.backups) {
+    signal?.throwIfAborted();
+    if (!folder.has('manifest.json')) continue;
+    const manifest = await tryManifest(vault, cluster, id);
+    if (manifest === null) continue;
+    if (typeof manifest === 'string') unreadable += 1;
+    else manifests.push(manifest);
+  }
+  const marked = new Set(files.tombstones.map(({ id }) => id));
+  return clusterStats({
+    cluster,
+    manifests,
+    unreadable,
+    segments: [...files.segments].map(([id, parts]) => ({ id, bytes: sizeOf(parts.values()), isMarked: marked.has(id) })),
+    folders: new Map([...files.backups].map(([id, folder]) => [id, folderSize(folder)])),
+    otherBytes: sizeOf([...files.verdicts, ...files.tombstones].map(({ entry }) => entry)) + sizeOf(files.operations),
+  });
+}
+
+function folderSize(folder: Map<string, VaultEntry>): FolderSize {
+  const size: FolderSize = { metadata: 0, lists: 0, other: 0 };
+  for (const [file, entry] of folder) size[/^(metadata|tree)\./.test(file) ? 'metadata' : file.includes('.jsonl.') ? 'lists' : 'other'] += entry.size;
+  return size;
+}
+
+function sizeOf(entries: Iterable<VaultEntry>): number {
+  let sum = 0;
+  for (const { size } of entries) sum += size;
+  return sum;
+}

@@ -1,0 +1,274 @@
+import assert from 'node:assert/strict';
+import { chmod, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ApplicationFailure, Client } from '@temporalio/client';
+import { createActivities } from '../../activities';
+import { openCluster, type Cluster } from '../../activities/cluster';
+import { copyBackups } from '../../activities/copy/copy';
+import { Progress } from '../../activities/restore/progress';
+import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { readVerdicts } from '../../adapters/vault/verdicts';
+import type { Config } from '../../domain/config';
+import { encryptionSchema, sftpSchema, type VaultConfig } from '../../domain/config';
+import type { CopiedTo } from '../../domain/copy';
+import type { Manifest } from '../../domain/manifest';
+import type { PruneResult } from '../../domain/prune-result';
+import type { VerifyResult } from '../../domain/verify';
+import { vaultPaths } from '../../domain/vault-format';
+import { activityEnvironment } from '../helpers/backup-run';
+import { freePort } from '../helpers/free-port';
+import { Killed, killedAfter } from '../helpers/failing-vault';
+import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
+import { sealBackup, type SealOptions } from '../helpers/sealed-backup';
+import { startSshd } from '../helpers/sshd';
+import { scratchVault } from '../helpers/vault';
+
+const CLUSTER = 'lab';
+const DAY = 86_400_000;
+
+describe('copies of a vault', function () {
+  this.timeout(60_000);
+  let here: Awaited<ReturnType<typeof scratchVault>>;
+  let copyDirectory: string;
+  let tree: RegistryTree;
+  let first: Manifest;
+  let config: Config;
+
+  const source = (name: string): string => join(here.directory, name);
+  const copied = (name: string): string => join(copyDirectory, name);
+  const manifestOf = (id: string): string => vaultPaths.manifest(CLUSTER, id);
+
+  async function seal(more: Partial<SealOptions> = {}): Promise<Manifest> {
+    return sealBackup({ vault: here.vault, cluster: CLUSTER, tree, keys: await loadEncryptionKeys(config.clusters[CLUSTER]!.encryption), ...more });
+  }
+
+  const activities = () => createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
+
+  function copy(more: { from?: string; to?: string; backup?: string } = {}, environment = activityEnvironment()): Promise<CopiedTo> {
+    return environment.run(activities().copyBackups as (input: unknown) => Promise<CopiedTo>, { cluster: CLUSTER, operation: 'copy_test', from: 'main', to: 'mirror', by: 'a test', ...more });
+  }
+
+  function verify(vault: string, level: string): Promise<VerifyResult> {
+    return activityEnvironment().run(activities().verifyBackup as (input: unknown) => Promise<VerifyResult>, { cluster: CLUSTER, operation: 'verify', backup: first.backupId, level, withoutKeys: false, by: 'a test', vault });
+  }
+
+  async function flip(file: string): Promise<void> {
+    const content = await readFile(file);
+    content[content.length >> 1]! ^= 1;
+    await chmod(file, 0o600);
+    await writeFile(file, content);
+  }
+
+  async function names(directory: string, prefix = `${CLUSTER}/`): Promise<string[]> {
+    const vault = openDirectoryVault(directory);
+    const found: string[] = [];
+    for await (const { name } of vault.list(prefix)) if (!name.startsWith(vaultPaths.verdicts(CLUSTER))) found.push(name);
+    return found;
+  }
+
+  beforeEach(async () => {
+    here = await scratchVault();
+    await chmod(here.path, 0o700);
+    copyDirectory = join(here.path, 'mirror');
+    const passphrase = join(here.path, 'passphrase');
+    await writeFile(passphrase, 'a passphrase of the tests', { mode: 0o600 });
+    config = {
+      stateDir: here.path, vaults: { main: { directory: here.directory }, mirror: { directory: copyDirectory } },
+      clusters: { [CLUSTER]: { vault: 'main', copies: ['mirror'], retention: { hold: '7d' }, hosts: {}, encryption: encryptionSchema.parse({ passphrase: `file:${passphrase}` }) } },
+    } as unknown as Config;
+    tree = makeRegistryTree({ layout: 'sha256', seed: 7, repositories: 2, layerBytes: 20_000 });
+    first = await seal();
+    assert.ok(first.segments.length > 2, 'several segments');
+  });
+  afterEach(() => here.remove());
+
+  it('hold the same names and the same bytes, with a verdict of their own, and cost nothing the second time', async () => {
+    const done = await copy();
+    assert.deepEqual([done.copied, done.findings, done.leftOut], [[first.backupId], [], []]);
+    assert.deepEqual(await names(copyDirectory), await names(here.directory));
+    for (const name of await names(here.directory)) assert.ok((await readFile(source(name))).equals(await readFile(copied(name))), name);
+    const verdicts = await readVerdicts(openDirectoryVault(copyDirectory), CLUSTER, first.backupId);
+    assert.deepEqual(verdicts.get(first.backupId)?.map(({ level, result, by }) => [level, result, by]), [['L0', 'good', 'a test']]);
+    assert.equal((await readVerdicts(here.vault, CLUSTER)).size, 0, 'and none in the first vault');
+    assert.equal((await verify('mirror', 'L4')).result, 'good');
+    const again = await copy();
+    assert.deepEqual([again.copied, again.already, again.objects, again.bytes], [[], 1, 0, 0]);
+  });
+
+  it('catch up by themselves: every backup that they lack, the newest complete one first', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    const third = await seal({ startedAt: '2026-11-25T02:00:00.000Z' });
+    assert.deepEqual((await copy()).copied, [third.backupId, second.backupId, first.backupId]);
+  });
+
+  it('go on after a worker that was killed at any step, seal nothing early, and move nothing twice that was read back', async () => {
+    const deps = { config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client };
+    const all = (await names(here.directory)).length;
+    for (let step = 0, ended = false; !ended; step += 1) {
+      await rm(copyDirectory, { recursive: true, force: true });
+      const from = openCluster(deps, CLUSTER);
+      const to = openCluster(deps, CLUSTER, undefined, 'mirror');
+      await to.vault.check();
+      const dying = Object.create(to, { vault: { value: killedAfter(to.vault, step) } }) as Cluster;
+      ended = await activityEnvironment().run(() => copyBackups(from, dying, { by: 'a test' }, new Progress('copy'))).then(() => true, (error: unknown) => {
+        if (error instanceof Killed) return false;
+        throw error;
+      });
+      const left = await names(copyDirectory);
+      const indexes = left.filter((name) => name.endsWith('.index'));
+      assert.equal(left.includes(manifestOf(first.backupId)), left.length === all, `step ${step}: the manifest is last`);
+      // Bytes behind an index were read back; those of the others may be anything.
+      for (const name of left.filter((each) => each.endsWith('.tar.gpg') && !indexes.includes(each.replace('.tar.gpg', '.index')))) await flip(copied(name));
+      const done = await copy();
+      assert.deepEqual(done.findings, [], `step ${step}`);
+      assert.ok(done.objects <= all - 2 * indexes.length, `step ${step}: ${done.objects} objects moved, ${indexes.length} segments were whole`);
+      for (const name of await names(here.directory)) assert.ok((await readFile(source(name))).equals(await readFile(copied(name))), `step ${step}: ${name}`);
+    }
+  });
+
+  it('are not sealed on a damaged segment: it is named, and the other backups are copied', async () => {
+    const other = makeRegistryTree({ layout: 'sha256', seed: 8, repositories: 1, layerBytes: 20_000 });
+    const second = await seal({ tree: other, startedAt: '2026-11-24T02:00:00.000Z' });
+    const { segment } = first.segments[0]!;
+    await flip(source(vaultPaths.segment(CLUSTER, segment)));
+    const done = await copy();
+    assert.deepEqual(done.copied, [second.backupId]);
+    assert.deepEqual(done.findings.map(({ backupId, segment: of, vault, intactIn }) => ({ backupId, of, vault, intactIn })), [{ backupId: first.backupId, of: segment, vault: 'main', intactIn: null }]);
+    assert.match(done.findings[0]!.what, /is damaged: its SHA-256 is not the one recorded/);
+    assert.deepEqual(done.leftOut.map(({ id }) => id), [first.backupId]);
+    assert.ok(!(await names(copyDirectory)).some((name) => name.includes(`${segment}.`)), 'no byte of it is in the copy');
+  });
+
+  it('are not sealed on damaged artifacts or checksums either', async () => {
+    await flip(source(first.artifacts.tags.name));
+    assert.deepEqual((await copy()).findings.map(({ file }) => file), [first.artifacts.tags.name]);
+    await flip(source(first.artifacts.tags.name));
+    const sums = vaultPaths.artifact(CLUSTER, first.backupId, 'SHA256SUMS');
+    await writeFile(source(sums), (await readFile(source(sums), 'utf8')).replace(/^[0-9a-f]/, (digit) => (digit === '0' ? '1' : '0')));
+    const done = await copy();
+    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [sums]]);
+  });
+
+  it('are named where they hold intact what the first vault has lost, by a copy and by a verification', async () => {
+    await copy();
+    const [one, two] = first.segments.map(({ segment }) => vaultPaths.segment(CLUSTER, segment));
+    await rm(source(one!));
+    const { findings } = await copy();
+    assert.deepEqual(findings.map(({ file, vault, intactIn }) => [file, vault, intactIn]), [[one, 'main', 'mirror']]);
+    await flip(source(two!));
+    const verified = await verify('main', 'L3');
+    const held = new Map(verified.findings.map(({ file, intactIn }) => [file, intactIn]));
+    assert.deepEqual([held.get(one!), held.get(two!)], ['mirror', 'mirror']);
+  });
+
+  it('get back what was lost in them, and are left alone with a finding where they are damaged', async () => {
+    await copy();
+    const [one, two] = first.segments.map(({ segment }) => vaultPaths.segment(CLUSTER, segment));
+    await rm(copied(one!));
+    await writeFile(copied(two!), 'cut');
+    const done = await copy();
+    assert.ok((await readFile(copied(one!))).equals(await readFile(source(one!))));
+    assert.deepEqual(done.findings.map(({ file, vault, intactIn }) => [file, vault, intactIn]), [[two, 'mirror', 'main']]);
+    assert.equal(await readFile(copied(two!), 'utf8'), 'cut');
+    const guide = vaultPaths.artifact(CLUSTER, first.backupId, 'RESTORE.md');
+    await rm(copied(guide));
+    const later = await copy();
+    assert.deepEqual([later.notes, await readFile(copied(guide), 'utf8')], [[`${guide} was gone from mirror and is there again.`], await readFile(source(guide), 'utf8')]);
+  });
+
+  it('fill the first vault again when that is lost', async () => {
+    await copy();
+    await rename(here.directory, `${here.directory}.lost`);
+    assert.deepEqual((await copy({ from: 'mirror', to: 'main' })).copied, [first.backupId]);
+    assert.equal((await verify('main', 'L4')).result, 'good');
+  });
+
+  it('take the mark of a restore that reads from one', async () => {
+    await copy();
+    const { markUnfinished } = activities();
+    await activityEnvironment().run(markUnfinished as (input: unknown) => Promise<void>, { cluster: CLUSTER, operation: 'restore_test', vault: 'mirror', decisions: { backupId: first.backupId, fences: [] } });
+    assert.deepEqual([await names(copyDirectory, vaultPaths.operations(CLUSTER)), await names(here.directory, vaultPaths.operations(CLUSTER))], [[vaultPaths.unfinishedRestore(CLUSTER)], []]);
+  });
+
+  it('do not damage each other when two are made at once', async () => {
+    await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    const done = await Promise.all([copy(), copy()]);
+    assert.deepEqual(done.flatMap(({ findings }) => findings), []);
+    assert.deepEqual(await names(copyDirectory), await names(here.directory));
+    assert.equal((await verify('mirror', 'L3')).result, 'good');
+  });
+
+  it('leave out what is marked for removal, what `keep` gives up, and what the copy would give up at once', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    const mark = { format: 1, id: first.backupId, kind: 'backup', at: '2026-11-25T02:00:00.000Z', by: 'prune', why: 'Given up.' };
+    await here.vault.put(vaultPaths.tombstone(CLUSTER, first.backupId, '20261125T020000Z'), JSON.stringify(mark));
+    const done = await copy();
+    assert.deepEqual([done.copied, done.leftOut], [[second.backupId], [{ id: first.backupId, why: 'it is given up' }]]);
+    const third = await seal({ startedAt: '2026-11-25T02:00:00.000Z' });
+    config.clusters[CLUSTER]!.keep = { last: 1 };
+    const old = await seal({ startedAt: '2026-11-20T02:00:00.000Z' });
+    const later = await copy();
+    assert.deepEqual(later.copied, [third.backupId]);
+    assert.deepEqual(later.leftOut.map(({ id }) => id).sort(), [old.backupId, first.backupId].sort());
+    assert.deepEqual((await copy({ backup: old.backupId })).copied, [old.backupId], 'unless a person asks for it');
+  });
+
+  it('take the mark from a segment in the copy that a backup relies on again', async () => {
+    await copy();
+    const { segment } = first.segments[0]!;
+    await rm(copied(manifestOf(first.backupId)));
+    const copyVault = openDirectoryVault(copyDirectory);
+    const mark = { format: 1, id: segment, kind: 'segment', at: '2026-11-25T02:00:00.000Z', by: 'prune', why: 'Given up.' };
+    await copyVault.put(vaultPaths.tombstone(CLUSTER, segment, '20261125T020000Z'), JSON.stringify(mark));
+    const done = await copy();
+    assert.deepEqual([done.copied, done.objects], [[first.backupId], 0]);
+    assert.deepEqual(await names(copyDirectory, vaultPaths.tombstones(CLUSTER)), []);
+  });
+
+  it('are pruned by the same `keep`, with marks of their own', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    await copy();
+    config.clusters[CLUSTER]!.keep = { last: 1 };
+    const prune = (vault: string): Promise<PruneResult> => activityEnvironment().run(activities().prune as (input: unknown) => Promise<PruneResult>, { cluster: CLUSTER, operation: 'prune_test', dryRun: false, vault });
+    const marked = await prune('mirror');
+    assert.deepEqual([marked.vault, marked.marked.backups], ['mirror', [first.backupId]]);
+    assert.deepEqual(await names(here.directory, vaultPaths.tombstones(CLUSTER)), []);
+    const [mark] = await names(copyDirectory, vaultPaths.tombstones(CLUSTER));
+    const old = new Date(Date.now() - 8 * DAY);
+    await writeFile(copied(mark!), JSON.stringify({ ...(JSON.parse(await readFile(copied(mark!), 'utf8')) as object), at: old.toISOString() }));
+    await utimes(copied(mark!), old, old);
+    assert.deepEqual((await prune('mirror')).removed.backups, [first.backupId]);
+    const after = await copy();
+    assert.deepEqual([after.copied, after.leftOut.map(({ id }) => id)], [[], [first.backupId]], 'and it does not come back');
+    assert.ok((await names(here.directory)).includes(manifestOf(second.backupId)));
+  });
+
+  it('catch up after an outage of their server, and after connections that were cut', async () => {
+    const sshd = await startSshd();
+    try {
+      const server = (port: number): VaultConfig => ({ sftp: sftpSchema.parse({ address: '127.0.0.1', port, user: 'root', key: `file:${sshd.keyFile}`, knownHosts: sshd.knownHosts, path: copyDirectory }) });
+      config.vaults.mirror = server(await freePort());
+      const down = await copy().then(() => null, (error: ApplicationFailure) => error);
+      assert.ok(down && !down.nonRetryable, 'an outage is worth another try');
+      config.vaults.mirror = server(sshd.port);
+      const cut = copy().catch(() => null);
+      while (!(await names(copyDirectory).catch(() => [])).some((name) => name.endsWith('.index'))) await new Promise((resolve) => setTimeout(resolve, 5));
+      sshd.dropConnections();
+      await cut;
+      const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+      const done = await copy();
+      assert.ok(done.copied.includes(second.backupId));
+      assert.deepEqual([done.findings, (await copy()).objects], [[], 0]);
+      for (const name of await names(here.directory)) assert.ok((await readFile(source(name))).equals(await readFile(copied(name))), name);
+      assert.equal((await verify('mirror', 'L3')).result, 'good');
+    } finally {
+      await sshd.stop();
+    }
+  });
+
+  it('are refused in the vault that they are copies of, under whatever name', async () => {
+    config.vaults.mirror = { directory: here.directory };
+    await assert.rejects(copy(), (error: ApplicationFailure) => error.type === 'Refused' && /one and the same vault/.test(error.message));
+  });
+});

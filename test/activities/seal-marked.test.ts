@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { chmod, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { ApplicationFailure } from '@temporalio/common';
+import { openCluster } from '../../activities/cluster';
+import { StoredBlobs } from '../../activities/backup/stored';
+import { WORK, WorkFiles } from '../../activities/backup/work-files';
+import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { readBlobList } from '../../activities/restore/backup';
+import { encryptionSchema, type Config } from '../../domain/config';
+import type { BlobLine, Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import { BackupRun } from '../helpers/backup-run';
+import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
+import { sealBackup } from '../helpers/sealed-backup';
+import { scratchVault } from '../helpers/vault';
+import { FACTS, RECORD } from '../workflows/fixtures/activities';
+
+describe('the seal of a backup', () => {
+  let here: Awaited<ReturnType<typeof scratchVault>>;
+  let config: Config;
+  let tree: RegistryTree;
+  let earlier: Manifest;
+
+  beforeEach(async () => {
+    here = await scratchVault();
+    await chmod(here.path, 0o700);
+    await writeFile(join(here.path, 'passphrase'), 'a passphrase of the tests', { mode: 0o600 });
+    config = {
+      stateDir: here.path, vaults: { main: { directory: here.directory } },
+      clusters: { lab: { vault: 'main', copies: [], retention: { hold: '7d' }, hosts: {}, dtr: { url: 'https://127.0.0.1:1' }, ucp: { urls: ['https://127.0.0.1:1'], username: 'admin', password: `file:${join(here.path, 'passphrase')}` }, encryption: encryptionSchema.parse({ passphrase: `file:${join(here.path, 'passphrase')}` }) } },
+    } as unknown as Config;
+    tree = makeRegistryTree({ layout: 'sha256', seed: 5, repositories: 1, layerBytes: 20_000 });
+    earlier = await sealBackup({ vault: here.vault, cluster: 'lab', tree, keys: await loadEncryptionKeys(config.clusters.lab!.encryption), startedAt: '2026-11-01T02:00:00.000Z' });
+  });
+  afterEach(() => here.remove());
+
+  /** A backup that has proven all of its images by the segments of the earlier one, and stands before its seal. */
+  async function aboutToSeal(): Promise<BackupRun> {
+    const run = new BackupRun(config);
+    const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+    const lines: BlobLine[] = [];
+    for await (const line of readBlobList(cluster, earlier)) lines.push(line);
+    const work = await WorkFiles.open(cluster, run.step);
+    await work.write(WORK.tags, []);
+    await work.write(WORK.blobs, lines);
+    await work.write(WORK.gaps, []);
+    run.facts = FACTS;
+    run.record = RECORD;
+    run.metadata = { ...earlier.metadata, artifact: earlier.artifacts.metadata };
+    run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0 }, imageBytes: 0, gaps: [], layouts: ['sha256'], owners: [], warnings: [] };
+    return run;
+  }
+
+  const mark = (segment: string): Promise<void> => here.vault.put(vaultPaths.tombstone('lab', segment, '20261102T020000Z'), JSON.stringify({ format: 1, id: segment, kind: 'segment', at: '2026-11-02T02:00:00.000Z', by: 'prune', why: 'Given up.' }));
+  const isSealed = async ({ backupId }: BackupRun): Promise<boolean> => (await here.vault.stat(vaultPaths.manifest('lab', backupId))) !== null;
+
+  it('refuses a segment that was marked while the backup ran, so that its blobs are copied again; names none of it', async () => {
+    const run = await aboutToSeal();
+    const { segment } = earlier.segments[0]!;
+    await mark(segment);
+    const failure = (await run.seal().catch((error: unknown) => error)) as ApplicationFailure;
+    assert.deepEqual([failure.type, await isSealed(run)], ['WorkLost', false]);
+    assert.match(failure.message, /1 segment\(s\) that this backup relies on were marked for removal while it ran/);
+    const stored = await StoredBlobs.load(here.vault, 'lab');
+    const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+    for await (const { path, sha256, segment: of } of readBlobList(cluster, earlier)) assert.equal(stored.good(path, sha256) === undefined, of === segment, 'the next pass stores just these anew');
+  });
+
+  it('stands on segments that nobody has marked, whatever else is marked', async () => {
+    const run = await aboutToSeal();
+    await mark('20261101T000000Z-000000000000');
+    assert.equal((await run.seal()).status, 'complete');
+    assert.equal(await isSealed(run), true);
+  });
+});
