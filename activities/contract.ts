@@ -178,8 +178,8 @@ export interface VerifyActivities {
 export interface RetentionActivities {
   /** Step 12; also `prune`. Throws Refused when the clocks of worker and vault disagree. */
   prune(step: Step & { dryRun: boolean }): Promise<PruneResult>;
-  /** What giving up one backup means, and whether people have to agree. Throws NotFound. */
-  planForget(step: Step & { backup: string }): Promise<ForgetPlan>;
+  /** What giving up one backup means (`everywhere`: in the copies as well), and whether people have to agree. Throws NotFound. */
+  planForget(step: Step & { backup: string; everywhere: boolean }): Promise<ForgetPlan>;
   /** Marks it in one vault; it goes when the hold is over. Throws Refused when the clocks of worker and vault disagree. */
   forgetBackup(step: Step & { backup: string; by: string; why: string; approved: boolean }): Promise<ForgottenIn>;
   /** Undo of `forgetBackup`, as long as the backup stands. */

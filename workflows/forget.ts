@@ -22,7 +22,7 @@ export async function forget(input: ForgetInput): Promise<ForgetResult> {
     if (!done.some(({ state }) => state === 'lifted')) throw fail('NotFound', `The backup ${backup} is not forgotten in any vault that was looked at, or is gone already.`, 'see `drydock list`');
     return { cluster, backupId: backup, undo, approvedBy: null, vaults: done, notes: operation.warnings };
   }
-  const planIn = { ...step, vault: vaults[0]! };
+  const planIn = { ...step, vault: vaults[0]!, everywhere: vault === undefined };
   let plan = await operation.step('plan', () => quick.planForget.executeWithOptions({ summary: 'What is lost, what remains?' }, [planIn]), planNote);
   let approvedBy: string | null = null;
   while (plan.gate !== null && approvedBy === null) {
@@ -57,5 +57,5 @@ async function inEach(operation: Operation, vaults: readonly string[], act: (vau
 }
 
 function planNote({ gate }: ForgetPlan): { text: string } {
-  return { text: gate === null ? 'other verified backups remain' : gate };
+  return { text: gate ?? 'no gate is needed' };
 }

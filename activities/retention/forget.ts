@@ -16,8 +16,8 @@ const SHOWN_OTHERS = 20;
 /** Marks of one backup made in the same second. */
 const TRIES = 5;
 
-/** Throws NotFound when there is no such sealed backup. */
-export async function planForget(cluster: Cluster, { backup }: { backup: string }): Promise<ForgetPlan> {
+/** `everywhere`: in the cluster's other vaults as well. Throws NotFound when there is no such sealed backup. */
+export async function planForget(cluster: Cluster, { backup, everywhere }: { backup: string; everywhere: boolean }): Promise<ForgetPlan> {
   const { vault, name, signal } = cluster;
   await requireSealed(cluster, backup);
   const picture = await readPicture(vault, name, signal);
@@ -26,6 +26,7 @@ export async function planForget(cluster: Cluster, { backup }: { backup: string 
   const others = picture.facts.filter(({ id }) => id !== backup && !marked.has(id)).sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
   const remaining = others.map(({ id, status, verified, bad, drilled }) => `${id}, ${status}, ${bad ? 'damaged' : verified ? 'verified' : 'not verified'}${drilled ? ', drilled' : ''}`);
   const elsewhere = await alsoIn(cluster, backup);
+  const gates = elsewhere.flatMap(({ where, gate }) => (everywhere && gate !== null ? [`in ${where} ${gate}`] : []));
   const held = picture.facts.find(({ id }) => id === backup);
   const lines = [
     `## Forget backup ${backup} of ${name}`,
@@ -36,11 +37,11 @@ export async function planForget(cluster: Cluster, { backup }: { backup: string 
     '### What remains',
     ...(remaining.length === 0 ? ['- no other backup of this cluster'] : remaining.slice(0, SHOWN_OTHERS).map((line) => `- ${line}`)),
     ...(remaining.length > SHOWN_OTHERS ? [`- and ${remaining.length - SHOWN_OTHERS} more`] : []),
-    ...elsewhere.map((where) => `- the same backup in ${where}, where it is given up as well unless only one vault was named`),
+    ...elsewhere.map(({ where, gate }) => `- the same backup in ${where}${everywhere ? `, where it is given up as well${gate === null ? '' : ` although ${gate}`}` : ''}`),
   ];
   return {
     backupId: backup,
-    gate: gateReason(backup, picture.facts, marked),
+    gate: gateReason(backup, picture.facts, marked) ?? gates[0] ?? null,
     details: lines.join('\n'),
     digest: createHash('sha256').update(canonicalJson({ cluster: name, vault: cluster.vaultName, backup, manifest, remaining, elsewhere })).digest('hex'),
   };
@@ -101,15 +102,17 @@ function lostLines({ startedAt, status, counts, bytes, segments }: Manifest, pic
   ];
 }
 
-/** Vaults that hold it as well. One that cannot be reached is named as that. */
-async function alsoIn(cluster: Cluster, backup: string): Promise<string[]> {
-  const found: string[] = [];
+/** Vaults that hold it as well, and what would speak for a gate there. One that cannot be reached is named as that. */
+async function alsoIn(cluster: Cluster, backup: string): Promise<{ where: string; gate: string | null }[]> {
+  const found: { where: string; gate: string | null }[] = [];
   for (const { name, vault } of cluster.otherVaults()) {
     try {
-      if ((await vault.stat(vaultPaths.manifest(cluster.name, backup))) !== null) found.push(name);
+      if ((await vault.stat(vaultPaths.manifest(cluster.name, backup))) === null) continue;
+      const { facts, marks } = await readPicture(vault, cluster.name, cluster.signal);
+      found.push({ where: name, gate: gateReason(backup, facts, new Set(marks.map(({ id }) => id))) });
     } catch (error) {
       if (!(error instanceof DrydockError)) throw error;
-      if (error.kind !== 'NotFound') found.push(`${name} (which cannot be reached now, so perhaps)`);
+      if (error.kind !== 'NotFound') found.push({ where: `${name} (which cannot be reached now, so perhaps)`, gate: null });
     }
   }
   return found;

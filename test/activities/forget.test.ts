@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, utimes, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createActivities } from '../../activities';
 import type { Activities } from '../../activities/contract';
@@ -19,16 +19,18 @@ describe('forgetting a backup', () => {
   let old: Manifest;
   let newest: Manifest;
   let keep: object | undefined;
+  let copies: string[];
 
   type Name = 'planForget' | 'forgetBackup' | 'rememberBackup' | 'prune';
   function run<K extends Name>(name: K, more: Omit<Parameters<Activities[K]>[0], 'cluster' | 'operation'>): Promise<Awaited<ReturnType<Activities[K]>>> {
     const config = {
-      stateDir: here.path, vaults: { main: { directory: here.directory } },
-      clusters: { lab: { vault: 'main', copies: [], ...(keep ? { keep } : {}), retention: { hold: '7d' }, encryption: {}, hosts: {} } },
+      stateDir: here.path, vaults: { main: { directory: here.directory }, mirror: { directory: `${here.directory}-mirror` } },
+      clusters: { lab: { vault: 'main', copies, ...(keep ? { keep } : {}), retention: { hold: '7d' }, encryption: {}, hosts: {} } },
     } as unknown as Config;
     const activity = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never })[name];
     return activityEnvironment().run(activity as unknown as (input: unknown) => Promise<Awaited<ReturnType<Activities[K]>>>, { cluster: 'lab', operation: 'forget_test', ...more });
   }
+  const plan = (backup: string, everywhere = true) => run('planForget', { backup, everywhere });
   const forget = (backup: string, approved = false) => run('forgetBackup', { backup, by: 'officer', why: 'Given up: officer asked to forget it.', approved });
 
   async function judge({ backupId, startedAt }: Manifest, more: { result?: 'good' | 'bad'; drill?: boolean } = {}): Promise<void> {
@@ -57,6 +59,7 @@ describe('forgetting a backup', () => {
   beforeEach(async () => {
     here = await scratchVault();
     keep = undefined;
+    copies = [];
     const seal = async (startedAt: string, seed: number): Promise<Manifest> =>
       sealBackup({ vault: here.vault, cluster: 'lab', tree: makeRegistryTree({ layout: 'sha256', seed, repositories: 1, layerBytes: 2_000 }), keys: writeKeys, startedAt });
     old = await seal('2026-11-01T02:00:00.000Z', 1);
@@ -68,7 +71,7 @@ describe('forgetting a backup', () => {
 
   it('marks it at once, removes it after the hold, and no `keep` holds or lifts it', async () => {
     keep = { last: 100 };
-    assert.equal((await run('planForget', { backup: newest.backupId })).gate, null);
+    assert.equal((await plan(newest.backupId)).gate, null);
     const done = await forget(newest.backupId);
     assert.equal(done.state, 'marked');
     assert.equal((await forget(newest.backupId)).state, 'already');
@@ -89,23 +92,32 @@ describe('forgetting a backup', () => {
 
   it('asks people for the last verified one, counting none that is given up already, and says what is lost and what remains', async () => {
     await forget(newest.backupId);
-    const plan = await run('planForget', { backup: old.backupId });
-    assert.equal(plan.gate, 'it is the last verified backup of this cluster');
-    assert.match(plan.details, /### What is lost\n- complete, begun 2026-11-01T02:00:00\.000Z[^]*### What remains\n- no other backup of this cluster/);
+    const { gate, details } = await plan(old.backupId);
+    assert.equal(gate, 'it is the last verified backup of this cluster');
+    assert.match(details, /### What is lost\n- complete, begun 2026-11-01T02:00:00\.000Z[^]*### What remains\n- no other backup of this cluster/);
   });
 
   it('asks people for the newest drilled one, and for one that cannot be read', async () => {
     await judge({ ...old, startedAt: '2026-11-03T02:00:00.000Z' }, { drill: true });
-    assert.equal((await run('planForget', { backup: old.backupId })).gate, 'it is the newest backup that a drill has restored');
+    assert.equal((await plan(old.backupId)).gate, 'it is the newest backup that a drill has restored');
     await writeFile(join(here.directory, vaultPaths.manifest('lab', newest.backupId)), '{"format":9}');
-    assert.match((await run('planForget', { backup: newest.backupId })).gate!, /cannot be read/);
+    assert.match((await plan(newest.backupId)).gate!, /cannot be read/);
+  });
+
+  it('asks people where it is the last verified one of a copy, unless only the first vault is meant', async () => {
+    copies = ['mirror'];
+    await cp(here.directory, `${here.directory}-mirror`, { recursive: true });
+    await rm(join(`${here.directory}-mirror`, vaultPaths.verdictsOf('lab', newest.backupId)), { recursive: true });
+    assert.equal((await plan(old.backupId)).gate, 'in mirror it is the last verified backup of this cluster');
+    assert.match((await plan(old.backupId)).details, /the same backup in mirror, where it is given up as well although it is the last verified/);
+    assert.equal((await plan(old.backupId, false)).gate, null);
   });
 
   it('asks again when what remains has changed', async () => {
-    const before = await run('planForget', { backup: old.backupId });
-    assert.equal((await run('planForget', { backup: old.backupId })).digest, before.digest);
+    const before = await plan(old.backupId);
+    assert.equal((await plan(old.backupId)).digest, before.digest);
     await judge({ ...newest, startedAt: '2026-11-03T02:00:00.000Z' }, { result: 'bad' });
-    assert.notEqual((await run('planForget', { backup: old.backupId })).digest, before.digest);
+    assert.notEqual((await plan(old.backupId)).digest, before.digest);
   });
 
   it('keeps one that became the last verified one since, unless the gate approved it', async () => {
@@ -127,6 +139,6 @@ describe('forgetting a backup', () => {
   });
 
   it('knows no backup without a seal', async () => {
-    await assert.rejects(run('planForget', { backup: '20261101T020000Z-ffffff' }), /there is no backup 20261101T020000Z-ffffff of lab/);
+    await assert.rejects(plan('20261101T020000Z-ffffff'), /there is no backup 20261101T020000Z-ffffff of lab/);
   });
 });

@@ -3,9 +3,8 @@ import type { Activities } from '../../activities/contract';
 import type { BackupResult } from '../../domain/contract';
 import type { CopyResult } from '../../domain/copy';
 import type { PruneResult } from '../../domain/prune-result';
-import { temporal, unique } from '../helpers/temporal';
-import { failure, playActivities, untilCancelled } from './fixtures/activities';
-import { failureOf, newWorker, start, until, withRun } from './fixtures/harness';
+import { failure, playActivities } from './fixtures/activities';
+import { failureOf, withRun } from './fixtures/harness';
 
 const policy = async (): ReturnType<Activities['readPolicy']> => ({ approvers: [], releaseGate: true, verify: 'off', prunes: true, vault: 'main', copies: ['mirror', 'tape'] });
 
@@ -48,25 +47,6 @@ describe('copies in workflows', function () {
     const result = await withRun('backup', activities, (run) => run.handle.result() as Promise<BackupResult>);
     assert.equal(result.status, 'complete');
     assert.match(result.warnings.join('\n'), /the copy mirror could not be filled; it catches up .*: mirror does not answer\nIn main: f is gone \(intact in tape\)\./);
-  });
-
-  it('keep no backup from starting, and nothing is removed while they are being made', async () => {
-    const { client } = await temporal();
-    const queue = unique('queue');
-    const { activities, calls } = playActivities({ readPolicy: policy, copyBackups: untilCancelled });
-    const worker = await newWorker(queue, activities);
-    await worker.runUntil(async () => {
-      const copying = await start('copy', queue);
-      await until(async () => calls.includes('copyBackups') || undefined, 'the copy');
-      const { cluster } = copying;
-      const again = (type: string) => client.workflow.start(type, { workflowId: unique(type), taskQueue: queue, args: [{ cluster }] });
-      const backup = await ((await again('backup')).result() as Promise<BackupResult>);
-      assert.deepEqual([backup.status, backup.warnings], ['complete', ['Copies and retention were left to the next backup: somebody copies or removes backups of this cluster right now.']]);
-      for (const type of ['prune', 'copy']) assert.equal((await failureOf((await again(type)).result())).type, 'Conflict', type);
-      assert.ok(!calls.includes('prune'));
-      await copying.handle.cancel();
-      assert.equal((await failureOf(copying.handle.result())).type, 'Cancelled');
-    });
   });
 
   it('are pruned after the first vault, and one that cannot be reached is a note', async () => {
