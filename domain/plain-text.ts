@@ -1,6 +1,5 @@
 import { z } from 'zod';
 
-// eslint-disable-next-line no-control-regex -- these are what it is about
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Text that can be shown on a terminal and put into a line of a file: without control characters, which a forged vault may hold. */
