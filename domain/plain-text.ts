@@ -1,6 +1,5 @@
 import { z } from 'zod';
 
- 
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 
 /** Text that can be shown on a terminal and put into a line of a file: without control characters, which a forged vault may hold. */

@@ -1,7 +1,7 @@
 /** A vault in a directory: a disk, or a mount of one that other machines share. */
 import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
-import { lstat, mkdir, open, readdir, realpath, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, opendir, readdir, realpath, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
@@ -227,19 +227,19 @@ class DirectoryVault implements Vault {
 
   /** Names in order: a directory stands where its name with a `/` belongs. */
   private async *walk(root: string, directory: string, prefix: string): AsyncGenerator<VaultEntry> {
-    let entries;
+    // Bare names only: a forged vault may hold a million.
+    const ordered: string[] = [];
     try {
-      entries = await readdir(join(root, directory), { withFileTypes: true });
+      for await (const entry of await opendir(join(root, directory), { bufferSize: LOOK_AHEAD })) {
+        if ((entry.isFile() || entry.isDirectory()) && isVaultName(entry.name)) ordered.push(entry.isDirectory() ? `${entry.name}/` : entry.name);
+      }
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return;
       throw await this.toError(error, `list ${directory === '' ? 'the vault' : directory}`);
     }
-    const ordered = entries
-      .filter((entry) => (entry.isFile() || entry.isDirectory()) && isVaultName(entry.name))
-      .map((entry) => ({ name: directory + entry.name + (entry.isDirectory() ? '/' : ''), isDirectory: entry.isDirectory() }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    ordered.sort();
     for (let at = 0; at < ordered.length; at += LOOK_AHEAD) {
-      const some = ordered.slice(at, at + LOOK_AHEAD);
+      const some = ordered.slice(at, at + LOOK_AHEAD).map((name) => ({ name: directory + name, isDirectory: name.endsWith('/') }));
       // Several at once: on a mount of another machine each look costs a round trip.
       const found = await Promise.all(some.map(async ({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : lstat(join(root, name)).catch(() => null))));
       for (const [i, { name, isDirectory }] of some.entries()) {

@@ -159,7 +159,7 @@ describe('segments that no sealed backup names', () => {
     async function verify(): Promise<string> {
       await writeFile(join(scratch.path, 'passphrase'), PASSPHRASE, { mode: 0o600 });
       const encryption = encryptionSchema.parse({ passphrase: `file:${join(scratch.path, 'passphrase')}` });
-      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', encryption } } } as unknown as Config;
+      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', copies: [], encryption } } } as unknown as Config;
       const { verifyBackup } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
       const found: VerifyResult = await activityEnvironment().run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level: 'L3' as const, withoutKeys: false, by: 'a test' });
       return found.result;
