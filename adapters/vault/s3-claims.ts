@@ -19,8 +19,8 @@ const LARGEST_PAUSE_MS = 2_000;
 
 export interface ClaimTools {
   connection: S3Connection;
-  /** Writes an empty object of a key that nobody else can have. */
-  putClaim(key: string): Promise<void>;
+  /** Writes an empty object of a key that nobody else can have; returns its version where the bucket has versions. */
+  putClaim(key: string): Promise<string | undefined>;
   /** Throws Conflict when the name is taken. */
   refuseTaken(): Promise<void>;
 }
@@ -28,21 +28,22 @@ export interface ClaimTools {
 /** Runs `work` while no other writer can be writing `name`, which is known to be free then. Throws Conflict, or Busy when others stand in the way for a minute. */
 export async function withClaim(name: string, tools: ClaimTools, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
   const { connection } = tools;
-  const folder = connection.key(`${CLAIMS}${createHash('sha256').update(name).digest('hex')}/`);
+  const prefix = connection.key(`${CLAIMS}${createHash('sha256').update(name).digest('hex')}-`);
   const giveUp = Date.now() + PATIENCE_MS;
   for (let pause = 50; ; pause = Math.min(2 * pause, LARGEST_PAUSE_MS)) {
-    const own = folder + randomBytes(12).toString('hex');
+    const own = prefix + randomBytes(12).toString('hex');
     const from = Date.now();
+    let version: string | undefined;
     try {
-      await tools.putClaim(own);
-      if (await isAlone(connection, folder, own)) {
+      version = await tools.putClaim(own);
+      if (await isAlone(connection, prefix, own)) {
         // Whoever was here before has written the name or has not: from now on nobody else can.
         await tools.refuseTaken();
         if (Date.now() - from > HOLD_MS) throw busy(name);
         return await work(AbortSignal.timeout(HOLD_MS));
       }
     } finally {
-      await removeClaim(connection, own);
+      await removeTemporary(connection, own, version);
     }
     await tools.refuseTaken();
     if (Date.now() > giveUp) throw busy(name);
@@ -50,8 +51,8 @@ export async function withClaim(name: string, tools: ClaimTools, work: (signal: 
   }
 }
 
-async function isAlone(connection: S3Connection, folder: string, own: string): Promise<boolean> {
-  const { Contents: claims = [] } = await connection.run('look for claims', () => connection.calls.send(new ListObjectsV2Command({ Bucket: connection.bucket, Prefix: folder })));
+async function isAlone(connection: S3Connection, prefix: string, own: string): Promise<boolean> {
+  const { Contents: claims = [] } = await connection.run('look for claims', () => connection.calls.send(new ListObjectsV2Command({ Bucket: connection.bucket, Prefix: prefix })));
   if (!claims.some(({ Key }) => Key === own)) {
     throw new DrydockError('Refused', `${connection.description} does not list at once what was written, and has no conditional writes either`, { remedy: 'use a server that knows If-None-Match, or lists consistently' });
   }
@@ -59,14 +60,20 @@ async function isAlone(connection: S3Connection, folder: string, own: string): P
   let others = 0;
   for (const { Key, LastModified } of claims) {
     if (Key === undefined || Key === own) continue;
-    if (LastModified && now - LastModified.getTime() > STALE_MS) await removeClaim(connection, Key);
+    if (LastModified && now - LastModified.getTime() > STALE_MS) await removeTemporary(connection, Key);
     else others += 1;
   }
   return others === 0;
 }
 
-async function removeClaim(connection: S3Connection, key: string): Promise<void> {
-  await connection.calls.send(new DeleteObjectCommand({ Bucket: connection.bucket, Key: key })).catch(() => undefined);
+/** For good where that is allowed: in a bucket with versions the name alone would leave two of them. */
+export async function removeTemporary(connection: S3Connection, key: string, VersionId?: string): Promise<void> {
+  const object = { Bucket: connection.bucket, Key: key };
+  if (VersionId !== undefined) {
+    const isGone = await connection.calls.send(new DeleteObjectCommand({ ...object, VersionId })).then(() => true, () => false);
+    if (isGone) return;
+  }
+  await connection.calls.send(new DeleteObjectCommand(object)).catch(() => undefined);
 }
 
 function busy(name: string): DrydockError {

@@ -7,13 +7,18 @@ import type { S3Config } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { TlsDialer } from '../http/tls';
 import { resolveSecret } from '../secrets/secrets';
-import { s3Error } from './s3-errors';
+import { s3Error, statusOf } from './s3-errors';
+
+// Its version is pinned here, and what it says about later ones is for those who build Drydock, not for those who run it.
+process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
 
 const CONNECT_TIMEOUT_MS = 15_000;
 /** A connection on which nothing moves for this long is given up; a server may take a while to put large parts together. */
 export const STALL_MS = 120_000;
 const ATTEMPTS = 4;
 const MAX_SOCKETS = 64;
+/** So far off, a clock makes a server refuse a signature. */
+const SKEW_MS = 4 * 60 * 1000;
 
 export class S3Connection {
   readonly bucket: string;
@@ -99,6 +104,19 @@ export class S3Connection {
         return result;
       },
       { step: 'deserialize', priority: 'low', name: 'serverTime' },
+    );
+    client.middlewareStack.add(
+      (next) => async (args) => {
+        const before = client.config.systemClockOffset;
+        try {
+          return await next(args);
+        } catch (error) {
+          // The SDK learns the server's time from the refusal, but tries again only when our clock turned wrong, not when it was put right.
+          if (statusOf(error) !== 403 || Math.abs(client.config.systemClockOffset - before) < SKEW_MS) throw error;
+          return next(args);
+        }
+      },
+      { step: 'initialize', name: 'clockPutRight' },
     );
     return client;
   }

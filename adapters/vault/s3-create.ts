@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { DrydockError } from '../../domain/errors';
 import { nameTaken } from './probe';
-import { withClaim } from './s3-claims';
+import { removeTemporary, withClaim } from './s3-claims';
 import type { S3Connection } from './s3-client';
 import { digestOf, signedBody } from './s3-digest';
 import { isAnswer, statusOf } from './s3-errors';
@@ -121,15 +121,17 @@ export class Creator {
     }
   }
 
-  /** Two ways lead to a name, and the server must know the condition on both. */
+  /** Two ways lead to a name, and the server must know the condition on both; and a name that was removed must be free again, which in buckets with versions not all of them know. */
   private async probe(): Promise<boolean> {
     const { connection } = this;
     const key = connection.key(`.drydock-tmp/probe-${randomBytes(8).toString('hex')}`);
-    await this.putTemporary(key);
+    const versions = [await this.putTemporary(key)];
     try {
-      return (await this.refuses((condition) => this.putTemporary(key, condition))) && (await this.refusesParts(key));
+      if (!(await this.refuses((condition) => this.putTemporary(key, condition))) || !(await this.refusesParts(key))) return false;
+      await connection.run('remove a probe', () => connection.calls.send(new DeleteObjectCommand({ Bucket: connection.bucket, Key: key })));
+      return !(await this.refuses(async (condition) => versions.push(await this.putTemporary(key, condition))));
     } finally {
-      await connection.calls.send(new DeleteObjectCommand({ Bucket: connection.bucket, Key: key })).catch(() => undefined);
+      for (const version of versions) await removeTemporary(connection, key, version);
     }
   }
 
@@ -159,15 +161,20 @@ export class Creator {
     }
   }
 
-  private async putTemporary(key: string, condition: Condition = {}): Promise<void> {
+  /** Returns the version, where the bucket has versions. */
+  private async putTemporary(key: string, condition: Condition = {}): Promise<string | undefined> {
     const digest = await digestOf(Buffer.alloc(0));
     const retention: Retention = await this.lock.forTemporary();
     const command = new PutObjectCommand({ Bucket: this.connection.bucket, Key: key, ...condition, ...retention, Body: Buffer.alloc(0), ContentLength: 0, ChecksumSHA256: digest.base64 });
-    try {
-      await this.connection.calls.send(signedBody(command, digest));
-    } catch (error) {
-      // The probe wants to see these as they are.
-      throw isTaken(error) || statusOf(error) === 501 ? error : this.connection.toError(error, 'write a probe');
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await this.connection.calls.send(signedBody(command, digest))).VersionId;
+      } catch (error) {
+        // The probe wants to see these as they are.
+        if (isTaken(error) || statusOf(error) === 501) throw error;
+        if (statusOf(error) !== 409 || attempt === CONFLICT_ATTEMPTS) throw this.connection.toError(error, 'write a probe');
+        await sleep(50 * 2 ** attempt * Math.random());
+      }
     }
   }
 

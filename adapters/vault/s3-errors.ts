@@ -4,7 +4,7 @@ import { classifyNetworkError, type Service } from '../http/errors';
 const KEYS_REMEDY = 'check accessKeyId and secretAccessKey under vaults.*.s3 and what they name';
 const SERVICE: Service = { name: 'the bucket\'s server', unavailable: 'VaultUnavailable', caSetting: 'vaults.*.s3.caFile', authRemedy: KEYS_REMEDY };
 
-const WRONG_KEYS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'ExpiredToken', 'TokenRefreshRequired', 'UnrecognizedClientException'];
+const WRONG_KEYS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'ExpiredToken', 'TokenRefreshRequired', 'UnrecognizedClientException', 'XAdminUserNotFound'];
 const NO_ROOM = ['QuotaExceeded', 'NoSpaceLeftOnDevice', 'InsufficientStorage', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'StorageFull', 'InsufficientCapacity', 'EntityTooLarge'];
 const SLOW_DOWN = ['SlowDown', 'SlowDownRead', 'SlowDownWrite', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequests', 'ServiceUnavailable', 'OperationAborted'];
 const WRONG_REGION = ['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'Redirect', 'TemporaryRedirect'];

@@ -31,7 +31,7 @@ export async function removeExpiredVersions(connection: S3Connection, lock: Obje
     }
     // A marker goes when nothing would come to light without it; the newest last.
     for (const marker of markers.sort((a, b) => a.modified - b.modified)) {
-      if (![...left].some(({ modified }) => modified <= marker.modified)) await removeVersion(connection, lock, key, marker, now);
+      if (![...left].some(({ isLatest, modified }) => !isLatest && modified <= marker.modified)) await removeVersion(connection, lock, key, marker, now);
     }
   }
   return removed;

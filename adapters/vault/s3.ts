@@ -38,7 +38,7 @@ class S3Vault implements Vault {
   }
 
   get description(): string {
-    return this.connection.description + (this.creator.conditional === false ? ' (which has no conditional writes: each name is claimed first)' : '');
+    return this.connection.description + (this.creator.conditional === false ? ' (whose conditional writes cannot be relied on: each name is claimed first)' : '');
   }
 
   async *list(prefix: string): AsyncIterable<VaultEntry> {
@@ -115,6 +115,8 @@ class S3Vault implements Vault {
   }
 
   async check(): Promise<void> {
+    // A listing first: what it is refused for is told by name.
+    await this.connection.clock();
     await this.lock.check();
     await ensureVaultFile(this);
     await this.creator.isConditional(true);

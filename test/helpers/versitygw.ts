@@ -1,6 +1,6 @@
 /** A real S3 server (versitygw) on loop-back, over a folder. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,6 +25,8 @@ export interface TestS3 {
 
 const ACCESS = 'owner';
 const SECRET = 'secret-of-the-tests';
+/** The owner's, for what has to sign by itself. */
+export const OWNER = { access: ACCESS, secret: SECRET };
 
 /** VERSITYGW_PATH, PATH, what set-up has built. */
 export function findVersitygw(): string {
@@ -77,12 +79,6 @@ export async function startVersitygw(options: { tls?: KeyPair; root?: string; re
       rmSync(own, { recursive: true, force: true });
     },
   };
-}
-
-/** Names of half-written objects that lie in a bucket's folder. */
-export function partsOf(data: string, bucket: string): string[] {
-  const folder = path.join(data, bucket, '.sgwtmp', 'multipart');
-  return existsSync(folder) ? readdirSync(folder) : [];
 }
 
 async function listening(port: number, server: ChildProcess, program: string): Promise<void> {
