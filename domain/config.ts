@@ -160,7 +160,7 @@ export const s3Schema = z
   .strictObject({
     bucket: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/, 'expected the name of a bucket'),
     /** Folder in the bucket. */
-    prefix: z.string().max(100).regex(/^([A-Za-z0-9_][A-Za-z0-9._+:@=-]*\/?)*$/, 'expected a folder such as drydock or backups/drydock').optional(),
+    prefix: z.string().max(100).regex(/^[A-Za-z0-9_][A-Za-z0-9._+:@=-]*(\/[A-Za-z0-9_][A-Za-z0-9._+:@=-]*)*\/?$/, 'expected a folder such as drydock or backups/drydock').optional(),
     /** Absent: as the environment says; with an endpoint of its own us-east-1. */
     region: z.string().min(1).optional(),
     /** Absent: AWS. */

@@ -29,9 +29,10 @@ export async function removeExpiredVersions(connection: S3Connection, lock: Obje
       left.delete(version);
       removed += 1;
     }
-    // A marker goes when nothing would come to light without it; the newest last.
-    for (const marker of markers.sort((a, b) => a.modified - b.modified)) {
-      if (![...left].some(({ isLatest, modified }) => !isLatest && modified <= marker.modified)) await removeVersion(connection, lock, key, marker, now);
+    // A marker goes when nothing would come to light without it, whatever the times say; the newest last.
+    for (const marker of markers.sort((a, b) => Number(a.isLatest) - Number(b.isLatest) || a.modified - b.modified)) {
+      const isNeeded = [...left].some(({ isLatest, modified }) => !isLatest && (marker.isLatest || modified <= marker.modified));
+      if (!isNeeded) await removeVersion(connection, lock, key, marker, now);
     }
   }
   return removed;
