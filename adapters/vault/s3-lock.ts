@@ -33,7 +33,7 @@ export class ObjectLock {
 
   /** For what will be removed soon. A bucket's own default would lock it as long as anything else. */
   async forTemporary(): Promise<Retention> {
-    if (!(await this.bucketLock())?.Rule) return {};
+    if (!(await this.bucketLock())?.Rule?.DefaultRetention?.Mode) return {};
     return { ObjectLockMode: 'GOVERNANCE', ObjectLockRetainUntilDate: new Date((await this.connection.now()).getTime() + SHORT_MS) };
   }
 

@@ -150,7 +150,7 @@ class S3Vault implements Vault {
       return { stream: this.guard(Body as Readable, ContentLength, doing), size: ContentLength };
     } catch (error) {
       // A range may begin at the end.
-      if (statusOf(error) === 416) return this.empty(name);
+      if (statusOf(error) === 416) return await this.empty(name);
       throw isStalled ? this.stalled(doing) : this.connection.toError(error, doing);
     } finally {
       clearTimeout(timer);

@@ -59,6 +59,9 @@ describe('a backup in a bucket in compliance mode', function () {
 
   const prune = (): Promise<PruneResult> => activityEnvironment().run(activities().prune as (input: unknown) => Promise<PruneResult>, { cluster: CLUSTER, operation: 'prune_test', dryRun: false });
 
+  const verify = (backup: string): Promise<VerifyResult> =>
+    activityEnvironment().run(activities().verifyBackup as (input: unknown) => Promise<VerifyResult>, { cluster: CLUSTER, operation: 'verify', backup, level: 'L3', withoutKeys: false, by: 'a test' });
+
   async function versions(prefix: string): Promise<string[]> {
     const { Versions = [], DeleteMarkers = [] } = await s3.client.send(new ListObjectVersionsCommand({ Bucket: BUCKET, Prefix: `drydock/${prefix}` }));
     return [...Versions, ...DeleteMarkers].map(({ Key }) => Key!);
@@ -83,7 +86,7 @@ describe('a backup in a bucket in compliance mode', function () {
   });
 
   it('keeps what it shares locked as long as itself', async () => {
-    const [{ segment }] = manifests[1]!.segments as [{ segment: string }];
+    const { segment } = manifests[1]!.segments[0]!;
     const lockOf = async (name: string): Promise<number> =>
       (await s3.client.send(new GetObjectRetentionCommand({ Bucket: BUCKET, Key: `drydock/${name}` }))).Retention!.RetainUntilDate!.getTime();
     const before = await lockOf(vaultPaths.segment(CLUSTER, segment));
@@ -97,7 +100,7 @@ describe('a backup in a bucket in compliance mode', function () {
 
   it('is verified to L3', async () => {
     for (const { backupId } of manifests) {
-      const found = await activityEnvironment().run(activities().verifyBackup as (input: unknown) => Promise<VerifyResult>, { cluster: CLUSTER, operation: 'verify', backup: backupId, level: 'L3', withoutKeys: false, by: 'a test' });
+      const found = await verify(backupId);
       assert.deepEqual([found.result, found.findings, found.checked.blobs], ['good', [], tree.blobs.length]);
     }
   });
@@ -146,7 +149,7 @@ clusters:
     assert.deepEqual(await versions(folder), []);
     assert.deepEqual(await versions('.drydock-tmp/'), [], 'claims and probes leave nothing');
     assert.ok((await versions(vaultPaths.manifest(CLUSTER, manifests[1]!.backupId))).length === 1);
-    const again = await activityEnvironment().run(activities().verifyBackup as (input: unknown) => Promise<VerifyResult>, { cluster: CLUSTER, operation: 'verify', backup: manifests[1]!.backupId, level: 'L3', withoutKeys: false, by: 'a test' });
+    const again = await verify(manifests[1]!.backupId);
     assert.equal(again.result, 'good');
   });
 });

@@ -105,7 +105,7 @@ describe('a vault in an S3 bucket', function () {
     const { vault, prefix } = await vaultBehind({
       loseAnswer: ({ method, url = '' }) => {
         const isCommit = (method === 'PUT' && url.includes('manifest')) || (method === 'POST' && url.includes('uploadId='));
-        return isCommit && !lost.has(method!) && Boolean(lost.add(method!));
+        return isCommit && !lost.has(method) && Boolean(lost.add(method));
       },
     });
     await vault.put('lab/manifest.json', 'x');
