@@ -23,6 +23,7 @@ for (const mode of ['compliance', 'governance'] as const) {
       await s3.makeBucket(bucket, { lock: true });
       vault = openS3Vault(settings(3));
       await vault.check();
+      assert.equal(await vault.removeExpired(), 1, 'the probe of the check, which nothing locks');
     });
     afterEach(async () => {
       await vault.close();
