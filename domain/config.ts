@@ -164,13 +164,42 @@ export const sftpSchema = z.strictObject({
   path: z.string().min(1),
 });
 
+/** Requests are signed and content is encrypted, but manifests and indexes are not: so plain HTTP is for this machine only. */
+const s3Endpoint = z
+  .url({ protocol: /^https?$/ })
+  .refine((text) => !text.startsWith('http:') || /^http:\/\/(localhost|127(\.\d+){3}|\[::1\])(:\d+)?\/?$/.test(text), 'expected an https address (plain http only to this machine itself)');
+
+export const s3Schema = z
+  .strictObject({
+    bucket: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{1,62}$/, 'expected the name of a bucket'),
+    /** Folder in the bucket. */
+    prefix: z.string().max(100).regex(/^[A-Za-z0-9_][A-Za-z0-9._+:@=-]*(\/[A-Za-z0-9_][A-Za-z0-9._+:@=-]*)*\/?$/, 'expected a folder such as drydock or backups/drydock').optional(),
+    /** Absent: as the environment says; with an endpoint of its own us-east-1. */
+    region: z.string().min(1).optional(),
+    /** Absent: AWS. */
+    endpoint: s3Endpoint.optional(),
+    /** The bucket stands in the path, not in the host's name. Default: where an endpoint is given. */
+    forcePathStyle: z.boolean().optional(),
+    /** PEM file of the authority that signed the server's certificate. */
+    caFile: z.string().optional(),
+    /** Absent: environment, profile, instance or container, as the AWS SDK looks for them. */
+    accessKeyId: secretRef.optional(),
+    secretAccessKey: secretRef.optional(),
+    sessionToken: secretRef.optional(),
+    /** Locks each object for so many days from the time it is written, or last needed. */
+    objectLock: z.strictObject({ mode: z.enum(['governance', 'compliance']), days: z.int().min(1).max(36_500) }).optional(),
+  })
+  .refine((s3) => (s3.accessKeyId === undefined) === (s3.secretAccessKey === undefined), 'give both accessKeyId and secretAccessKey, or neither')
+  .refine((s3) => s3.sessionToken === undefined || s3.accessKeyId !== undefined, 'sessionToken goes with accessKeyId and secretAccessKey');
+
 export const vaultSchema = z
   .strictObject({
     /** A disk, or a mount of one. */
     directory: z.string().min(1).optional(),
     sftp: sftpSchema.optional(),
+    s3: s3Schema.optional(),
   })
-  .refine((vault) => Object.values(vault).filter((place) => place !== undefined).length === 1, 'say where it is: exactly one of directory, sftp');
+  .refine((vault) => Object.values(vault).filter((place) => place !== undefined).length === 1, 'say where it is: exactly one of directory, sftp, s3');
 
 export const configSchema = z.strictObject({
   temporal: z
@@ -194,3 +223,4 @@ export type ClusterConfig = z.infer<typeof clusterSchema>;
 export type HostConfig = z.infer<typeof hostSchema>;
 export type VaultConfig = z.infer<typeof vaultSchema>;
 export type SftpConfig = z.infer<typeof sftpSchema>;
+export type S3Config = z.infer<typeof s3Schema>;

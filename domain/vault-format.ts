@@ -28,6 +28,11 @@ export const vaultPaths = {
   tombstone: (cluster: string, id: string, time: string) => `${cluster}/tombstones/${id}.${time}.json`,
 } as const;
 
+/** Names of what is removed again within days: records of running operations, tombstones, probes. No lock may hold them for years. */
+export function isShortLived(name: string): boolean {
+  return /^[^/]+\/(operations|tombstones)\/|^probe-[0-9a-f]+$/.test(name);
+}
+
 /** A time as it stands in names: `20261123T020000Z`. */
 export function compactTime(time: Date): string {
   return time.toISOString().replace(/[-:]|\.\d+/g, '');

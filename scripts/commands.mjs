@@ -9,6 +9,7 @@ import { engineAnswers, ensureEngine, stopEngine } from './setup/engine.mjs';
 import { ensureLabImages } from './setup/lab-images.mjs';
 import { ensureTools } from './setup/packages.mjs';
 import { ensureTemporal } from './setup/temporal.mjs';
+import { ensureVersitygw } from './setup/versitygw.mjs';
 import { runLane } from './tests/lane.mjs';
 import { conclude } from './tests/results.mjs';
 
@@ -42,7 +43,11 @@ async function test(args) {
 async function testAll(args) {
   await ensurePackages();
   const [temporal] = await Promise.all([
-    ensureTemporal(),
+    // One after the other: each build takes all cores that there are.
+    ensureTemporal().then(async (found) => {
+      await ensureVersitygw();
+      return found;
+    }),
     prepareLab(LAB_TOOLS, { versions: ['2.9.4', '2.5.3'], laterTools: [...TEST_TOOLS, 'chromium'] }),
     ensureBuilt(),
   ]);

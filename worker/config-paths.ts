@@ -19,10 +19,17 @@ export function absolutePaths(config: Config, base: string): Config {
 
   const host = (from: HostConfig): HostConfig => ({ ...login(from), sudoPassword: optionalSecret(from.sudoPassword) });
 
-  const vault = ({ directory, sftp }: VaultConfig): VaultConfig => ({
+  const vault = ({ directory, sftp, s3 }: VaultConfig): VaultConfig => ({
     ...(directory === undefined ? {} : { directory: file(directory) }),
     // The path on the server is the server's own business.
     ...(sftp === undefined ? {} : { sftp: { ...login(sftp), knownHosts: file(sftp.knownHosts), ...(sftp.jump === undefined ? {} : { jump: login(sftp.jump) }) } }),
+    ...(s3 === undefined ? {} : { s3: {
+      ...s3,
+      caFile: optionalFile(s3.caFile),
+      accessKeyId: optionalSecret(s3.accessKeyId),
+      secretAccessKey: optionalSecret(s3.secretAccessKey),
+      sessionToken: optionalSecret(s3.sessionToken),
+    } }),
   });
 
   const cluster = (from: ClusterConfig): ClusterConfig => ({

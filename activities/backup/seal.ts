@@ -15,6 +15,7 @@ import type { Cluster } from '../cluster';
 import type { BackupActivities, BackupStep } from '../contract';
 import { report } from '../pulse';
 import { clearArtifact } from './artifact';
+import { lockUsed } from './lock-used';
 import { makeManifest, type Segments } from './manifest';
 import type { Gap } from './prove';
 import { restoreGuide } from './restore-guide';
@@ -41,6 +42,7 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   await storeGuide(cluster, step, manifest);
   await refuseGone(cluster, manifest);
   await refuseMarked(cluster, manifest);
+  await lockUsed(cluster, manifest, signal);
   const content = `${JSON.stringify(manifest, null, 2)}\n`;
   await storeSignature(cluster, step, content);
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);

@@ -36,6 +36,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   const removal = isRestoring ? { ...planRemoval(first.picture, first.decisions, hold), backups: [], segments: [] } : planRemoval(first.picture, first.decisions, hold);
   notes.push(...removal.notes);
   if (!step.dryRun) await remove(cluster, removal, signal);
+  if (!step.dryRun && !isRestoring) await removeExpired(cluster, notes, signal);
   // Marks are planned on what stands now: a removed backup has left segments that nothing names.
   const second = step.dryRun ? first : await look();
   const marks = planMarks(second.picture, second.decisions, hold);
@@ -84,6 +85,17 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: Abort
     progress();
     await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
     await vault.remove(tombstone);
+  }
+}
+
+/** What could not go while it was locked. Whoever may not do that is told, and the rest of the retention stands all the same. */
+async function removeExpired({ vault }: Cluster, notes: string[], signal: AbortSignal): Promise<void> {
+  try {
+    report({ phase: 'removing what is no longer locked', bytesDone: 0 });
+    await vault.removeExpired(signal);
+  } catch (error) {
+    if (!(error instanceof DrydockError) || error.retryable) throw error;
+    notes.push(`What was removed under a lock stays in the vault: ${error.message} (${error.remedy ?? ''})`);
   }
 }
 

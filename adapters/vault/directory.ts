@@ -128,6 +128,10 @@ class DirectoryVault implements Vault {
     return null;
   }
 
+  async removeExpired(): Promise<number> {
+    return 0;
+  }
+
   async clock(): Promise<Date> {
     const root = await this.root();
     const path = join(root, TEMPORARY, `clock-${randomBytes(8).toString('hex')}`);

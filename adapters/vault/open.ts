@@ -1,6 +1,7 @@
 import type { VaultConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { openDirectoryVault } from './directory';
+import { openS3Vault } from './s3';
 import { openSftpVault } from './sftp';
 import type { Vault } from './vault';
 
@@ -8,5 +9,6 @@ import type { Vault } from './vault';
 export function openVault(settings: VaultConfig): Vault {
   if (settings.directory !== undefined) return openDirectoryVault(settings.directory);
   if (settings.sftp !== undefined) return openSftpVault(settings.sftp);
-  throw new DrydockError('InvalidInput', 'a vault without a place was configured', { remedy: 'give it directory or sftp' });
+  if (settings.s3 !== undefined) return openS3Vault(settings.s3);
+  throw new DrydockError('InvalidInput', 'a vault without a place was configured', { remedy: 'give it directory, sftp or s3' });
 }

@@ -76,7 +76,7 @@ export class SegmentWriter {
   /** The segment that the next blob goes into. */
   private async roomFor(size: number): Promise<OpenSegment> {
     if (this.current && !this.current.hasRoomFor(size)) await this.closeCurrent();
-    this.current ??= await OpenSegment.start(this.options, (blob) => {
+    this.current ??= await OpenSegment.start(this.options, size, (blob) => {
       this.last = blob;
       this.options.onBlob?.(blob);
     });
@@ -108,10 +108,12 @@ class OpenSegment {
     private readonly upload: VaultUpload,
   ) {}
 
-  static async start(options: SegmentWriterOptions, onBlob: (blob: StoredBlob) => void): Promise<OpenSegment> {
+  /** `size`: of the first blob. */
+  static async start(options: SegmentWriterOptions, size: number, onBlob: (blob: StoredBlob) => void): Promise<OpenSegment> {
     const id = newSegmentId();
     const message = await newMessage(options.keys);
-    const open = new OpenSegment(options, id, await options.vault.upload(vaultPaths.segment(options.cluster, id)));
+    const expectedBytes = Math.max(options.segmentBytes, packedSize(size));
+    const open = new OpenSegment(options, id, await options.vault.upload(vaultPaths.segment(options.cluster, id), { expectedBytes }));
     open.thread.open(message, {
       write: (ciphertext) => open.write(ciphertext),
       onBlob: ({ stored, inTar }) => {

@@ -124,6 +124,10 @@ class SftpVault implements Vault {
     return null;
   }
 
+  async removeExpired(): Promise<number> {
+    return 0;
+  }
+
   async freeBytes(): Promise<number | null> {
     const release = this.enter();
     try {

@@ -52,6 +52,8 @@ export interface Vault {
   remove(name: string): Promise<void>;
   /** Locks an object until at least then; returns until when it is locked now, or null where the vault locks nothing. Never shortens. Throws NotFound. */
   extendRetention(name: string, until: Date): Promise<Date | null>;
+  /** Removes the bytes of what was removed under a lock that has ended since; returns of how many objects. 0 where the vault locks nothing. */
+  removeExpired(signal?: AbortSignal): Promise<number>;
   /** Bytes that can still be written; null when not known. */
   freeBytes(): Promise<number | null>;
   /** The vault's own time, right to a second: what `modified` is measured by. Writes a probe where there is no other way to ask. */

@@ -6,12 +6,10 @@ import { SetupError, say, step } from '../lib/console.mjs';
 import { exec, isExecutable, which } from '../lib/exec.mjs';
 import { withLock } from '../lib/lock.mjs';
 import { BIN, STATE } from '../lib/paths.mjs';
+import { GO_MINIMUM, goInstall, usableGo } from './go.mjs';
 
 /** The newest version that `go install` accepts (later ones need a nested module that the proxy does not have). */
 const GO_MODULE = 'github.com/temporalio/cli/cmd/temporal@v1.5.1';
-/** Nobody debugs the server: the linker is done sooner and the file a third smaller. */
-const WITHOUT_SYMBOLS = '-ldflags=-s -w';
-const GO_MINIMUM = [1, 25];
 const DOWNLOADS = 'https://temporal.download/cli/default';
 const ANSWER_MS = 8_000;
 const ARCHIVE_MS = 180_000;
@@ -77,23 +75,11 @@ async function build(target, refusal) {
   const go = await usableGo();
   if (go === undefined) {
     throw new SetupError(
-      `The Temporal CLI is missing: it is not on PATH, temporal.download cannot be reached (${refusal}), and there is no Go >= ${GO_MINIMUM.join('.')} to build it with.`,
-      `Any one of these helps: put the program "temporal" on PATH (https://docs.temporal.io/cli), name it in TEMPORAL_CLI_PATH,\nor install Go >= ${GO_MINIMUM.join('.')} (https://go.dev/dl). Then run the same command again.`,
+      `The Temporal CLI is missing: it is not on PATH, temporal.download cannot be reached (${refusal}), and there is no Go >= ${GO_MINIMUM} to build it with.`,
+      `Any one of these helps: put the program "temporal" on PATH (https://docs.temporal.io/cli), name it in TEMPORAL_CLI_PATH,\nor install Go >= ${GO_MINIMUM} (https://go.dev/dl). Then run the same command again.`,
     );
   }
-  await step('Temporal CLI', `building ${GO_MODULE} with Go (about 4 minutes, once)`, async (live) => {
-    const folder = mkdtempSync(path.join(path.dirname(target), 'build-'));
-    let compiled = 0;
-    try {
-      const env = { ...process.env, GOBIN: folder, CGO_ENABLED: '0' };
-      const onLine = (line) => live(line.startsWith('go: ') ? line : `${(compiled += 1)} packages compiled`);
-      const { code, output } = await exec(go, ['install', '-v', WITHOUT_SYMBOLS, GO_MODULE], { env, onLine });
-      if (code !== 0) throw new SetupError(`go install ${GO_MODULE} failed:\n${output.trim().split('\n').slice(-6).join('\n')}`, 'Check that the Go module proxy can be reached (go env GOPROXY), then run the same command again.');
-      await accept(path.join(folder, 'temporal'), target);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
+  await step('Temporal CLI', `building ${GO_MODULE} with Go (about 4 minutes, once)`, (live) => goInstall(go, GO_MODULE, target, live, accept));
 }
 
 /** A program that does not even tell its version is not kept. */
@@ -101,15 +87,4 @@ async function accept(program, target) {
   const { code, output } = await exec(program, ['--version'], { timeoutMs: 30_000 });
   if (code !== 0) throw new SetupError(`The Temporal CLI that was fetched does not run: ${output.trim()}`, 'Put another "temporal" on PATH.');
   renameSync(program, target);
-}
-
-/** Path of a Go that is new enough, or undefined. */
-async function usableGo() {
-  const go = which('go') ?? ['/usr/local/go/bin/go'].find(isExecutable);
-  if (go === undefined) return undefined;
-  const { stdout } = await exec(go, ['env', 'GOVERSION'], { timeoutMs: 20_000 });
-  const found = /go(\d+)\.(\d+)/.exec(stdout);
-  if (!found) return undefined;
-  const [major, minor] = [Number(found[1]), Number(found[2])];
-  return major > GO_MINIMUM[0] || (major === GO_MINIMUM[0] && minor >= GO_MINIMUM[1]) ? go : undefined;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,6 +10,9 @@ interface LockModule {
 }
 interface DependenciesModule {
   checkNode(version: string): void;
+}
+interface VersitygwModule {
+  findVersitygw(options: { env: NodeJS.ProcessEnv; bin: string }): string | undefined;
 }
 interface TemporalModule {
   findTemporal(options: { env: NodeJS.ProcessEnv; bin: string }): string | undefined;
@@ -82,5 +85,14 @@ describe('set-up', () => {
     const named = path.join(folder, 'temporal');
     writeFileSync(named, 'text', { mode: 0o644 });
     assert.throws(() => findTemporal({ env: { TEMPORAL_CLI_PATH: named }, bin: folder }), /which is no program/);
+  });
+
+  it('finds the S3 server in the same way', async () => {
+    const { findVersitygw } = (await load('setup/versitygw.mjs')) as VersitygwModule;
+    const named = path.join(folder, 'versitygw');
+    writeFileSync(named, '#!/bin/sh\n', { mode: 0o644 });
+    assert.throws(() => findVersitygw({ env: { VERSITYGW_PATH: named }, bin: folder }), /which is no program/);
+    chmodSync(named, 0o755);
+    assert.equal(findVersitygw({ env: { VERSITYGW_PATH: named }, bin: '' }), named);
   });
 });

@@ -94,7 +94,17 @@ describe('drydock.yaml', () => {
 
   it('lists the known fields when no name is near', async () => {
     const error = await refused(VALID.replace('    directory: vault', '    directory: vault\n    colour: red'));
-    assert.match(error.message, /^vaults\.main\.colour: unknown field, expected one of directory, sftp \(/);
+    assert.match(error.message, /^vaults\.main\.colour: unknown field, expected one of directory, sftp, s3 \(/);
+  });
+
+  it('makes files of a bucket absolute, and refuses what would send manifests in clear, half a pair of keys, or an odd prefix', async () => {
+    const s3 = (more: string): string => VALID.replace('    directory: vault', `    s3: {bucket: backups, ${more}}`);
+    await writeFile(file, s3('caFile: ca.pem, accessKeyId: "env:ID", secretAccessKey: "file:secret", endpoint: "https://s3.example.com"'));
+    const found = (await loadConfig(file)).vaults['main']?.s3;
+    assert.deepEqual([found?.caFile, found?.accessKeyId, found?.secretAccessKey], [path.join(path.dirname(file), 'ca.pem'), 'env:ID', `file:${path.join(path.dirname(file), 'secret')}`]);
+    assert.match((await refused(s3('endpoint: "http://s3.example.com"'))).message, /^vaults\.main\.s3\.endpoint: expected an https address/);
+    assert.match((await refused(s3('accessKeyId: "env:ID"'))).message, /^vaults\.main\.s3: give both accessKeyId and secretAccessKey/);
+    assert.match((await refused(s3('prefix: ../up'))).message, /^vaults\.main\.s3\.prefix: expected a folder/);
   });
 
   it('says what is missing and where it should stand', async () => {

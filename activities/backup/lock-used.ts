@@ -1,0 +1,38 @@
+import type { Manifest } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Cluster } from '../cluster';
+import { report } from '../pulse';
+
+const DAY_MS = 86_400_000;
+const AT_ONCE = 16;
+
+/**
+ * Where the vault locks what is written: makes all that a new backup needs stay locked as long as its manifest will. Segments of earlier backups were
+ * locked when those were made, and their locks would end while this backup still relies on them. Throws NotFound when something is gone.
+ */
+export async function lockUsed({ vault, name }: Pick<Cluster, 'vault' | 'name'>, manifest: Pick<Manifest, 'artifacts' | 'segments'>, signal: AbortSignal): Promise<void> {
+  const { lockDays } = vault;
+  if (lockDays === null) return;
+  const until = new Date((await vault.clock()).getTime() + lockDays * DAY_MS);
+  const names = namesOf(name, manifest);
+  const itemsTotal = names.length;
+  let done = 0;
+  const next = async (): Promise<void> => {
+    for (let object = names.pop(); object !== undefined; object = names.pop()) {
+      signal.throwIfAborted();
+      await vault.extendRetention(object, until);
+      report({ phase: 'locking what the backup needs', bytesDone: 0, itemsDone: (done += 1), itemsTotal });
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, next));
+}
+
+function namesOf(cluster: string, { artifacts, segments }: Pick<Manifest, 'artifacts' | 'segments'>): string[] {
+  return [
+    ...Object.values(artifacts).flatMap((artifact) => (artifact ? [artifact.name] : [])),
+    ...segments.flatMap(({ segment, wrapped }) => {
+      const tar = vaultPaths.segment(cluster, segment);
+      return [tar, vaultPaths.segmentIndex(cluster, segment), ...(wrapped?.keys ?? []).map(({ recipient }) => vaultPaths.wrappedKeys(tar, recipient))];
+    }),
+  ];
+}

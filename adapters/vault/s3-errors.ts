@@ -1,0 +1,71 @@
+import { DrydockError, type ErrorKind } from '../../domain/errors';
+import { classifyNetworkError, type Service } from '../http/errors';
+
+const KEYS_REMEDY = 'check accessKeyId and secretAccessKey under vaults.*.s3 and what they name';
+const SERVICE: Service = { name: 'the bucket\'s server', unavailable: 'VaultUnavailable', caSetting: 'vaults.*.s3.caFile', authRemedy: KEYS_REMEDY };
+
+const WRONG_KEYS = ['InvalidAccessKeyId', 'SignatureDoesNotMatch', 'InvalidToken', 'ExpiredToken', 'TokenRefreshRequired', 'UnrecognizedClientException', 'XAdminUserNotFound'];
+const NO_ROOM = ['QuotaExceeded', 'NoSpaceLeftOnDevice', 'InsufficientStorage', 'XMinioStorageFull', 'XMinioAdminBucketQuotaExceeded', 'StorageFull', 'InsufficientCapacity', 'EntityTooLarge'];
+const SLOW_DOWN = ['SlowDown', 'SlowDownRead', 'SlowDownWrite', 'ThrottlingException', 'RequestLimitExceeded', 'TooManyRequests', 'ServiceUnavailable', 'OperationAborted'];
+const WRONG_REGION = ['PermanentRedirect', 'AuthorizationHeaderMalformed', 'IllegalLocationConstraintException', 'Redirect', 'TemporaryRedirect'];
+
+/** HTTP status of an answer; undefined when there was none. */
+export function statusOf(error: unknown): number | undefined {
+  return (error as { $metadata?: { httpStatusCode?: number } } | undefined)?.$metadata?.httpStatusCode;
+}
+
+/** Whether the server answered with one of these codes. */
+export function isAnswer(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && codes.includes(codeOf(error));
+}
+
+/** Makes an error of a call to the bucket readable. `doing` is a verb phrase: `write lab/segments/x.tar.gpg`. */
+export function s3Error(error: unknown, vault: string, bucket: string, doing: string): DrydockError {
+  if (error instanceof DrydockError) return error;
+  const inner = causeOf(error);
+  if (inner) return inner;
+  const code = error instanceof Error ? codeOf(error) : '';
+  const status = statusOf(error);
+  const say = (kind: ErrorKind, what: string, remedy: string): DrydockError =>
+    new DrydockError(kind, `cannot ${doing} in ${vault}: ${what}`, { remedy, cause: error, details: { ...(code === '' ? {} : { code }), ...(status === undefined ? {} : { status }) } });
+  if (code === 'NoSuchBucket') return say('NotFound', `there is no bucket ${bucket}`, 'create it, or correct vaults.*.s3.bucket in drydock.yaml');
+  if (code === 'CredentialsProviderError') return say('AuthRejected', 'no keys were found', 'set accessKeyId and secretAccessKey under vaults.*.s3, or give the worker a profile or role');
+  if (WRONG_KEYS.includes(code)) return say('AuthRejected', `the server does not accept the keys (${code})`, KEYS_REMEDY);
+  if (code === 'RequestTimeTooSkewed' || code === 'RequestExpired') return say('Refused', 'the clocks of this worker and of the server differ too much', 'set both clocks right (NTP)');
+  if (NO_ROOM.includes(code) || status === 507) {
+    return say('NoSpace', /quota/i.test(code) ? 'the quota is used up' : `it takes no more (${code})`, 'make room in the bucket or raise its quota; the older backups in it are whole');
+  }
+  if (SLOW_DOWN.includes(code) || status === 429 || status === 503) return say('Busy', `the server asks us to slow down (${code})`, 'wait, or lower policy.streams');
+  if (WRONG_REGION.includes(code) || status === 301) return say('InvalidInput', `the bucket is in another region or at another address (${code})`, 'correct vaults.*.s3.region and endpoint');
+  if (/region is missing/i.test(messageOf(error))) return say('InvalidInput', 'no region is known', 'set vaults.*.s3.region');
+  if (code === 'InvalidObjectState') return say('Refused', 'the object is in an archive tier', 'bring it back from there first; a vault needs a storage class that is read at once');
+  if (code === 'NotImplemented' || status === 501) return say('Refused', 'the server cannot do this', 'use a server that knows multipart uploads, ranges and checksums of S3');
+  if (code === 'TimeoutError' && status === undefined) return say('Stalled', 'nothing moved on the connection', 'check the network between the worker and the server');
+  if (status === 404 || code === 'NoSuchKey' || code === 'NoSuchVersion') return say('NotFound', 'it is not there', 'look with `drydock list` what the vault holds');
+  if (status === 401) return say('AuthRejected', 'the server does not accept the keys', KEYS_REMEDY);
+  if (status === 403) return say('NotPermitted', `permission denied (${code === '' || code === 'Unknown' ? '403' : code})`, 'allow the keys s3:ListBucket, s3:GetObject, s3:PutObject, s3:DeleteObject and s3:AbortMultipartUpload there');
+  if (status === undefined) return classifyNetworkError(error, SERVICE, vault);
+  if (status >= 500) return say('VaultUnavailable', `the server answered ${status}${said(error, code)}`, 'look at the health and the logs of the server');
+  return say('Refused', `the server answered ${status}${said(error, code)}`, 'check that the address is that of an S3 server');
+}
+
+function said(error: unknown, code: string): string {
+  return ` (${[code, messageOf(error)].filter((text) => text !== '' && text !== 'UnknownError').join(': ').slice(0, 200)})`;
+}
+
+function codeOf(error: Error): string {
+  return (error as { Code?: string }).Code ?? error.name;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** An error of ours that the SDK has wrapped. */
+function causeOf(error: unknown): DrydockError | null {
+  for (let current: unknown = error, depth = 0; current instanceof Error && depth < 5; depth += 1) {
+    if (current instanceof DrydockError) return current;
+    current = current.cause;
+  }
+  return null;
+}

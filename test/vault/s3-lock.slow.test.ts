@@ -1,0 +1,105 @@
+/** Object lock on a real server, with locks of seconds, so that a test sees their end. */
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { DeleteObjectCommand, GetObjectRetentionCommand, ListObjectVersionsCommand, PutObjectCommand, PutObjectLockConfigurationCommand } from '@aws-sdk/client-s3';
+import { openS3Vault } from '../../adapters/vault/s3';
+import type { Vault } from '../../adapters/vault/vault';
+import type { S3Config } from '../../domain/config';
+import { isError } from '../helpers/vault';
+import { startVersitygw, type TestS3 } from '../helpers/versitygw';
+import { names } from './conformance';
+
+const DAY_S = 86_400;
+
+for (const mode of ['compliance', 'governance'] as const) {
+  describe(`a vault in a bucket with object lock, ${mode}`, function () {
+    this.timeout(60_000);
+    let s3: TestS3;
+    let vault: Vault;
+    const bucket = 'locked';
+    const settings = (seconds: number): S3Config => ({ ...s3.settings(bucket), objectLock: { mode, days: seconds / DAY_S } });
+    beforeEach(async () => {
+      s3 = await startVersitygw();
+      await s3.makeBucket(bucket, { lock: true });
+      vault = openS3Vault(settings(3));
+      await vault.check();
+      assert.equal(await vault.removeExpired(), 1, 'the probe of the check, which nothing locks');
+    });
+    afterEach(async () => {
+      await vault.close();
+      await s3.stop();
+    });
+
+    async function versions(prefix = ''): Promise<{ key: string; id: string }[]> {
+      const { Versions = [], DeleteMarkers = [] } = await s3.client.send(new ListObjectVersionsCommand({ Bucket: bucket, Prefix: prefix }));
+      return [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => ({ key: Key!, id: VersionId! }));
+    }
+
+    it('locks what is written, small or in parts, and nobody can delete it', async () => {
+      await vault.put('lab/manifest.json', 'x');
+      const upload = await vault.upload('lab/a.tar.gpg');
+      await new Promise<void>((resolve, reject) => upload.stream.write(Buffer.alloc(20 << 20), (error) => (error ? reject(error) : resolve())));
+      await upload.commit();
+      for (const name of ['lab/manifest.json', 'lab/a.tar.gpg']) {
+        const { Retention } = await s3.client.send(new GetObjectRetentionCommand({ Bucket: bucket, Key: name }));
+        assert.equal(Retention?.Mode, mode.toUpperCase());
+        const [version] = await versions(name);
+        await assert.rejects(s3.client.send(new DeleteObjectCommand({ Bucket: bucket, Key: name, VersionId: version!.id })), /AccessDenied|locked|denied|protected/i);
+      }
+    });
+
+    it('removes a name at once, and its bytes when the lock has ended', async () => {
+      await vault.put('lab/a', 'first');
+      await vault.remove('lab/a');
+      assert.deepEqual([await names(vault, 'lab/'), await vault.stat('lab/a')], [[], null]);
+      assert.equal(await vault.removeExpired(), 0, 'it is locked still');
+      assert.equal((await versions('lab/a')).length, 2);
+      await vault.put('lab/a', 'second');
+      await sleep(3_100);
+      assert.ok((await vault.removeExpired()) >= 1);
+      assert.equal((await versions('lab/a')).length, 1, 'only what is there now');
+      assert.equal((await vault.readAll('lab/a', 100)).toString(), 'second');
+      await vault.remove('lab/a');
+      await vault.removeExpired();
+      assert.deepEqual(await versions('lab/a'), []);
+    });
+
+    it('leaves alone what somebody else has overwritten', async () => {
+      await vault.put('lab/a', 'good');
+      await s3.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'lab/a', Body: 'bad' }));
+      await sleep(3_100);
+      await vault.removeExpired();
+      assert.equal((await versions('lab/a')).length, 2);
+    });
+
+    it('makes a lock longer, and never shorter', async () => {
+      await vault.put('lab/a', 'x');
+      const later = new Date(Math.floor(Date.now() / 1000) * 1000 + 6_000);
+      assert.equal((await vault.extendRetention('lab/a', later))?.getTime(), later.getTime());
+      assert.equal((await vault.extendRetention('lab/a', new Date(Date.now() + 1_000)))?.getTime(), later.getTime());
+      await assert.rejects(vault.extendRetention('lab/none', later), isError('NotFound', /none/));
+      await vault.remove('lab/a');
+      await sleep(3_100);
+      assert.equal(await vault.removeExpired(), 0, 'the longer lock holds');
+    });
+
+    it('keeps probes, tombstones and records of operations out of the lock, whatever the bucket does by default', async () => {
+      await s3.client.send(new PutObjectLockConfigurationCommand({ Bucket: bucket, ObjectLockConfiguration: { ObjectLockEnabled: 'Enabled', Rule: { DefaultRetention: { Mode: 'GOVERNANCE', Days: 300 } } } }));
+      const other = openS3Vault(settings(3));
+      await other.check();
+      await other.put('lab/operations/x.json', '{}');
+      await other.put('lab/segments/x.index', 'x');
+      const soon = Date.now() + 120_000;
+      for (const { key, id } of await versions()) {
+        const { Retention } = await s3.client.send(new GetObjectRetentionCommand({ Bucket: bucket, Key: key, VersionId: id })).catch(() => ({ Retention: undefined }));
+        assert.ok((Retention?.RetainUntilDate?.getTime() ?? 0) < soon, `${key} is locked until ${Retention?.RetainUntilDate?.toISOString()}`);
+      }
+      await other.close();
+    });
+
+    it('is refused where the bucket has no object lock', async () => {
+      await s3.makeBucket('open');
+      await assert.rejects(openS3Vault({ ...settings(3), bucket: 'open' }).check(), isError('InvalidInput', /has no object lock/));
+    });
+  });
+}
