@@ -5,6 +5,7 @@ import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
+import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import { verifyBackup } from '../verify/verify';
 import { artifactRecords, sealedRecords, segmentRecords } from './records';
@@ -124,6 +125,7 @@ async function seal({ from, to }: Transfer, { manifest, content }: SealedBackup)
   }
   for (const { segment } of manifest.segments) await liftMarks(to, segment);
   await liftMarks(to, manifest.backupId);
+  await lockUsed(to, manifest, to.signal ?? new AbortController().signal);
   const name = vaultPaths.manifest(to.name, manifest.backupId);
   try {
     await to.vault.put(name, content);
