@@ -5,9 +5,9 @@ import path from 'node:path';
 import type { BlobLayout } from '../domain/layout';
 import { makeMillion } from './million-data';
 
-/** Of one layout: both passes, proof and seal, as `million-job.ts` says. */
+/** Of one layout, as `million-job.ts` says. */
 export interface MillionOfLayout {
-  /** Planning (both passes), proof and seal. */
+  /** Planning (both passes) and proof; the seal, which encrypts the lists, stands apart. */
   seconds: number;
   /** Peak of the whole process above its idle size, a first backup's plan included. */
   memoryMiB: number;
