@@ -114,7 +114,7 @@ clusters:
     ucp: {urls: ["https://127.0.0.1:1"], username: admin, password: "file:secret"}
     dtr: {url: "https://127.0.0.1:2"}
     ssh: {knownHosts: known_hosts}
-    hosts: {}
+    hosts: {node-1: {address: 127.0.0.1}}
     vault: main
     encryption: {passphrase: "file:passphrase"}
     approvers: [operator]

@@ -67,7 +67,7 @@ describe('a look over a whole vault', () => {
   it('calls no segment an orphan while a manifest cannot be read', async () => {
     await writeFile(file(vaultPaths.manifest('lab', second.backupId)), '{"format":1');
     const { findings, leftovers } = await auditVault(here.vault);
-    assert.deepEqual([findings.map(({ what }) => what), leftovers], [['the manifest is not JSON'], []]);
+    assert.deepEqual([findings.map(({ what }) => what), leftovers], [[`the manifest of backup ${second.backupId} is not JSON`], []]);
   });
 
   it('adds up what is in use, dead and marked, and what one backup alone needs', async () => {
