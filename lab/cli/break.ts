@@ -93,6 +93,7 @@ export async function rebuild(lab: Lab, node: NodeName, options: { images: boole
     await lab.swarm.waitMissed(node);
     await lab.swarm.join(node);
     await lab.swarm.waitReady(node);
+    if (seed !== undefined) await lab.swarm.waitOverlay(node, BASE_IMAGE);
     if (options.trust) await lab.state.trustHostKeys(lab.names);
   });
   return { node, hostKey: await lab.state.hostKey(node) };

@@ -2,7 +2,7 @@
 import type { NodeName } from '../contract';
 import { NODES } from '../contract';
 import type { Hosts } from './hosts';
-import { allDone, waitFor } from './process';
+import { allDone, ANY_CODE, waitFor } from './process';
 
 export const OVERLAY = 'dtr-ol';
 
@@ -43,6 +43,17 @@ export class Swarm {
 
   async waitReady(node: NodeName, seconds = 60): Promise<void> {
     await waitFor(`node ${node} in the Swarm`, seconds, async () => (await this.nodes()).some(({ hostname, status }) => hostname === node && status === 'Ready'), this.signal);
+  }
+
+  /**
+   * Waits until a container on the node gets its place on the overlay: on a node that has just joined, the first one now and then comes too early and
+   * is refused after 20 s, which would then befall whoever starts a replica there.
+   */
+  async waitOverlay(node: NodeName, image: string, seconds = 90): Promise<void> {
+    const { stdout } = await this.hosts.exec('ucp', ['docker', 'network', 'ls', '--quiet', '--filter', `name=^${OVERLAY}$`]);
+    if (stdout.trim() === '') return;
+    const attach = ['docker', 'run', '--rm', '--network', OVERLAY, '--log-driver', 'none', image, 'true'];
+    await waitFor(`the overlay on ${node}`, seconds, async () => (await this.hosts.exec(node, attach, ANY_CODE)).code === 0, this.signal);
   }
 
   /**
