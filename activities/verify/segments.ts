@@ -56,20 +56,29 @@ export async function readSegments(cluster: Cluster, request: SegmentsRequest, c
   const atOnce = Math.min(open.length, availableParallelism());
   // As many at once as there are cores; results are taken in the order of the ids, so that a retry knows where to go on.
   const reading: Promise<SegmentRead>[] = [];
-  for (const [at, ref] of open.entries()) {
-    for (let next = reading.length; next < Math.min(open.length, at + atOnce); next += 1) {
-      const started = readSegment(cluster, open[next]!, request.withKeys, catalogue, onBytes);
-      // Awaited in its turn below; an error before that must not end the process.
-      started.catch(() => undefined);
-      reading.push(started);
+  const stop = new AbortController();
+  const signal = cluster.signal ? AbortSignal.any([cluster.signal, stop.signal]) : stop.signal;
+  try {
+    for (const [at, ref] of open.entries()) {
+      for (let next = reading.length; next < Math.min(open.length, at + atOnce); next += 1) {
+        const started = readSegment(cluster, open[next]!, request.withKeys, catalogue, signal, onBytes);
+        // Awaited in its turn below; an error before that must not end the process.
+        started.catch(() => undefined);
+        reading.push(started);
+      }
+      const checked = await reading[at]!;
+      done.damages = done.damages.concat(checked.damages);
+      done.blobs += checked.blobs;
+      done.bytes += ref.bytes;
+      done.segments += 1;
+      done.last = ref.segment;
+      if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
     }
-    const checked = await reading[at]!;
-    done.damages.push(...checked.damages);
-    done.blobs += checked.blobs;
-    done.bytes += ref.bytes;
-    done.segments += 1;
-    done.last = ref.segment;
-    if (done.damages.length <= MAX_REMEMBERED) progress.remember(done);
+  } catch (error) {
+    // The others end before the vault is closed, and before a retry reads the same once more.
+    stop.abort(error);
+    await Promise.allSettled(reading);
+    throw error;
   }
   return { damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
 }
@@ -91,21 +100,21 @@ interface SegmentRead {
   blobs: number;
 }
 
-async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, onBytes: (bytes: number) => void): Promise<SegmentRead> {
-  const { vault, signal } = cluster;
+async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<SegmentRead> {
+  const { vault } = cluster;
   const file = vaultPaths.segment(cluster.name, ref.segment);
   const index = await soundIndex(cluster, ref.segment);
   const wanted = index && withKeys ? placesOf(index, catalogue, ref.segment) : [];
   const keys = index && withKeys ? await cluster.decryptionKeys() : null;
-  const found = await proveWhole(vault, file, wanted, keys, { onBytes, ...(signal ? { signal } : {}) });
+  const found = await proveWhole(vault, file, wanted, keys, { onBytes, signal });
   const isSound = found.sha256 === ref.sha256;
   const damages: Damage[] = isSound ? [] : [{ segment: ref.segment, file, what: 'the segment is damaged: its SHA-256 is not the one that was sealed' }];
   if (!index) return { damages, blobs: 0 };
   if (keys === null) return { damages, blobs: isSound ? ref.usedBlobs : 0 };
   // In a damaged segment each blob is tried alone: most of them are usually whole.
-  const bad = isSound && found.bad ? found.bad : await proveAlone(vault, cluster.name, index, wanted, keys, signal ? { signal } : {});
-  damages.push(...bad.map(({ sha256 }) => ({ digest: sha256, segment: ref.segment, what: 'its bytes in the segment do not have its digest' })));
-  return { damages, blobs: wanted.length };
+  const bad = isSound && found.bad ? found.bad : await proveAlone(vault, cluster.name, index, wanted, keys, { signal });
+  const ofBlobs = bad.map(({ sha256 }) => ({ digest: sha256, segment: ref.segment, what: 'its bytes in the segment do not have its digest' }));
+  return { damages: [...damages, ...ofBlobs], blobs: wanted.length };
 }
 
 function placesOf(index: SegmentIndex, catalogue: Catalogue, segment: string): StoredBlob[] {

@@ -17,6 +17,10 @@ import { STAGING_PREFIX, volumeRoot, type StreamOptions } from './volume';
 
 /** Put in place and proven at once; a run that dies loses at most this much work of each lane. */
 const BATCH_BYTES = 512 * 1024 * 1024;
+/** Many small files take long where each costs a round trip to a shared disk. */
+const BATCH_BLOBS = 20_000;
+/** What removes or links many files says nothing while it works. */
+const SILENT_MS = 60 * 60 * 1000;
 /** More lanes than cores do not go faster; more than sshd's sessions are refused. */
 const MOST_STREAMS = 4;
 const SAFE_OPERATION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/;
@@ -164,13 +168,13 @@ async function writeBatch(options: RestoreBlobsOptions, { volume, lane, hashers,
   const { host, signal, stallMs } = options;
   const staging = `${volume}/${STAGING_PREFIX}${options.operation}.${lane}`;
   try {
-    await host.exec(['mkdir', '-m', '0700', staging], { signal });
+    await host.exec(['sh', '-c', 'rm -rf -- "$1" && mkdir -m 0700 -- "$1"', 'sh', staging], { signal, stallMs: SILENT_MS });
     await feedTar(host, ['tar', '-C', staging, '--numeric-owner', '--same-owner', '-p', '-xf', '-'], tar, { signal, stallMs });
     // Hard links replace a file in one step and cost no second copy; folders that are made take mode and owner from those aside.
-    await oneAtATime(() => host.exec(['cp', '-r', '-l', '-f', '--preserve=mode,ownership', `${staging}/docker`, `${volume}/`], { signal }));
+    await oneAtATime(() => host.exec(['cp', '-r', '-l', '-f', '--preserve=mode,ownership', `${staging}/docker`, `${volume}/`], { signal, stallMs: SILENT_MS }));
   } finally {
     // Without the signal: a cancelled run must not leave its files behind.
-    await host.exec(['rm', '-rf', '--', staging]).catch(() => undefined);
+    await host.exec(['rm', '-rf', '--', staging], { stallMs: SILENT_MS }).catch(() => undefined);
   }
   const expected = new Map(batch.map((blob) => [blob.path, blob.sha256]));
   for await (const { path, sha256 } of hashFiles(host, volume, expected.keys(), { signal, streams: hashers })) if (expected.get(path) === sha256) expected.delete(path);
@@ -209,7 +213,7 @@ async function* batchTar(source: BlobSource, options: RestoreBlobsOptions, batch
   const owner = options.owner ?? { uid: 0, gid: 0 };
   const folders = new Set<string>();
   let bytes = 0;
-  for (let blob = await source.peek(); blob && (batch.length === 0 || bytes + blob.size <= BATCH_BYTES); blob = await source.peek()) {
+  for (let blob = await source.peek(); blob && (batch.length === 0 || (bytes + blob.size <= BATCH_BYTES && batch.length < BATCH_BLOBS)); blob = await source.peek()) {
     for (const folder of foldersAbove(blob.path)) {
       if (folders.has(folder)) continue;
       folders.add(folder);
@@ -259,7 +263,7 @@ class BlobSource {
 
 /** Removes what an earlier run that died has left aside. One restore runs at a time. */
 async function clearStaging(host: Host, volume: string, signal?: AbortSignal): Promise<void> {
-  await host.exec(['find', volume, '-maxdepth', '1', '-name', `${STAGING_PREFIX}*`, '-exec', 'rm', '-rf', '--', '{}', '+'], { signal });
+  await host.exec(['find', volume, '-maxdepth', '1', '-name', `${STAGING_PREFIX}*`, '-exec', 'rm', '-rf', '--', '{}', '+'], { signal, stallMs: SILENT_MS });
 }
 
 function uniqueByPath(wanted: Iterable<WantedBlob>): Map<string, WantedBlob> {

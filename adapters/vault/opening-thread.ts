@@ -29,7 +29,9 @@ class Work {
   }
 
   end(): void {
-    this.attempt((opener) => this.bad.push(...opener.end()));
+    this.attempt((opener) => {
+      for (const place of opener.end()) this.bad.push(place);
+    });
     flush();
     const sha256 = this.hash?.digest('hex');
     send({ kind: 'ended', end: { bad: this.bad, ...(sha256 === undefined ? {} : { sha256 }), ...(this.unopened ? { unopened: this.unopened } : {}) } });

@@ -16,10 +16,19 @@ export interface CheckCiphertextOptions {
 /** Hashes each segment once, as many side by side as there are cores, in no certain order. One that is gone or cannot be what was written is not sound. */
 export async function checkCiphertext(vault: Vault, cluster: string, headers: readonly SegmentHeader[], options: CheckCiphertextOptions): Promise<void> {
   const atOnce = pLimit(availableParallelism());
+  const stop = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
+  const checks = headers.map((header) => atOnce(async () => {
+    signal.throwIfAborted();
+    await options.onChecked(header.segment, await isSound(vault, cluster, header, { ...options, signal }));
+  }));
   try {
-    await Promise.all(headers.map((header) => atOnce(async () => options.onChecked(header.segment, await isSound(vault, cluster, header, options)))));
-  } finally {
-    atOnce.clearQueue();
+    await Promise.all(checks);
+  } catch (error) {
+    // The others end before the vault is closed.
+    stop.abort(error);
+    await Promise.allSettled(checks);
+    throw error;
   }
 }
 

@@ -28,7 +28,10 @@ export function notHeld(segment: string, path: string, why: string): DrydockErro
 export class SegmentOpener {
   private readonly decryptor: BodyDecryptor;
   private readonly tar: TarParser;
-  private readonly open: Map<number, number>;
+  /** By offset, the number of the place. */
+  private readonly open = new Map<number, number>();
+  /** Places at an offset that another has already: a forged index; two members cannot begin there. */
+  private readonly shadowed: number[] = [];
   private current: { place: number; hash: Hash; isMember: boolean } | null = null;
   private skip: number;
 
@@ -38,7 +41,10 @@ export class SegmentOpener {
     private readonly opened: Opened,
   ) {
     this.skip = message.bodyStart;
-    this.open = new Map(places.map(({ offset }, place) => [offset, place]));
+    for (const [place, { offset }] of places.entries()) {
+      if (this.open.has(offset)) this.shadowed.push(place);
+      else this.open.set(offset, place);
+    }
     this.tar = new TarParser({
       member: (member, offset) => this.startMember(member, offset),
       data: (bytes) => this.takeData(bytes),
@@ -59,7 +65,7 @@ export class SegmentOpener {
   end(): number[] {
     this.decryptor.end();
     this.tar.end();
-    return [...this.open.values()];
+    return [...this.open.values()].concat(this.shadowed);
   }
 
   private startMember(member: TarMember, offset: number): void {

@@ -88,6 +88,17 @@ describe('an opening thread', function () {
       assert.deepEqual(found.map((data) => data.length), blobs.map((data) => data.length));
       assert.ok(found.every((data, at) => data.equals(blobs[at]!)));
 
+      // A forged index: two blobs at one place. None of them is taken for read because the other was.
+      const [one, other] = places;
+      const forged = [one!, { ...other!, offset: one!.offset }];
+      const misled = OpeningThread.take();
+      const again = await openCiphertext(vault, name);
+      await assert.rejects(async () => {
+        for await (const { data } of misled.blobs(again.source, { segment: header.segment, ...message, places: forged })) for await (const part of data) assert.ok(part.length > 0);
+      }, /does not hold/);
+      misled.stop();
+      await again.close();
+
       const stored = await vault.readAll(name, 64 << 20);
       stored[stored.length >> 1]! ^= 1;
       const cut = stored.subarray(0, stored.length - 7);
