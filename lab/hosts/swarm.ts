@@ -57,6 +57,41 @@ export class Swarm {
   }
 
   /**
+   * Waits until containers of these nodes know each other by name over the overlay. Hosts that were rebuilt in quick succession now and then stay unknown to
+   * the others' gossip: such a host is started once more, which cures it.
+   */
+  async waitMesh(nodes: readonly NodeName[], image: string): Promise<void> {
+    const probe = (node: NodeName): string => `lab-probe-${node}`;
+    const run = ['docker', 'run', '--rm', '--network', OVERLAY, '--log-driver', 'none'];
+    const start = async (node: NodeName): Promise<void> => {
+      await this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE);
+      await this.hosts.exec(node, [...run, '--detach', '--name', probe(node), image, 'sleep', '600']);
+    };
+    const knowsAll = async (node: NodeName): Promise<boolean> => {
+      for (const other of nodes) if (other !== node && (await this.hosts.exec(node, [...run, image, 'getent', 'hosts', probe(other)], ANY_CODE)).code !== 0) return false;
+      return true;
+    };
+    await allDone(nodes.map(start));
+    try {
+      for (const node of nodes) {
+        const met = (): Promise<boolean> => knowsAll(node);
+        try {
+          await waitFor(`${node} to meet the others`, 40, met, this.signal);
+        } catch {
+          await this.hosts.restart(node);
+          await this.hosts.waitEngine(node);
+          await this.waitReady(node);
+          await this.waitOverlay(node, image);
+          await start(node);
+          await waitFor(`${node} to meet the others after its engine was started once more`, 60, met, this.signal);
+        }
+      }
+    } finally {
+      await allDone(nodes.map((node) => this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE)));
+    }
+  }
+
+  /**
    * Waits until the Swarm has noticed that a host is gone. One that comes back before that can stay unknown to the others' gossip,
    * and its containers then reach nobody over the overlay.
    */

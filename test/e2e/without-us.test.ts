@@ -4,6 +4,7 @@ import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { vaultPaths } from '../../domain/vault-format';
 import { rebuild } from '../../lab/cli/break';
+import { BASE_IMAGE } from '../../lab/hosts/image';
 import { pushToLab } from '../../lab/cli/push';
 import { NODES, type DtrVersion, type NodeName } from '../../lab/contract';
 import type { PushReport } from '../../lab/push/push';
@@ -62,6 +63,7 @@ for (const site of [
     async function loseAll(): Promise<void> {
       if (site.storage === 'nfs') assert.equal(dtr.on(ROOT_NODE, 'find /srv/nfs/dtr -mindepth 1 -delete').code, 0);
       await Promise.all(NODES.slice(0, site.replicas).map((node) => rebuild(dtr.lab, node, { images: true, trust: false })));
+      await dtr.lab.swarm.waitMesh(NODES.slice(0, site.replicas), BASE_IMAGE);
       await dtr.lab.state.trustHostKeys(dtr.lab.names);
     }
 
@@ -85,7 +87,7 @@ for (const site of [
       const answers = [passphrase.trim(), 'admin', admin, 'destroy'].map((line) => `${line}\n`).join('');
       const container = dtr.lab.names.container(ROOT_NODE);
       const run = spawnSync('docker', ['exec', '-i', '-w', `/srv/vault/${folder}`, container, 'env', '-i', 'HOME=/root', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'bash', '-e', '/root/lines'], {
-        input: answers, maxBuffer: 1 << 28, timeout: 400_000,
+        input: answers, maxBuffer: 1 << 28, timeout: 400_000, killSignal: 'SIGKILL',
       });
       const said = `${run.stdout.toString()}\n${run.stderr.toString()}`;
       assert.equal(run.status, 0, said);
