@@ -37,6 +37,15 @@ describe('the drydock command', function () {
     for (const meaning of Object.values(EXIT_CODE_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
   });
 
+  it('loads neither the AWS SDK nor ssh2 where no vault of that kind is opened', async () => {
+    const hook = path.join(__dirname, 'fixtures/loaded.cjs');
+    const { code, stderr } = await drydock(['list', '--config', here.config], { NODE_OPTIONS: `--require ${hook}` });
+    assert.equal(code, 0, stderr);
+    const packages = /^loaded: (.*)$/m.exec(stderr)![1]!.split(' ');
+    assert.ok(packages.includes('zod'), stderr);
+    assert.deepEqual(packages.filter((name) => name.startsWith('@aws-sdk/') || name === 'ssh2'), []);
+  });
+
   it('is not upset when nobody reads on', async () => {
     const unread = start(['--help']);
     unread.child.stdout?.destroy();
