@@ -55,6 +55,7 @@ describe('a look over a whole vault', () => {
     await rm(file(vaultPaths.manifest('lab', second.backupId)));
     await here.vault.put(vaultPaths.segment('lab', '20261101T000000Z-000000000001'), 'half');
     await here.vault.put(vaultPaths.verdict('lab', '20261101T000000Z-aaaaaa', '2026-11-01T00:00:00.000Z'), '{}');
+    await here.vault.put(vaultPaths.badSegments('lab', '20261101T000000Z-aaaaaa', '2026-11-01T00:00:00.000Z'), '{}');
     const { findings, leftovers } = await auditVault(here.vault);
     assert.deepEqual(findings, []);
     const kinds = new Set(leftovers.map(({ what }) => what));
@@ -67,7 +68,7 @@ describe('a look over a whole vault', () => {
   it('calls no segment an orphan while a manifest cannot be read', async () => {
     await writeFile(file(vaultPaths.manifest('lab', second.backupId)), '{"format":1');
     const { findings, leftovers } = await auditVault(here.vault);
-    assert.deepEqual([findings.map(({ what }) => what), leftovers], [['the manifest is not JSON'], []]);
+    assert.deepEqual([findings.map(({ what }) => what), leftovers], [[`the manifest of backup ${second.backupId} is not JSON`], []]);
   });
 
   it('adds up what is in use, dead and marked, and what one backup alone needs', async () => {
