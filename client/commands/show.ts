@@ -7,7 +7,7 @@ import { howToVote } from '../progress';
 import { reportOf } from '../run-to-end';
 import { openSession, optionalConfig, requiredConfig } from '../session';
 import { inVault, readManifest } from '../vaults';
-import { verifiedText } from '../verified';
+import { givenUpText, verifiedText } from '../verified';
 
 export interface ShowOptions {
   config?: string;
@@ -57,6 +57,7 @@ async function showBackup(id: string, options: ShowOptions, screen: Console): Pr
   const { cluster, manifest, entry } = await readManifest(inVault(await requiredConfig(options.config), options.vault), id);
   if (options.json) {
     screen.json(manifest);
+  if (entry.givenUp !== null) screen.out(`  ${givenUpText(entry)}: ${entry.givenUp.why}`);
     return EXIT.ok;
   }
   screen.out(`Backup ${id} of ${cluster}: ${screen.colors.bold(entry.status)}, ${verifiedText(entry)}`);
