@@ -36,7 +36,7 @@ export async function markedSegments(vault: Vault, cluster: string): Promise<Set
   let there: ReadonlySet<string> | undefined;
   for await (const { name } of vault.list(vaultPaths.tombstones(cluster))) {
     const id = markedId(cluster, name);
-    if (id === null || backupIdSchema.safeParse(id).success) continue;
+    if (id === null || there?.has(id) === false || backupIdSchema.safeParse(id).success) continue;
     if (there === undefined && ids.size >= MANY) {
       there = await segmentIds(vault, cluster);
       for (const each of ids) if (!there.has(each)) ids.delete(each);
