@@ -1,5 +1,6 @@
 /** Where the command writes: results on standard output, everything said on the way on standard error. */
 import picocolors from 'picocolors';
+import { visible } from './format';
 
 export type Colors = ReturnType<typeof picocolors.createColors>;
 
@@ -8,22 +9,28 @@ export interface Console {
   readonly interactive: boolean;
   /** For text on standard error. */
   readonly colors: Colors;
-  /** One line of the result. */
+  /** One line of the result. What would act on a terminal is made visible, but for the colours above. */
   out(line: string): void;
-  /** One line beside the result. */
+  /** One line beside the result, likewise. */
   say(line: string): void;
   /** The one object that `--json` promises. */
   json(value: unknown): void;
 }
 
+/** The colours that `colors` is used for here, and their ends. */
+const COLOUR = /(\u001b\[(?:1|22|31|32|33|39)m)/;
+
 /** With `json`, standard output carries the object only. NO_COLOR is honoured. */
 export function createConsole(options: { json: boolean }): Console {
   const { stdin, stdout, stderr } = process;
+  const isColoured = stderr.isTTY && stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  // What stands between two colours is at an even place.
+  const shown = (line: string): string => (isColoured ? line.split(COLOUR).map((part, at) => (at % 2 === 0 ? visible(part) : part)).join('') : visible(line));
   return {
     interactive: !options.json && stderr.isTTY && stdin.isTTY,
-    colors: picocolors.createColors(stderr.isTTY && stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb'),
-    out: (line) => (options.json ? stderr : stdout).write(`${line}\n`),
-    say: (line) => stderr.write(`${line}\n`),
+    colors: picocolors.createColors(isColoured),
+    out: (line) => (options.json ? stderr : stdout).write(`${shown(line)}\n`),
+    say: (line) => stderr.write(`${shown(line)}\n`),
     json: (value) => stdout.write(`${JSON.stringify(value, null, 2)}\n`),
   };
 }

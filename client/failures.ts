@@ -5,6 +5,7 @@ import { EXIT, type BackupResult } from '../domain/contract';
 import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
 import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
+import { visible } from './format';
 
 export interface Explanation {
   message: string;
@@ -40,7 +41,7 @@ function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind)
 /** One sentence of what went wrong and one of what to do about it, on standard error. */
 export function printFailure(error: unknown): void {
   const { message, remedy } = explain(error);
-  process.stderr.write(`drydock: ${message}\n${remedy ? `  ${remedy}\n` : ''}`);
+  for (const line of [`drydock: ${message}`, ...(remedy ? [`  ${remedy}`] : [])].flatMap((text) => text.split('\n'))) process.stderr.write(`${visible(line)}\n`);
 }
 
 /** Exit code for an error of one kind. */

@@ -43,6 +43,21 @@ export function ago(iso: string, now = Date.now()): string {
   return `${Math.floor(past / 86_400)} d ago`;
 }
 
+/**
+ * Text with everything made visible that would act on a terminal instead of being read: control characters, escape sequences, line ends, and what
+ * turns the direction of writing. Names and reasons in a vault may have been forged.
+ */
+export function visible(text: string): string {
+  return text.replace(ACTING, (letter) => NAMED[letter] ?? (letter < '\u0100' ? `\\x${hex(letter, 2)}` : `\\u${hex(letter, 4)}`));
+}
+
+const ACTING = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+const NAMED: Record<string, string> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function hex(letter: string, digits: number): string {
+  return letter.charCodeAt(0).toString(16).padStart(digits, '0');
+}
+
 /** Columns padded to their widest cell; the last one is left as it is. */
 export function table(rows: string[][]): string[] {
   const widths: number[] = [];

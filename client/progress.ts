@@ -3,7 +3,7 @@ import { MultiBar, type SingleBar } from 'cli-progress';
 import type { Gate, StepView } from '../domain/contract';
 import type { Console } from './console';
 import type { ActivityView, Snapshot } from './follow';
-import { between, bytes, seconds } from './format';
+import { between, bytes, seconds, visible } from './format';
 
 export interface Progress {
   update(snapshot: Snapshot): void;
@@ -169,7 +169,7 @@ class BarProgress implements Progress {
       const { bytesDone = 0, bytesTotal = 0 } = activity.progress ?? {};
       // A bar without a known end would stand at 100 %, so it is drawn against twice what is done.
       const total = bytesTotal > 0 ? bytesTotal : Math.max(1, bytesDone * 2);
-      const text = { text: amount(activity) ?? '' };
+      const text = { text: visible(amount(activity) ?? '') };
       const bar = this.bars.get(activity.id);
       if (bar) {
         bar.setTotal(total);

@@ -77,7 +77,7 @@ function sayEnd(run: OperationSummary, screen: Console): void {
     for (const line of reportOf(run)) screen.out(line);
     return;
   }
-  screen.say(`${screen.colors.red(`${run.workflowId} ${run.status}`)}: ${run.error ?? 'no reason is known'}`);
+  for (const line of `${screen.colors.red(`${run.workflowId} ${run.status}`)}: ${run.error ?? 'no reason is known'}`.split('\n')) screen.say(line);
   if (run.remedy) screen.say(`  ${run.remedy}`);
   screen.say(`  details: drydock show ${run.workflowId}, or ${run.url}`);
 }

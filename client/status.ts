@@ -49,6 +49,9 @@ async function askVault(local: LoadedConfig, name: string): Promise<Omit<Cluster
   }
 }
 
+/** All but the lock, which only says that one of them runs. */
+const OPERATIONS = Object.values(WORKFLOW).filter((type) => type !== WORKFLOW.lock);
+
 type Found = { cluster: string; operation: RunningOperation }[];
 
 async function askTemporal(local: LoadedConfig): Promise<{ temporal: Status['temporal']; running: Found }> {
@@ -68,8 +71,7 @@ async function askTemporal(local: LoadedConfig): Promise<{ temporal: Status['tem
 }
 
 async function runningOperations(session: Session): Promise<Found> {
-  const types = [WORKFLOW.backup, WORKFLOW.restore, WORKFLOW.prune, WORKFLOW.reconcile].map((type) => `'${type}'`).join(', ');
-  const query = `ExecutionStatus = 'Running' AND WorkflowType IN (${types})`;
+  const query = `ExecutionStatus = 'Running' AND WorkflowType IN (${OPERATIONS.map((type) => `'${type}'`).join(', ')})`;
   return session.call(async (client) => {
     const found: Found = [];
     for await (const run of client.workflow.list({ query })) {
@@ -87,5 +89,6 @@ async function runningOperations(session: Session): Promise<Found> {
 
 /** A run started from the Temporal UI has no memo before a worker takes it up; its id may still follow our form. */
 function clusterInId(workflowId: string): string | undefined {
-  return /^(?:backup|restore|prune|reconcile)\/([^/]+)\//.exec(workflowId)?.[1];
+  const [type = '', cluster, ...rest] = workflowId.split('/');
+  return rest.length > 0 && OPERATIONS.some((known) => known === type) ? cluster : undefined;
 }

@@ -1,11 +1,13 @@
 /** What the vaults hold, read without Temporal: the vault is the truth about backups. */
 import { z } from 'zod';
 import { readManifestJson } from '../adapters/vault/manifest-file';
+import { readGivenUp, type GivenUp } from '../adapters/vault/marks';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import { readVerdicts } from '../adapters/vault/verdicts';
 import type { VaultConfig } from '../domain/config';
 import { backupIdSchema } from '../domain/contract';
+import { after, toDuration } from '../domain/duration';
 import { DrydockError } from '../domain/errors';
 import { vaultPaths } from '../domain/vault-format';
 import { standingOf, type Verdict } from '../domain/verdict';
@@ -27,6 +29,8 @@ export interface BackupEntry {
   verified: VerdictHead | null;
   /** A newer bad one that no good one has answered. */
   failed: VerdictHead | null;
+  /** It is marked for removal, by `keep` or `drydock forget`: `removableFrom` is when a prune may remove it. */
+  givenUp: { at: string; by: string; why: string; removableFrom: string } | null;
   note?: string;
 }
 
@@ -59,11 +63,11 @@ export async function listBackups(local: LoadedConfig, cluster: string): Promise
   return withVault(local, cluster, async (vault) => {
     const ids = (await ifThere(sealedIds(vault, cluster))) ?? [];
     if (ids.length === 0) return [];
-    const verdicts = await readVerdicts(vault, cluster);
+    const records = await readRecords(local, vault, cluster, ids);
     const entries: BackupEntry[] = [];
     // A few at a time: a vault of years on a remote server has thousands.
     for (let at = 0; at < ids.length; at += AT_ONCE) {
-      entries.push(...(await Promise.all(ids.slice(at, at + AT_ONCE).map((id) => readEntry(vault, cluster, id, verdicts.get(id) ?? [])))));
+      entries.push(...(await Promise.all(ids.slice(at, at + AT_ONCE).map((id) => readEntry(vault, cluster, id, records)))));
     }
     return entries.sort((a, b) => b.id.localeCompare(a.id));
   });
@@ -87,8 +91,7 @@ export async function readManifest(local: LoadedConfig, id: string): Promise<{ c
   for (const cluster of Object.keys(local.config.clusters)) {
     const found = await withVault(local, cluster, async (vault) => {
       if (!(await ifThere(vault.stat(vaultPaths.manifest(cluster, id))))) return undefined;
-      const verdicts = await readVerdicts(vault, cluster, id);
-      return { cluster, manifest: await parseManifest(vault, cluster, id), entry: await readEntry(vault, cluster, id, verdicts.get(id) ?? []) };
+      return { cluster, manifest: await parseManifest(vault, cluster, id), entry: await readEntry(vault, cluster, id, await readRecords(local, vault, cluster, [id])) };
     });
     if (found) return found;
   }
@@ -127,9 +130,26 @@ async function sealedIds(vault: Vault, cluster: string): Promise<string[]> {
   return ids;
 }
 
-async function readEntry(vault: Vault, cluster: string, id: string, verdicts: Verdict[]): Promise<BackupEntry> {
-  const { best, bad } = standingOf(verdicts);
-  const judged = { verified: best ? headOf(best) : null, failed: bad ? headOf(bad) : null };
+/** What the vault says of backups beside their manifests. */
+interface Records {
+  verdicts: Map<string, Verdict[]>;
+  givenUp: Map<string, GivenUp>;
+  /** How long what is given up stays. */
+  hold: string;
+}
+
+async function readRecords(local: LoadedConfig, vault: Vault, cluster: string, ids: string[]): Promise<Records> {
+  const [verdicts, givenUp] = await Promise.all([readVerdicts(vault, cluster, ids.length === 1 ? ids[0] : undefined), readGivenUp(vault, cluster, new Set(ids))]);
+  return { verdicts, givenUp, hold: clusterOf(local, cluster).retention.hold };
+}
+
+async function readEntry(vault: Vault, cluster: string, id: string, records: Records): Promise<BackupEntry> {
+  const { best, bad } = standingOf(records.verdicts.get(id) ?? []);
+  const mark = records.givenUp.get(id);
+  const judged = {
+    verified: best ? headOf(best) : null, failed: bad ? headOf(bad) : null,
+    givenUp: mark ? { at: mark.since.toISOString(), by: mark.by, why: mark.why, removableFrom: after(mark.since, toDuration(records.hold)).toISOString() } : null,
+  };
   try {
     const { status, sealedAt, counts, bytes } = manifestHead.parse(await parseManifest(vault, cluster, id));
     return {

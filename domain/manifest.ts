@@ -78,9 +78,12 @@ export const wrappedKeysSchema = z.strictObject({
 });
 export type WrappedKeys = z.infer<typeof wrappedKeysSchema>;
 
+/** Part of names in the vault, so nothing that could lead elsewhere. */
+const segmentId = z.string().regex(/^[0-9A-Za-z][0-9A-Za-z-]*$/, 'expected the id of a segment');
+
 /** A segment that the backup needs, and how much of it. `recipients`: all who can open it, those who were added included. */
 export const segmentRefSchema = z.strictObject({
-  segment: plainText,
+  segment: segmentId,
   bytes: count,
   sha256,
   recipients: z.array(plainText),
@@ -147,5 +150,5 @@ export const tagLineSchema = z.strictObject({
 export type TagLine = z.infer<typeof tagLineSchema>;
 
 /** One line of `blobs.jsonl`. */
-export const blobLineSchema = z.strictObject({ path: plainText, size: count, sha256, segment: plainText });
+export const blobLineSchema = z.strictObject({ path: plainText, size: count, sha256, segment: segmentId });
 export type BlobLine = z.infer<typeof blobLineSchema>;

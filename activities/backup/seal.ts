@@ -5,7 +5,7 @@ import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
 import { readManifest } from '../../adapters/vault/manifest-file';
-import { markedSegments } from '../../adapters/vault/picture';
+import { markedSegments } from '../../adapters/vault/marks';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
 import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';

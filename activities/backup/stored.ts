@@ -1,6 +1,6 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
 import { Access } from '../../adapters/vault/access';
-import { markedSegments } from '../../adapters/vault/picture';
+import { markedSegments } from '../../adapters/vault/marks';
 import { scanIndex, scanIndexes } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';

@@ -16,6 +16,7 @@ type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
 const SHOWN_DECISIONS = 200;
 const SHOWN_NOTES = 50;
+const REMOVED_A_ROUND = 10_000;
 
 /**
  * Step 12. Removes what was marked longer ago than the hold, then marks what is given up now. Every step may be the last: what a killed run left
@@ -99,10 +100,17 @@ async function removeExpired({ vault }: Cluster, notes: string[], signal: AbortS
   }
 }
 
+/** In rounds, so that a million names are never held at once. */
 async function removeAll({ vault }: Pick<Cluster, 'vault'>, prefix: string): Promise<void> {
-  const names: string[] = [];
-  for await (const entry of vault.list(prefix)) names.push(entry.name);
-  for (const entry of names) await vault.remove(entry);
+  for (let isMore = true; isMore; ) {
+    const names: string[] = [];
+    for await (const entry of vault.list(prefix)) {
+      names.push(entry.name);
+      if (names.length === REMOVED_A_ROUND) break;
+    }
+    for (const name of names) await vault.remove(name);
+    isMore = names.length === REMOVED_A_ROUND;
+  }
 }
 
 async function mark({ vault, name }: Cluster, step: PruneStep, now: Date, plan: MarkPlan, signal: AbortSignal): Promise<void> {

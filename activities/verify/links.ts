@@ -1,5 +1,6 @@
 /** L1: the link tree of the older layout, where tags and layers are links. */
 import { readTar } from '../../adapters/archive/tar-entries';
+import { isTreeMember, oddMember } from '../../adapters/images/tree';
 import { readArtifact } from '../../adapters/vault/artifacts';
 import type { Manifest } from '../../domain/manifest';
 import { LinkTree } from '../../domain/link-tree';
@@ -10,13 +11,15 @@ import type { Catalogue } from './catalogue';
 /** A link holds 71 bytes; more than this is no link. */
 const MAX_LINK_BYTES = 1024;
 
-/** Reads the whole tree. What it tolerates goes to `notes`. Throws IntegrityMismatch when the archive is damaged. */
+/** Reads the whole tree. What it tolerates goes to `notes`. Throws IntegrityMismatch when the archive is damaged, or holds anything but files and folders. */
 export async function checkLinks(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, notes: string[]): Promise<Damage[]> {
   const record = manifest.artifacts.tree;
   if (record === null) return [];
   const tree = new LinkTree();
   const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...(cluster.signal === undefined ? {} : { signal: cluster.signal }) });
   for await (const entry of readTar(source)) {
+    // A restore refuses it.
+    if (!isTreeMember(entry)) throw oddMember(entry);
     const name = entry.name.replace(/^\.\//, '');
     if (entry.type !== 'file') continue;
     if (!name.endsWith('/link') || entry.size > MAX_LINK_BYTES) tree.addOther(name);

@@ -65,6 +65,8 @@ class Look {
   readonly checked = { segments: 0, blobs: 0, bytes: 0, tags: 0 };
   withKeys = false;
   private listsRead = false;
+  /** What kept the lists from being read although a key opens them. */
+  private listFault: DrydockError | undefined;
 
   constructor(
     private readonly cluster: Cluster,
@@ -90,7 +92,8 @@ class Look {
     const { manifest } = sealed;
     const { level, part } = this.request;
     progress.update({ phase: 'seal and artifacts' });
-    this.damages.push(...(await checkFiles(cluster, sealed, notes)), ...(await checkSegments(cluster, manifest, catalogue, progress)));
+    const files = await checkFiles(cluster, sealed, notes);
+    this.damages.push(...files, ...this.listDamage(files), ...(await checkSegments(cluster, manifest, catalogue, progress)));
     this.checked.segments = manifest.segments.length;
     this.checked.tags = catalogue.tags.length;
     this.checked.blobs = catalogue.blobCount;
@@ -114,6 +117,14 @@ class Look {
 
   private get lost(): Set<string> {
     return new Set(this.damages.flatMap(({ segment, lost }) => (lost && segment !== undefined ? [segment] : [])));
+  }
+
+  /** A list that has the digest that was sealed and cannot be read all the same was written so. */
+  private listDamage(files: readonly Damage[]): Damage[] {
+    const { tags, blobs } = this.sealed.manifest.artifacts;
+    const what = this.listFault?.message;
+    if (what === undefined || files.some(({ file }) => file === tags.name || file === blobs.name)) return [];
+    return [{ file: what.includes(tags.name) ? tags.name : blobs.name, what }];
   }
 
   /** L1 and L2. */
@@ -147,8 +158,8 @@ class Look {
       this.listsRead = true;
     } catch (error) {
       if (error instanceof DrydockError && error.kind === 'AuthRejected') this.withKeys = false;
-      // Named by the check of the files, which hashes them.
-      else if (!isDamage(error)) throw error;
+      else if (isDamage(error)) this.listFault = error;
+      else throw error;
     }
   }
 }

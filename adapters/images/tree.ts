@@ -40,11 +40,27 @@ export interface RestoreTreeOptions extends StreamOptions {
 /** Writes a tree back with the owners and modes that it was saved with. Throws IntegrityMismatch when the archive holds anything but files and folders below the root. */
 export async function restoreTree({ host, root, source, ...options }: RestoreTreeOptions): Promise<{ files: number; bytes: number }> {
   const filter = new TreeFilter((member) => {
-    throw new DrydockError('IntegrityMismatch', `the tree archive holds ${JSON.stringify(member.name)}, which is neither a file nor a folder`, { remedy: 'use another backup' });
+    throw oddMember(member);
   });
   const checked = source.on('error', (error) => filter.destroy(error)).pipe(filter);
   await feedTar(host, ['tar', '-C', volumeRoot(root), '--numeric-owner', '--same-owner', '-p', '-xf', '-'], checked, options);
   return { files: filter.files, bytes: filter.bytes };
+}
+
+/** Whether it is a file or a folder below the root: nothing else belongs into a link tree. */
+export function isTreeMember({ name, type }: Pick<TarMember, 'name' | 'type'>): boolean {
+  const parts = plainPath(name).replace(/\/$/, '').split('/');
+  const isHarmless = plainPath(name) === './' || !parts.some((part) => part === '' || part === '.' || part === '..');
+  return isHarmless && (type === 'file' || type === 'directory');
+}
+
+/** What a restore says of a member that is none. */
+export function oddMember({ name }: Pick<TarMember, 'name'>): DrydockError {
+  return new DrydockError('IntegrityMismatch', `the tree archive holds ${JSON.stringify(name)}, which is neither a file nor a folder`, { remedy: 'use another backup' });
+}
+
+function plainPath(name: string): string {
+  return name.replace(/^\.\/(?=.)/, '');
 }
 
 async function* remoteTar(host: Host, volume: string, options: StreamOptions): AsyncGenerator<Buffer> {
@@ -103,11 +119,9 @@ class TreeFilter extends Transform {
   }
 
   private startMember(member: TarMember): void {
-    const name = member.name.replace(/^\.\/(?=.)/, '');
-    const parts = name.replace(/\/$/, '').split('/');
-    const harmless = name === './' || !parts.some((part) => part === '' || part === '.' || part === '..');
+    const name = plainPath(member.name);
     const { type } = member;
-    if (!harmless || (type !== 'file' && type !== 'directory')) {
+    if (!isTreeMember(member) || (type !== 'file' && type !== 'directory')) {
       this.onOdd(member);
       this.current = null;
       return;
@@ -118,7 +132,7 @@ class TreeFilter extends Transform {
       this.bytes += member.size;
     }
     this.push(makeHeader({ name, type, size: member.size, mode: member.mode & 0o7777, uid: member.uid, gid: member.gid, mtime: Math.max(0, member.mtime) }));
-    this.link = this.onLink && type === 'file' && parts.at(-1) === 'link' && member.size <= MAX_LINK_BYTES ? [] : null;
+    this.link = this.onLink && type === 'file' && name.split('/').at(-1) === 'link' && member.size <= MAX_LINK_BYTES ? [] : null;
   }
 
   private takeData(chunk: Buffer): void {

@@ -2,17 +2,15 @@
 import { z } from 'zod';
 import { backupIdSchema } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
-import type { Mark, SegmentFiles, VaultPicture } from '../../domain/prune';
+import type { SegmentFiles, VaultPicture } from '../../domain/prune';
 import type { BackupFact } from '../../domain/retention';
-import { tombstoneSchema } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
 import { standingOf, verdictSchema, type Verdict } from '../../domain/verdict';
-import { parseBounded } from './bounded-json';
 import { readManifestJson } from './manifest-file';
-import type { Vault, VaultEntry } from './vault';
-
-/** Verdicts, tombstones: a few hundred bytes each. */
-const SMALL_MAX_BYTES = 64 * 1024;
+import { readMarks } from './marks';
+import { readSmall, tellFault } from './small-file';
+import type { Vault } from './vault';
+import { verdictNames } from './verdicts';
 
 /** The part of a manifest that retention needs. */
 const manifestHead = z.looseObject({
@@ -63,16 +61,6 @@ export async function readPicture(vault: Vault, cluster: string, signal?: AbortS
     });
   }
   return picture;
-}
-
-/** Ids of segments that have a tombstone: nothing new may be built on them. */
-export async function markedSegments(vault: Vault, cluster: string): Promise<Set<string>> {
-  const ids = new Set<string>();
-  for await (const { name } of vault.list(vaultPaths.tombstones(cluster))) {
-    const id = markedId(cluster, name);
-    if (id !== null && !backupIdSchema.safeParse(id).success) ids.add(id);
-  }
-  return ids;
 }
 
 /** The segments that each sealed backup names, the newest backup first. A manifest that cannot be read, or is gone by now, names none. */
@@ -133,70 +121,18 @@ async function readHead(vault: Vault, cluster: string, id: string, faults: strin
   return null;
 }
 
-/** Tombstones of what is there are read; of a million others only the names are looked at, and some are kept to be cleared away. */
-async function readMarks(vault: Vault, cluster: string, backups: ReadonlySet<string>, segments: ReadonlySet<string>, faults: string[], signal?: AbortSignal): Promise<{ marks: Mark[]; forgotten: Map<string, { by: string; approved: boolean }> }> {
-  const marks: Mark[] = [];
-  const forgotten = new Map<string, { by: string; approved: boolean }>();
-  let leftovers = 0;
-  for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
-    signal?.throwIfAborted();
-    const id = markedId(cluster, entry.name);
-    if (id === null) {
-      if (faults.length < MAX_FAULTS) faults.push(`${entry.name} has no name of a tombstone.`);
-      continue;
-    }
-    if (!backups.has(id) && !segments.has(id)) {
-      if ((leftovers += 1) > MAX_LEFTOVERS) continue;
-      marks.push({ name: entry.name, id, since: entry.modified, isForgotten: false });
-      continue;
-    }
-    const tombstone = await readSmall(vault, entry.name, tombstoneSchema, SMALL_MAX_BYTES, faults);
-    // One that cannot be read still keeps new backups off; but it removes nothing.
-    const since = tombstone?.id === id ? later(entry, tombstone.at) : NEVER;
-    marks.push({ name: entry.name, id, since, isForgotten: tombstone?.forgotten !== undefined });
-    if (tombstone?.forgotten && tombstone.id === id) forgotten.set(id, { by: tombstone.forgotten.by, approved: tombstone.forgotten.approved || (forgotten.get(id)?.approved ?? false) });
-  }
-  return { marks, forgotten };
-}
-
-const MAX_FAULTS = 1000;
-/** Cleared away by one run; what is left comes next time. */
-const MAX_LEFTOVERS = 10_000;
-const NEVER = new Date(8.64e15);
-
-/** What a tombstone says of its own time cannot bring the removal forward: the vault knows when it was written. */
-function later(entry: VaultEntry, said: string): Date {
-  const time = new Date(said);
-  return time > entry.modified ? time : entry.modified;
-}
-
-/** Null when the name is not that of a tombstone. */
-function markedId(cluster: string, name: string): string | null {
-  return /^([0-9A-Za-z][0-9A-Za-z-]*)\.[0-9TZ]+\.json$/.exec(name.slice(vaultPaths.tombstones(cluster).length))?.[1] ?? null;
-}
-
 async function readVerdicts(vault: Vault, cluster: string, faults: string[], signal?: AbortSignal): Promise<Map<string, Verdict[]>> {
   const byBackup = new Map<string, Verdict[]>();
-  for await (const { name } of vault.list(vaultPaths.verdicts(cluster))) {
-    signal?.throwIfAborted();
-    const id = name.slice(vaultPaths.verdicts(cluster).length).split('/', 1)[0]!;
-    if (!name.endsWith('.json')) continue;
-    const verdict = await readSmall(vault, name, verdictSchema, SMALL_MAX_BYTES, faults);
-    if (!verdict) continue;
-    if (verdict.backupId === id) byBackup.set(id, [...(byBackup.get(id) ?? []), verdict]);
-    else faults.push(`${name} is a verdict on backup ${verdict.backupId}.`);
+  for await (const { id, names, passedBy } of verdictNames(vault, cluster)) {
+    if (passedBy > 0) faults.unshift(`${vaultPaths.verdictsOf(cluster, id)} has ${names.length + passedBy} verdicts, more than can be right; its newest ${names.length} count. Find out who writes into the vault.`);
+    const own: Verdict[] = [];
+    for (const name of names) {
+      signal?.throwIfAborted();
+      const verdict = await readSmall(vault, name, verdictSchema, faults);
+      if (verdict?.backupId === id) own.push(verdict);
+      else if (verdict) tellFault(faults, `${name} is a verdict on backup ${verdict.backupId}.`);
+    }
+    byBackup.set(id, own);
   }
   return byBackup;
-}
-
-/** Null, with a sentence in `faults`, for one that cannot be used; null alone for one that has just gone. */
-async function readSmall<S extends z.ZodType>(vault: Vault, name: string, schema: S, maxBytes: number, faults: string[]): Promise<z.infer<S> | null> {
-  try {
-    return schema.parse(parseBounded(await vault.readAll(name, maxBytes), name));
-  } catch (error) {
-    if (error instanceof DrydockError && error.kind === 'NotFound') return null;
-    if (error instanceof DrydockError && error.retryable) throw error;
-    if (faults.length < MAX_FAULTS) faults.push(error instanceof DrydockError ? `${error.message}.` : `${name} is not of a form that this version knows.`);
-    return null;
-  }
 }

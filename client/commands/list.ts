@@ -3,7 +3,7 @@ import { createConsole } from '../console';
 import { ago, bytes, table } from '../format';
 import { requiredConfig } from '../session';
 import { inVault, listBackups, newVaultNote, type BackupEntry } from '../vaults';
-import { verifiedText } from '../verified';
+import { givenUpText, verifiedText } from '../verified';
 
 /** Backups in the vault, newest first; of all clusters when none is named. Needs no Temporal. */
 export async function run(cluster: string | undefined, options: { config?: string; vault?: string; json?: boolean }): Promise<number> {
@@ -27,5 +27,5 @@ export async function run(cluster: string | undefined, options: { config?: strin
 function row(entry: BackupEntry): string[] {
   const { cluster, id, status, sealedAt, note } = entry;
   const size = (value: number | null): string => (value === null ? '-' : bytes(value));
-  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), note ?? verifiedText(entry)];
+  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), [note ?? verifiedText(entry), givenUpText(entry)].filter((text) => text !== '').join('; ')];
 }

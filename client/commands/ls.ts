@@ -7,7 +7,7 @@ import type { ImageSizes, RepositorySize } from '../../domain/image-sizes';
 import type { TagLine } from '../../domain/manifest';
 import { withBackup, type BackupChoice } from '../backups';
 import { createConsole, type Console } from '../console';
-import { bytes, count, table } from '../format';
+import { bytes, count, table, visible } from '../format';
 import { parseRepo } from './extract';
 
 export interface LsOptions extends BackupChoice {
@@ -68,8 +68,8 @@ async function platformsOf(backup: SealedBackup, tags: TagLine[]): Promise<Map<s
 async function printLines(listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null): Promise<void> {
   for (const { repository, size, tags } of listed) {
     const visibility = tags[0]?.visibility === undefined ? '' : `, ${tags[0].visibility}`;
-    await write(`${repository}: ${count(tags.length, 'tag')}, ${bytes(size.bytes)} (${bytes(size.exclusiveBytes)} only here, ${bytes(size.sharedBytes)} shared)${visibility}\n`);
-    const rows = tags.map((tag) => [`  ${tag.name}`, tag.digest, bytes(sizes.bytesOf(hexOf(tag))), [...(platforms?.get(tag.digest) ?? []), ...(tag.state === 'whole' ? [] : [NOT_WHOLE[tag.state]])].join(' ')]);
+    await write(`${visible(repository)}: ${count(tags.length, 'tag')}, ${bytes(size.bytes)} (${bytes(size.exclusiveBytes)} only here, ${bytes(size.sharedBytes)} shared)${visibility}\n`);
+    const rows = tags.map((tag) => [`  ${visible(tag.name)}`, tag.digest, bytes(sizes.bytesOf(hexOf(tag))), [...(platforms?.get(tag.digest) ?? []).map(visible), ...(tag.state === 'whole' ? [] : [NOT_WHOLE[tag.state]])].join(' ')]);
     await write(table(rows).map((line) => `${line.trimEnd()}\n`).join(''));
   }
 }

@@ -7,7 +7,7 @@ import { howToVote } from '../progress';
 import { reportOf } from '../run-to-end';
 import { openSession, optionalConfig, requiredConfig } from '../session';
 import { inVault, readManifest } from '../vaults';
-import { verifiedText } from '../verified';
+import { givenUpText, verifiedText } from '../verified';
 
 export interface ShowOptions {
   config?: string;
@@ -42,13 +42,10 @@ function printRun(run: OperationSummary, screen: Console): void {
     ['link', run.url],
   ];
   for (const line of table(rows)) screen.out(line);
-  if (run.error !== null) screen.out(`${screen.colors.red('error')}: ${run.error}${run.remedy === null ? '' : `\n  ${run.remedy}`}`);
+  if (run.error !== null) for (const line of [`${screen.colors.red('error')}: ${run.error}`, ...(run.remedy === null ? [] : [`  ${run.remedy}`])].flatMap((text) => text.split('\n'))) screen.out(line);
   if (run.status === 'completed') for (const line of reportOf(run)) screen.out(line);
   if (run.gate) {
-    screen.out(`\nWaiting at gate "${run.gate.name}": ${run.gate.question}\n`);
-    for (const line of run.gate.details.split('\n')) screen.out(line);
-    screen.out(`\nPlan digest ${run.gate.planDigest}`);
-    for (const line of howToVote(run.workflowId, run.gate)) screen.out(line);
+    for (const line of ['', `Waiting at gate "${run.gate.name}": ${run.gate.question}`, '', ...run.gate.details.split('\n'), '', `Plan digest ${run.gate.planDigest}`, ...howToVote(run.workflowId, run.gate)]) screen.out(line);
   }
 }
 
@@ -60,6 +57,7 @@ async function showBackup(id: string, options: ShowOptions, screen: Console): Pr
     return EXIT.ok;
   }
   screen.out(`Backup ${id} of ${cluster}: ${screen.colors.bold(entry.status)}, ${verifiedText(entry)}`);
+  if (entry.givenUp !== null) screen.out(`  ${givenUpText(entry)}: ${entry.givenUp.why}`);
   const parsed = manifestSchema.safeParse(manifest);
   const rows = parsed.success ? factsOf(parsed.data) : [['  note', entry.note ?? 'its manifest is not of a form that this version knows']];
   for (const line of table(rows)) screen.out(line);

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { EXIT } from '../../domain/contract';
 import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
 import { follow } from '../../client/follow';
-import { describeOperation, type OperationSummary } from '../../client/operations';
+import { describeOperation, startOperation, type OperationSummary } from '../../client/operations';
 import type { Session } from '../../client/session';
 import type { Status } from '../../client/status';
 import { castVote, type VoteOutcome } from '../../client/votes';
@@ -35,6 +35,15 @@ describe('the drydock command', function () {
     const { stdout, code } = await drydock(['--help']);
     assert.equal(code, 0);
     for (const meaning of Object.values(EXIT_CODE_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
+  });
+
+  it('loads neither the AWS SDK nor ssh2 where no vault of that kind is opened', async () => {
+    const hook = path.join(__dirname, 'fixtures/loaded.cjs');
+    const { code, stderr } = await drydock(['list', '--config', here.config], { NODE_OPTIONS: `--require ${hook}` });
+    assert.equal(code, 0, stderr);
+    const packages = /^loaded: (.*)$/m.exec(stderr)![1]!.split(' ');
+    assert.ok(packages.includes('zod'), stderr);
+    assert.deepEqual(packages.filter((name) => name.startsWith('@aws-sdk/') || name === 'ssh2'), []);
   });
 
   it('is not upset when nobody reads on', async () => {
@@ -190,14 +199,17 @@ describe('the drydock command', function () {
 
   it('shows what runs and who is waited for in the status', async () => {
     const id = await doors.waitingRestore();
+    const { workflowId: forgetting } = await startOperation(session, { type: 'forget', input: { cluster: 'lab', backup: '20261120T020000Z-0f0f0f', reason: 'hold' } });
     let status: Status | undefined;
-    for (let i = 0; i < 20 && !status?.clusters[0]?.running.some((entry) => entry.workflowId === id && entry.gate === 'plan'); i++) {
+    const shows = (workflowId: string, gate: string | null): boolean => status?.clusters[0]?.running.some((entry) => entry.workflowId === workflowId && entry.gate === gate) ?? false;
+    for (let i = 0; i < 20 && !(shows(id, 'plan') && shows(forgetting, null)); i++) {
       status = JSON.parse((await run('status', '--json')).stdout) as Status;
     }
     const [cluster] = status?.clusters ?? [];
     assert.equal(cluster?.name, 'lab');
     assert.equal(cluster?.lastBackup, null);
     assert.ok(cluster?.running.some((entry) => entry.workflowId === id && entry.status === 'waiting' && entry.gate === 'plan'), JSON.stringify(status));
+    assert.ok(shows(forgetting, null), 'every kind of operation is shown');
     assert.equal(status?.temporal.workerListens, true);
   });
 });

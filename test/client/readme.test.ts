@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
+import type { Command } from 'commander';
 import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
+import { createProgram } from '../../client/program';
 import { configSchema } from '../../domain/config';
 import { loadConfig } from '../../worker/config';
 
@@ -27,7 +29,21 @@ describe('the tables and the example of the README', () => {
   it('list every exit code as the help does', () => {
     for (const [code, meaning] of Object.entries(EXIT_CODE_MEANINGS)) assert.ok(README.includes(`| ${code} | ${meaning} |`), `exit code ${code}`);
   });
+
+  it('list every command, and what each prints with --json', () => {
+    const rows = README.split('\n').filter((line) => line.startsWith('| '));
+    for (const { name, command } of leaves(createProgram('0', () => undefined))) {
+      assert.ok(rows.some((row) => row.includes(`\`drydock ${name}`)), `no row for ${name}`);
+      const printed = new RegExp(`^\\|[^|]*\`${name}[ \`]`);
+      if (command.options.some(({ long }) => long === '--json')) assert.ok(rows.some((row) => printed.test(row) && !row.includes('`drydock ')), `nothing on ${name} --json`);
+    }
+  });
 });
+
+/** Commands that do something, by their whole name. */
+function leaves(of: Command, before = ''): { name: string; command: Command }[] {
+  return of.commands.flatMap((command) => (command.commands.length > 0 ? leaves(command, `${before}${command.name()} `) : [{ name: before + command.name(), command }]));
+}
 
 /** Names of all properties in a JSON schema, however deep; names that a user chooses are none. */
 function fields(schema: unknown): string[] {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
-import { verifiedText } from '../../client/verified';
+import { givenUpText, verifiedText } from '../../client/verified';
 import { latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
 import { vaultPaths } from '../../domain/vault-format';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, utimes } from 'node:fs/promises';
+import path from 'node:path';
 import { loadConfig } from '../../worker/config';
 import { place, type Place } from './fixtures/drydock';
 
@@ -75,5 +76,22 @@ describe('backups read from the vault', () => {
     await put('L2', '2026-11-27T01:00:00.000Z', 'bad');
     assert.equal(verifiedText(await entry(), now), 'FOUND BAD 2 h ago (L2, 2 findings); verified 4 d ago (L3)');
     assert.deepEqual((await entry()).verified, { level: 'L3', at: '2026-11-23T03:00:00.000Z', by: 'nightly' });
+  });
+
+  it('show which are given up, by whom, and from when a prune may remove them; a person\'s word stands before that of retention', async () => {
+    const vault = openDirectoryVault(here.vault);
+    const mark = async (at: string, more: object): Promise<void> => {
+      const name = vaultPaths.tombstone('lab', OLD, at.replace(/[-:]|\.\d+/g, ''));
+      await vault.put(name, JSON.stringify({ format: 1, id: OLD, kind: 'backup', at, by: 'prune_lab_1', why: 'Given up: no rule of `keep` holds it.', ...more }));
+      await utimes(path.join(here.vault, name), new Date(at), new Date(at));
+    };
+    const entry = async (id: string) => (await listBackups(local, 'lab')).find((each) => each.id === id)!;
+    assert.equal((await entry(OLD)).givenUp, null);
+    await mark('2026-11-23T02:00:00.000Z', {});
+    assert.deepEqual((await entry(OLD)).givenUp, { at: '2026-11-23T02:00:00.000Z', by: 'prune_lab_1', why: 'Given up: no rule of `keep` holds it.', removableFrom: '2026-11-30T02:00:00.000Z' });
+    await mark('2026-11-24T02:00:00.000Z', { by: 'forget_lab_2', why: 'INC-4711', forgotten: { by: 'anna', approved: false } });
+    assert.deepEqual((await readManifest(local, OLD)).entry.givenUp, { at: '2026-11-23T02:00:00.000Z', by: 'anna', why: 'INC-4711', removableFrom: '2026-11-30T02:00:00.000Z' });
+    assert.equal(givenUpText(await entry(OLD), Date.parse('2026-11-25T03:00:00Z')), 'given up 2 d ago by anna, removable from 2026-11-30 02:00:00Z');
+    assert.equal(givenUpText(await entry(COMPLETE)), '');
   });
 });

@@ -55,6 +55,7 @@ describe('a look over a whole vault', () => {
     await rm(file(vaultPaths.manifest('lab', second.backupId)));
     await here.vault.put(vaultPaths.segment('lab', '20261101T000000Z-000000000001'), 'half');
     await here.vault.put(vaultPaths.verdict('lab', '20261101T000000Z-aaaaaa', '2026-11-01T00:00:00.000Z'), '{}');
+    await here.vault.put(vaultPaths.badSegments('lab', '20261101T000000Z-aaaaaa', '2026-11-01T00:00:00.000Z'), '{}');
     const { findings, leftovers } = await auditVault(here.vault);
     assert.deepEqual(findings, []);
     const kinds = new Set(leftovers.map(({ what }) => what));

@@ -197,19 +197,21 @@ describe('a vault with 300,000 tombstones', function () {
     const script = path.join(scratch.path, 'look.ts');
     await writeFile(script, `
       import { openDirectoryVault } from ${JSON.stringify(path.resolve('adapters/vault/directory'))};
-      import { markedSegments, readPicture } from ${JSON.stringify(path.resolve('adapters/vault/picture'))};
+      import { markedSegments } from ${JSON.stringify(path.resolve('adapters/vault/marks'))};
+      import { readPicture } from ${JSON.stringify(path.resolve('adapters/vault/picture'))};
       async function main() {
         const idle = process.memoryUsage.rss();
         const vault = openDirectoryVault(${JSON.stringify(scratch.directory)});
         const { marks, faults } = await readPicture(vault, 'lab');
         const marked = await markedSegments(vault, 'lab');
-        console.log(JSON.stringify({ marks: marks.length, faults: faults.length, marked: marked.size, mib: Math.round(process.resourceUsage().maxRSS / 1024 - idle / 1048576) }));
+        console.log(JSON.stringify({ marks: marks.length, faults, marked: marked.size, mib: Math.round(process.resourceUsage().maxRSS / 1024 - idle / 1048576) }));
       }
       void main();`);
     const { stdout, stderr } = spawnSync(process.execPath, ['--import', 'tsx', script], { encoding: 'utf8' });
     assert.ok(stdout !== '', stderr);
-    const found = JSON.parse(stdout) as { marks: number; faults: number; marked: number; mib: number };
-    assert.deepEqual([found.marks, found.faults, found.marked], [10_000, 0, COUNT]);
+    const found = JSON.parse(stdout) as { marks: number; faults: string[]; marked: number; mib: number };
+    assert.deepEqual([found.marks, found.marked], [10_000, 0], 'no segment is there that could be marked');
+    assert.deepEqual(found.faults, [`lab/tombstones/ has ${COUNT} tombstones of what is not there, more than can be right; one run clears 10000 away. Find out who writes into the vault.`]);
     assert.ok(found.mib < 256, `${found.mib} MiB`);
   });
 });
