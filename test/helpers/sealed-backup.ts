@@ -81,8 +81,13 @@ async function storeBlobs({ vault, cluster, tree, keys, segmentBytes = 64 * 1024
   const stored = new Set<string>();
   for await (const { blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) for (const { path, sha256 } of blobs) stored.add(`${path} ${sha256}`);
   const writer = new SegmentWriter({ vault, cluster, keys, writtenBy, segmentBytes });
-  for (const blob of tree.blobs) if (!stored.has(`${blob.path} ${blob.sha256}`)) await writer.add(blob, Readable.from([tree.content.get(blob.path)!]));
-  await writer.finish();
+  try {
+    for (const blob of tree.blobs) if (!stored.has(`${blob.path} ${blob.sha256}`)) await writer.add(blob, Readable.from([tree.content.get(blob.path)!]));
+    await writer.finish();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
   const lines = new Map<string, BlobLine>();
   const segments: WrittenSegment[] = [];
   for await (const { header, blobs } of readIndexes(vault, cluster, { onDamaged: () => undefined })) {

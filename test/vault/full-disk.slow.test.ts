@@ -9,20 +9,49 @@ import { Progress } from '../../activities/restore/progress';
 import { verifyBackup } from '../../activities/verify/verify';
 import { localHost } from '../../adapters/host/local';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import { openSftpVault } from '../../adapters/vault/sftp';
 import type { Vault } from '../../adapters/vault/vault';
+import { sftpSchema } from '../../domain/config';
 import type { Manifest } from '../../domain/manifest';
 import type { VerifyResult } from '../../domain/verify';
 import { activityEnvironment } from '../helpers/backup-run';
 import { makeRegistryTree, writeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
+import { startSshd } from '../helpers/sshd';
 import { isError, readKeys, scratchDirectory, writeKeys, type Scratch } from '../helpers/vault';
 import { smallDisk, type SmallDisk } from './places';
 
 const DISK_BYTES = 8 << 20;
 const tree = (seed: number): RegistryTree => makeRegistryTree({ layout: 'sha256', seed, repositories: 2, layerBytes: 40_000 });
 
-describe('a vault whose disk is full', function () {
+/** The vault with some methods in the place of its own. Its state stays one: connections are counted there. */
+function instead(vault: Vault, methods: Partial<Vault>): Vault {
+  return new Proxy(vault, {
+    get(target, key) {
+      const found: unknown = Reflect.get(key in methods ? methods : target, key);
+      return typeof found === 'function' ? (found as (...args: unknown[]) => unknown).bind(target) : found;
+    },
+  });
+}
+
+interface Server {
+  vault: Vault;
+  stop(): Promise<void>;
+}
+
+/** Makers of a vault in a directory. */
+const kinds: [string, (directory: string) => Promise<Server>][] = [
+  ['in a directory', async (directory) => ({ vault: openDirectoryVault(directory), stop: async () => undefined })],
+  ['on an SFTP server', async (directory) => {
+    const sshd = await startSshd();
+    const vault = openSftpVault(sftpSchema.parse({ address: '127.0.0.1', port: sshd.port, user: 'root', key: `file:${sshd.keyFile}`, knownHosts: sshd.knownHosts, path: directory }));
+    return { vault, stop: () => vault.close().then(() => sshd.stop()) };
+  }],
+];
+
+for (const [where, serve] of kinds) describe(`a vault ${where} whose disk is full`, function () {
   this.timeout(60_000);
+  let server: Server | undefined;
   let disk: SmallDisk | null;
   let scratch: Scratch;
   let vault: Vault;
@@ -32,10 +61,14 @@ describe('a vault whose disk is full', function () {
   const fill = (): void => void spawnSync('dd', ['if=/dev/zero', `of=${filler()}`, 'bs=4k']);
   /** As the vault, on whose disk others write everything full just before a file of this name is written. */
   const filledBefore = (name: RegExp): Vault =>
-    Object.assign(Object.create(vault) as Vault, {
-      upload: (file: string) => {
+    instead(vault, {
+      upload: (file, options) => {
         if (name.test(file)) fill();
-        return vault.upload(file);
+        return vault.upload(file, options);
+      },
+      put: (file, content) => {
+        if (name.test(file)) fill();
+        return vault.put(file, content);
       },
     });
   const cluster = (of: Vault = vault): Cluster =>
@@ -52,11 +85,13 @@ describe('a vault whose disk is full', function () {
     disk = await smallDisk(DISK_BYTES);
     if (!disk) return this.skip();
     scratch = await scratchDirectory();
-    vault = openDirectoryVault(path.join(disk.path, 'vault'));
+    server = await serve(path.join(disk.path, 'vault'));
+    vault = server.vault;
     await vault.check();
     older = await sealBackup({ vault, cluster: 'lab', tree: tree(1), keys: writeKeys });
   });
   afterEach(async () => {
+    await server?.stop();
     await disk?.remove();
     await scratch?.remove();
   });
@@ -80,7 +115,7 @@ describe('a vault whose disk is full', function () {
     const root = path.join(scratch.path, 'volume');
     await writeRegistryTree(root, images);
     const copy = async (of: Vault, freeBytes: () => Promise<number | null>): Promise<unknown> => {
-      const limited = Object.assign(Object.create(of) as Vault, { freeBytes });
+      const limited = instead(of, { freeBytes });
       const copying: Copying = {
         cluster: cluster(limited), step: { cluster: 'lab', operation: 'op', backupId: '20261124T020000Z-bbbbbb', facts: {}, pass: 1 } as unknown as Copying['step'],
         host: localHost(), root, stored: await StoredBlobs.load(of, 'lab'), signal: new AbortController().signal,
