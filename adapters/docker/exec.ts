@@ -31,6 +31,7 @@ export async function startCommand(transport: RawTransport, id: string, inspect:
       const error = dockerError(cause, 'exec', transport.where);
       stdout.destroy(error);
       stderr.destroy(error);
+      socket.destroy();
     },
   );
   return {

@@ -136,9 +136,13 @@ export class ChannelProcess implements RemoteProcess {
     await this.killing;
   }
 
-  private async endRemote(): Promise<void> {
-    // When the connection is gone, the far side has closed the command's streams and nothing more can be done from here.
+  /** When the connection is gone, the far side has closed the command's streams and nothing more can be done from here. */
+  private async endGroup(): Promise<void> {
     if (this.group !== undefined && this.connection.lost() === undefined) await this.connection.endGroup(this.group, this.options.root);
+  }
+
+  private async endRemote(): Promise<void> {
+    await this.endGroup();
     this.stdout.destroy();
     this.channel.release();
     await Promise.race([this.exit.then(noop, noop), sleep(KILL_GRACE_MS, undefined, { ref: false })]);
@@ -167,7 +171,16 @@ export class ChannelProcess implements RemoteProcess {
         await this.stderrEnd;
         return { ...status, stderr: this.stderr.toString() };
       } catch (error) {
-        throw this.failure ?? error;
+        const why = this.failure ?? asError(error);
+        // Whoever reads must hear of it: a channel that broke does not end its output.
+        this.stdout.destroy(why);
+        this.channel.release();
+        // The command may run on although its channel is gone. Where a kill is at work already, that waits for us.
+        if (this.killing === undefined) {
+          this.killing = this.endGroup();
+          await this.killing;
+        }
+        throw why;
       } finally {
         this.finish();
       }

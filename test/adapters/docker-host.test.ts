@@ -18,7 +18,7 @@ import { copyBlobs } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
 import { listBlobs } from '../../adapters/images/listing';
 import { sha256BlobPath } from '../../domain/layout';
-import { cutAll, SOCKET, tlsDoor } from '../helpers/docker-door';
+import { cutAll, resetExecs, SOCKET, tlsDoor } from '../helpers/docker-door';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
 import { TestCa } from '../helpers/pki';
@@ -159,6 +159,19 @@ describe('a registry volume behind a helper container', function () {
     await failure(host.exec(['true']), 'EngineUnavailable');
     await noneLeft();
     assert.equal(await runs(`sleep\0${mark}`), false);
+  });
+
+  it('ends a command whose own connection is reset, here and there, and goes on with the next', async () => {
+    const host = await start();
+    const mark = unusual();
+    const child = await host.spawn(['sh', '-c', `echo part; exec sleep ${mark}`]);
+    const reading = (async () => {
+      for await (const chunk of child.stdout as AsyncIterable<Buffer>) if (chunk.toString() === 'part\n') assert.equal(resetExecs(), 1);
+    })();
+    assert.equal((await failure(reading, 'EngineUnavailable')).retryable, true);
+    await failure(child.exit, 'EngineUnavailable');
+    assert.equal(await runs(`sleep\0${mark}`), false);
+    assert.equal((await host.exec(['echo', 'fit'])).stdout, 'fit\n');
   });
 
   it('goes with its worker when that is killed', async () => {
