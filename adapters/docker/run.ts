@@ -34,7 +34,7 @@ export async function runAttached(transport: RawTransport, container: Created, o
   const removal = waitRemoved(transport, container.id);
   try {
     options.signal?.throwIfAborted();
-    socket = await attach(transport, container.id, options.stdin !== undefined);
+    socket = await attach(transport, container.id, options.stdin !== undefined, options.signal);
     await Promise.race([removal.registered, sleep(REGISTER_MS, undefined, { ref: false })]);
     await container.start();
     options.onStarted?.(container.id);

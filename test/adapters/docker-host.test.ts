@@ -212,7 +212,7 @@ describe('a registry volume behind a helper container', function () {
     const scratch = await scratchVault();
     try {
       let commands = 0;
-      const counted: Engine = Object.assign(Object.create(engine) as Engine, { exec: (id: string, command: string[]) => ((commands += 1), engine.exec(id, command)) });
+      const counted: Engine = Object.assign(Object.create(engine) as Engine, { exec: (...args: Parameters<Engine['exec']>) => ((commands += 1), engine.exec(...args)) });
       const host = await openContainerHost(counted, 'the helper container', { image: IMAGE, source: root, labels });
       open.push(host);
       const wanted = [];
