@@ -71,6 +71,8 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
       },
       (error: unknown) => Promise.reject(dockerError(error, 'attach', where)),
     );
+    // The container has ended and said all: what still takes time is our own reader.
+    Promise.all([exitCode, demultiplexed]).then(() => watch.stop(), () => undefined);
     const fed = options.stdin === undefined ? Promise.resolve() : feed(options.stdin, socket, () => watch.touch());
     const work = Promise.all([exitCode, consumed, demultiplexed, fed]);
     const [code, collected] = await Promise.race([work, interrupted.raised]);

@@ -21,6 +21,7 @@ import { sha256BlobPath } from '../../domain/layout';
 import { cutAll, resetExecs, SOCKET, tlsDoor } from '../helpers/docker-door';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
+import { feedPatiently, readSlowly } from '../helpers/patient-feed';
 import { TestCa } from '../helpers/pki';
 import { runs, unusual } from '../helpers/processes';
 import { scratchVault, writeKeys } from '../helpers/vault';
@@ -172,6 +173,14 @@ describe('a registry volume behind a helper container', function () {
     await failure(child.exit, 'EngineUnavailable');
     assert.equal(await runs(`sleep\0${mark}`), false);
     assert.equal((await host.exec(['echo', 'fit'])).stdout, 'fit\n');
+  });
+
+  it('does not call it a stall when our own source pauses, and does when the command hangs after its input', async () => {
+    await feedPatiently(await start());
+  });
+
+  it('does not call a command stalled that has ended while our reader still holds the last of its output', async () => {
+    await readSlowly(await start());
   });
 
   it('goes with its worker when that is killed', async () => {
