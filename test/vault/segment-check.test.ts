@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readlinkSync, readdirSync } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
+import { openCiphertext } from '../../adapters/vault/ciphertext';
 import { proveAlone, proveWhole } from '../../adapters/vault/segment-check';
 import { readIndexes, type SegmentIndex } from '../../adapters/vault/segment-index';
 import { SegmentWriter } from '../../adapters/vault/segment-writer';
@@ -51,5 +54,33 @@ describe('proving a segment', function () {
     assert.deepEqual(await proveAlone(scratch.vault, 'lab', index, index.blobs, strangers), index.blobs);
     assert.deepEqual(await proveAlone(refusing('NotFound', 1), 'lab', index, index.blobs, readKeys), index.blobs);
     assert.deepEqual((await proveWhole(scratch.vault, name, index.blobs, readKeys)).bad, []);
+  });
+
+  it('leaves no file open when the mount answers its opening and not the question for its size', async () => {
+    const some = await open(scratch.path);
+    const handles = Object.getPrototypeOf(some) as { stat: FileHandle['stat'] };
+    await some.close();
+    const isOpen = (): boolean => readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).endsWith(name);
+      } catch {
+        return false;
+      }
+    });
+    const real = handles.stat;
+    // A stale handle of a mount cannot be made here.
+    for (const good of [0, 1]) {
+      let calls = 0;
+      handles.stat = function (this: FileHandle) {
+        calls += 1;
+        return calls > good ? Promise.reject(Object.assign(new Error('ESTALE: stale file handle, fstat'), { code: 'ESTALE' })) : real.call(this);
+      } as FileHandle['stat'];
+      try {
+        await failure(openCiphertext(scratch.vault, name), 'VaultUnavailable');
+      } finally {
+        handles.stat = real;
+      }
+      assert.equal(isOpen(), false);
+    }
   });
 });
