@@ -6,8 +6,8 @@ import { collect, hijack, parse } from './hijack';
 import type { RawTransport } from './transport';
 
 /** Attaches to a container that was created but not started. */
-export function attach(transport: RawTransport, id: string, stdin: boolean): Promise<Socket> {
-  return hijack(transport, `/containers/${id}/attach?stream=1&stdout=1&stderr=1&stdin=${stdin ? 1 : 0}`, 'attach');
+export function attach(transport: RawTransport, id: string, stdin: boolean, signal?: AbortSignal): Promise<Socket> {
+  return hijack(transport, `/containers/${id}/attach?stream=1&stdout=1&stderr=1&stdin=${stdin ? 1 : 0}`, 'attach', { signal });
 }
 
 export interface Removal {

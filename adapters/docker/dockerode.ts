@@ -106,11 +106,11 @@ class DockerodeEngine implements Engine {
     });
   }
 
-  async exec(id: string, command: string[]): Promise<ContainerCommand> {
+  async exec(id: string, command: string[], signal?: AbortSignal): Promise<ContainerCommand> {
     const created = await this.call(`prepare a command in ${id}`, () =>
       this.docker.getContainer(id).exec({ Cmd: command, AttachStdin: true, AttachStdout: true, AttachStderr: true, Tty: false, User: '0' }),
     );
-    return startCommand(this.transport, created.id, () => this.call('inspect exec', () => created.inspect()));
+    return startCommand(this.transport, created.id, () => this.call('inspect exec', () => created.inspect()), signal);
   }
 
   async volume(name: string): Promise<VolumeDetails | null> {

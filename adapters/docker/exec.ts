@@ -14,8 +14,8 @@ const EXIT_LOOKS = 50;
 const LOOK_EVERY_MS = 100;
 
 /** Starts a prepared exec instance and takes its streams apart. `inspect` asks the engine what became of it. */
-export async function startCommand(transport: RawTransport, id: string, inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>): Promise<ContainerCommand> {
-  const socket = await hijack(transport, `/exec/${id}/start`, 'exec', { Detach: false, Tty: false });
+export async function startCommand(transport: RawTransport, id: string, inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>, signal?: AbortSignal): Promise<ContainerCommand> {
+  const socket = await hijack(transport, `/exec/${id}/start`, 'exec', { body: { Detach: false, Tty: false }, signal });
   const stdout = new PassThrough({ highWaterMark: 256 * 1024 });
   const stderr = new PassThrough({ highWaterMark: 256 * 1024 });
   // Whoever reads gets the error; one that nobody waits for yet must not end the process.
@@ -31,6 +31,7 @@ export async function startCommand(transport: RawTransport, id: string, inspect:
       const error = dockerError(cause, 'exec', transport.where);
       stdout.destroy(error);
       stderr.destroy(error);
+      socket.destroy();
     },
   );
   return {

@@ -4,16 +4,41 @@ import { DrydockError } from '../../domain/errors';
 import { dockerError, saidBy, statusError } from './errors';
 import type { RawTransport } from './transport';
 
+/** An engine answers such a request at once. */
+const ANSWER_MS = 60_000;
+
+export interface HijackOptions {
+  body?: object;
+  /** Gives the request up while it waits for its answer; the stream that came of it is the caller's. */
+  signal?: AbortSignal;
+  /** How long the engine may take to answer. Default 60 s. */
+  answerMs?: number;
+}
+
 /**
- * A request whose connection becomes a raw stream in both directions; `what` names it in errors. Not by dockerode: it sends a body with `attach`, and an
+ * A request whose connection becomes a raw stream in both directions; `what` names it in errors. Throws EngineUnavailable where no answer comes, and the signal's reason. Not by dockerode: it sends a body with `attach`, and an
  * engine that reads the hijacked connection at once takes that body for the beginning of standard input.
  */
-export function hijack(transport: RawTransport, path: string, what: string, body?: object): Promise<Socket> {
+export function hijack(transport: RawTransport, path: string, what: string, { body, signal, answerMs = ANSWER_MS }: HijackOptions = {}): Promise<Socket> {
   const content = body === undefined ? undefined : JSON.stringify(body);
   const headers = { Connection: 'Upgrade', Upgrade: 'tcp', ...(content === undefined ? { 'Content-Type': 'text/plain' } : { 'Content-Type': 'application/json', 'Content-Length': String(Buffer.byteLength(content)) }) };
   return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
     const request = transport.request('POST', path, headers);
+    const giveUp = (why: unknown): void => {
+      reject(why);
+      request.destroy();
+    };
+    const timer = setTimeout(() => giveUp(noAnswer(transport.where, what, answerMs)), answerMs);
+    const onAbort = (): void => giveUp(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const settled = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    request.once('close', settled);
     request.once('upgrade', (_response: IncomingMessage, socket: Socket, head: Buffer) => {
+      settled();
       if (head.length > 0) socket.unshift(head);
       resolve(socket);
     });
@@ -23,9 +48,14 @@ export function hijack(transport: RawTransport, path: string, what: string, body
         reject(response.statusCode === 200 ? new DrydockError('EngineUnavailable', `${transport.where} does not upgrade the connection for ${what}`, { remedy: 'a proxy in between takes the Upgrade header away' }) : statusError(response.statusCode ?? 0, saidBy(parse(text)), what));
       }, reject);
     });
-    request.once('error', (error) => reject(dockerError(error, what, transport.where)));
+    // Also after it was given up.
+    request.on('error', (error) => reject(dockerError(error, what, transport.where)));
     request.end(content);
   });
+}
+
+function noAnswer(where: string, what: string, ms: number): DrydockError {
+  return new DrydockError('EngineUnavailable', `the Docker API at ${where} did not answer for ${Math.round(ms / 1000)} s (${what})`, { remedy: 'check UCP, the node, and any load balancer in between' });
 }
 
 /**

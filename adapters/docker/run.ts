@@ -34,7 +34,7 @@ export async function runAttached(transport: RawTransport, container: Created, o
   const removal = waitRemoved(transport, container.id);
   try {
     options.signal?.throwIfAborted();
-    socket = await attach(transport, container.id, options.stdin !== undefined);
+    socket = await attach(transport, container.id, options.stdin !== undefined, options.signal);
     await Promise.race([removal.registered, sleep(REGISTER_MS, undefined, { ref: false })]);
     await container.start();
     options.onStarted?.(container.id);
@@ -71,6 +71,8 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
       },
       (error: unknown) => Promise.reject(dockerError(error, 'attach', where)),
     );
+    // The container has ended and said all: what still takes time is our own reader.
+    Promise.all([exitCode, demultiplexed]).then(() => watch.stop(), () => undefined);
     const fed = options.stdin === undefined ? Promise.resolve() : feed(options.stdin, socket, () => watch.touch());
     const work = Promise.all([exitCode, consumed, demultiplexed, fed]);
     const [code, collected] = await Promise.race([work, interrupted.raised]);

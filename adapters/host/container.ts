@@ -107,7 +107,8 @@ class ContainerHost implements Host {
   private async start(command: string[], options: StartOptions): Promise<ChannelProcess> {
     if (this.lost !== undefined) throw this.lost;
     const start = new ContainerStart(this.name, command);
-    const running = await this.engine.exec(this.id, start.argv).catch(async (error: unknown) => {
+    const running = await this.engine.exec(this.id, start.argv, options.signal).catch(async (error: unknown) => {
+      options.signal?.throwIfAborted();
       throw (await this.isGone()) ? this.cut() : error;
     });
     const channel = this.channelOf(running, start);

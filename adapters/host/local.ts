@@ -57,7 +57,8 @@ class LocalProcess implements RemoteProcess {
       if (status.signal !== undefined) throw commandFailed(name, command, { ...status, stderr: stderr.toString() });
     });
     const stalled = () => new DrydockError('Stalled', `${name}: nothing moved for ${Math.round(stallMs / 1000)} s while ${command[0]} ran`, { remedy: 'check the load and the disks of the host' });
-    const watch = new StallWatch(stallMs, () => this.fail(stalled()), () => stdout.unread);
+    const watch = new StallWatch(stallMs, () => this.fail(stalled()), () => stdout.unread || this.wantsInput());
+    const outputEnd = new Promise((resolve) => child.stdout!.once('end', resolve));
     child.stdout!.pipe(stdout);
     child.stderr!.on('data', (chunk: Buffer) => {
       touch();
@@ -75,6 +76,8 @@ class LocalProcess implements RemoteProcess {
     const onAbort = () => this.fail(options.signal?.reason);
     options.signal?.addEventListener('abort', onAbort, { once: true });
     const stderrEnd = new Promise<void>((resolve) => child.stderr!.once('close', resolve));
+    // Nothing more can come: what still takes time is our own reader.
+    void Promise.all([gone, outputEnd]).then(() => watch.stop());
     this.exit = (async () => {
       const status = await gone;
       await new Promise<void>((resolve) => (stdout.closed ? resolve() : stdout.once('close', resolve)));
@@ -95,6 +98,11 @@ class LocalProcess implements RemoteProcess {
     const ended = this.gone.then(() => true);
     if (!(await Promise.race([ended, sleep(2_000, false)]))) this.signalGroup('SIGKILL');
     await ended;
+  }
+
+  /** The command has got all that we have given it so far, and more is to come: the wait is for our own source. */
+  private wantsInput(): boolean {
+    return !this.stdin.writableEnded && !this.stdin.destroyed && this.stdin.writableLength === 0;
   }
 
   private fail(reason: unknown): void {

@@ -76,7 +76,7 @@ export async function runQuietly(start: () => Promise<RemoteProcess>): Promise<v
 
 /** One command on the far side, over one channel. */
 export class ChannelProcess implements RemoteProcess {
-  readonly stdin: Writable;
+  readonly stdin: PassThrough;
   readonly stdout: Readable;
   readonly exit: Promise<Exit & { stderr: string }>;
   /** Resolves when the channel is closed, and with it the session that sshd counts. */
@@ -100,8 +100,9 @@ export class ChannelProcess implements RemoteProcess {
     this.closed = channel.closed;
     const stdin = new PassThrough({ highWaterMark: 256 * 1024 });
     const stdout = new GuardedStream(touch, () => this.ownEnd());
-    this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread);
+    this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread || this.wantsInput());
     stdin.on('data', touch).pipe(channel.input);
+    const outputEnd = new Promise((resolve) => channel.output.once('end', resolve));
     channel.output.pipe(stdout);
     channel.errors.on('data', (chunk: Buffer) => {
       touch();
@@ -110,6 +111,8 @@ export class ChannelProcess implements RemoteProcess {
     this.stderrEnd = new Promise((resolve) => channel.errors.once('end', resolve).once('close', resolve));
     this.stdin = stdin;
     this.stdout = stdout;
+    // Nothing more can come: what still takes time is our own reader.
+    Promise.all([channel.status, outputEnd, this.stderrEnd]).then(() => this.watch.stop(), noop);
     this.exit = this.watchExit();
     this.guardStreams(stdin, stdout);
     this.followSignal();
@@ -136,12 +139,22 @@ export class ChannelProcess implements RemoteProcess {
     await this.killing;
   }
 
-  private async endRemote(): Promise<void> {
-    // When the connection is gone, the far side has closed the command's streams and nothing more can be done from here.
+  /** When the connection is gone, the far side has closed the command's streams and nothing more can be done from here. */
+  private async endGroup(): Promise<void> {
     if (this.group !== undefined && this.connection.lost() === undefined) await this.connection.endGroup(this.group, this.options.root);
+  }
+
+  private async endRemote(): Promise<void> {
+    await this.endGroup();
     this.stdout.destroy();
     this.channel.release();
     await Promise.race([this.exit.then(noop, noop), sleep(KILL_GRACE_MS, undefined, { ref: false })]);
+  }
+
+  /** The command has got all that we have given it so far, and more is to come: the wait is for our own source. Not before it runs: until then all is up to the host. */
+  private wantsInput(): boolean {
+    const { stdin, channel } = this;
+    return this.group !== undefined && !stdin.writableEnded && !stdin.destroyed && stdin.writableLength + stdin.readableLength + channel.input.writableLength === 0;
   }
 
   private fail(reason: unknown): void {
@@ -167,7 +180,16 @@ export class ChannelProcess implements RemoteProcess {
         await this.stderrEnd;
         return { ...status, stderr: this.stderr.toString() };
       } catch (error) {
-        throw this.failure ?? error;
+        const why = this.failure ?? asError(error);
+        // Whoever reads must hear of it: a channel that broke does not end its output.
+        this.stdout.destroy(why);
+        this.channel.release();
+        // The command may run on although its channel is gone. Where a kill is at work already, that waits for us.
+        if (this.killing === undefined) {
+          this.killing = this.endGroup();
+          await this.killing;
+        }
+        throw why;
       } finally {
         this.finish();
       }

@@ -40,7 +40,13 @@ export async function openMessage(start: Buffer, keys: DecryptionKeys, further: 
   }
   throw new DrydockError('AuthRejected', 'none of the keys at hand opens this backup: no passphrase and no private key is one that it was written for', {
     remedy: 'name a passphrase or a private key of one of its recipients under `encryption` in drydock.yaml; `drydock show BACKUP --json` lists them',
+    details: { wanted: 'key' },
   });
+}
+
+/** Whether it was for want of a key that a message could not be opened. */
+export function isForWantOfKey(error: unknown): boolean {
+  return error instanceof DrydockError && error.kind === 'AuthRejected' && error.details?.wanted === 'key';
 }
 
 /** Session key packets alone, as `.keys` files hold them. Throws IntegrityMismatch. */
@@ -69,6 +75,7 @@ async function* candidates(packets: KeyPacket[], keys: DecryptionKeys): AsyncGen
   if (!canDecrypt(keys)) {
     throw new DrydockError('AuthRejected', 'no passphrase and no private key is configured here, so nothing can be opened', {
       remedy: 'set encryption.passphrase or encryption.privateKeys of the cluster in drydock.yaml',
+      details: { wanted: 'key' },
     });
   }
   yield* await openByPrivateKeys(packets.filter(({ kind }) => kind === 'publicKey'), await unlockPrivateKeys(keys));

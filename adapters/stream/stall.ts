@@ -49,7 +49,7 @@ export class GuardedStream extends Transform {
 
   /** True while our own reader leaves bytes standing. */
   get unread(): boolean {
-    return this.readableLength >= this.readableHighWaterMark;
+    return this.readableLength > 0;
   }
 }
 

@@ -1,5 +1,6 @@
 /** The bytes of a stored file for a thread: read by the thread itself where the file lies on this machine, else as they come from the vault. */
 import type { Readable } from 'node:stream';
+import { vaultError } from './fs-errors';
 import type { Ciphertext } from './opening';
 import type { Vault } from './vault';
 
@@ -16,7 +17,10 @@ export async function openCiphertext(vault: Vault, name: string, signal?: AbortS
   signal?.throwIfAborted();
   const file = await vault.openLocally?.(name);
   if (file) {
-    const { size } = await file.stat();
+    const { size } = await file.stat().catch(async (error: unknown) => {
+      await file.close();
+      throw vaultError(error, vault.description, `read ${name}`);
+    });
     const source = { fd: file.fd, bytes: size, signal };
     return { source, again: () => Promise.resolve(source), close: () => file.close() };
   }

@@ -207,11 +207,14 @@ class DirectoryVault implements Vault {
     } catch (error) {
       throw await this.toError(error, `read ${name}`);
     }
-    if (!(await file.stat()).isFile()) {
+    try {
+      if ((await file.stat()).isFile()) return file;
+    } catch (error) {
       await file.close();
-      throw new DrydockError('Refused', `${name} in ${this.description} is not a plain file`, { remedy: 'a vault holds plain files only; find out who put it there' });
+      throw await this.toError(error, `read ${name}`);
     }
-    return file;
+    await file.close();
+    throw new DrydockError('Refused', `${name} in ${this.description} is not a plain file`, { remedy: 'a vault holds plain files only; find out who put it there' });
   }
 
   /** A link among the directories of a name would lead out of the vault. */

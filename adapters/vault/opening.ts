@@ -1,6 +1,7 @@
 /** Opening segments in threads: hashing, decryption and proof cost more than all else of a restore and of a verification. */
 import type { Worker } from 'node:worker_threads';
 import { DrydockError } from '../../domain/errors';
+import { StallWatch } from '../stream/stall';
 import { startThread } from '../stream/thread';
 import type { FromOpeningThread, GivenStep, OpeningEnd, OpeningJob, ToOpeningThread } from './opening-messages';
 import { notHeld, type Place } from './segment-opener';
@@ -8,6 +9,8 @@ import { notHeld, type Place } from './segment-opener';
 /** So much may be on its way through a thread; more would only fill memory. */
 const IN_FLIGHT_BYTES = 4 << 20;
 const READ_BYTES = 1 << 20;
+/** A disk or a mount of another machine that answers no read for so long hangs. */
+const STALL_MS = 120_000;
 /** Threads that wait for the next segment. */
 const MAX_IDLE = 4;
 
@@ -25,8 +28,8 @@ interface Frame {
   nextByte: number;
 }
 
-/** Ciphertext as it comes (a chunk that has its memory for itself is handed over with it), or a file of this machine that the thread reads itself. */
-export type Ciphertext = AsyncIterable<Buffer> | { fd: number; bytes: number; signal: AbortSignal | undefined };
+/** Ciphertext as it comes (a chunk that has its memory for itself is handed over with it), or a file of this machine that the thread reads itself: no piece of it for `stallMs` (default 120 s) is `Stalled`. */
+export type Ciphertext = AsyncIterable<Buffer> | { fd: number; bytes: number; signal: AbortSignal | undefined; stallMs?: number };
 
 type Step = { begin: number } | { data: Buffer } | 'end';
 
@@ -35,6 +38,9 @@ const idle: OpeningThread[] = [];
 /** A thread that deals with one stream of ciphertext at a time. `take` it, then `release` it, or `stop` it when its work did not come to its end. */
 export class OpeningThread {
   private inFlight = 0;
+  /** What the thread was told to read and has not yet. */
+  private unread = 0;
+  private watch: StallWatch | undefined;
   private readonly frames: Frame[] = [];
   private ended: OpeningEnd | null = null;
   private failure: Error | null = null;
@@ -126,14 +132,28 @@ export class OpeningThread {
     this.post({ kind: 'end' });
   }
 
-  private async feedFile({ fd, bytes, signal }: Extract<Ciphertext, { fd: number }>, onBytes: (bytes: number) => void): Promise<void> {
-    for (let position = 0; position < bytes; position += READ_BYTES) {
-      signal?.throwIfAborted();
-      const length = Math.min(READ_BYTES, bytes - position);
-      this.inFlight += length;
-      this.post({ kind: 'read', fd, position, bytes: length });
-      onBytes(length);
-      while (this.inFlight > IN_FLIGHT_BYTES) await this.change();
+  /** A thread that hangs in a read cannot be ended, but who waits for it can be told. */
+  private async feedFile({ fd, bytes, signal, stallMs = STALL_MS }: Extract<Ciphertext, { fd: number }>, onBytes: (bytes: number) => void): Promise<void> {
+    signal?.throwIfAborted();
+    const onAbort = (): void => this.fail(asError(signal?.reason));
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.unread = 0;
+    // Where nothing is to be read, or our own reader is slow, nobody waits for the disk.
+    this.watch = new StallWatch(stallMs, () => this.fail(stalled(stallMs)), () => this.unread === 0 || this.frames.length > 0);
+    try {
+      for (let position = 0; position < bytes; position += READ_BYTES) {
+        const length = Math.min(READ_BYTES, bytes - position);
+        this.inFlight += length;
+        this.unread += length;
+        this.post({ kind: 'read', fd, position, bytes: length });
+        onBytes(length);
+        while (this.inFlight > IN_FLIGHT_BYTES) await this.change();
+      }
+      while (this.unread > 0) await this.change();
+    } finally {
+      this.watch.stop();
+      this.watch = undefined;
+      signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -158,6 +178,10 @@ export class OpeningThread {
     switch (message.kind) {
       case 'taken':
         this.inFlight -= message.bytes;
+        if (this.watch) {
+          this.unread -= message.bytes;
+          this.watch.touch();
+        }
         break;
       case 'given':
         // Counts as on its way until it has been used.
@@ -192,4 +216,12 @@ export class OpeningThread {
   private notify(): void {
     for (const resolve of this.waiting.splice(0)) resolve();
   }
+}
+
+function stalled(ms: number): DrydockError {
+  return new DrydockError('Stalled', `a segment could not be read: its disk gave nothing for ${Math.round(ms / 1000)} s`, { remedy: 'check the disk or the mount of the vault' });
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason));
 }

@@ -4,6 +4,7 @@ import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { decryptRange } from '../openpgp/random-access';
+import { isForWantOfKey } from '../openpgp/session-key';
 import { openCiphertext } from './ciphertext';
 import { openStored } from './open-stored';
 import { OpeningThread } from './opening';
@@ -27,10 +28,10 @@ export interface SegmentProof {
 
 /**
  * Reads a segment once from its first byte to its last: hashes its ciphertext and, with `keys`, decrypts it and hashes what is wanted. Throws
- * NotFound when it is gone, AuthRejected when no key opens it.
+ * NotFound when it is gone, and what keeps us from the vault (AuthRejected, NotPermitted, VaultUnavailable...).
  */
 export async function proveWhole(vault: Vault, name: string, wanted: readonly StoredBlob[], keys: DecryptionKeys | null, options: CheckSegmentOptions = {}): Promise<SegmentProof> {
-  const message = keys === null ? null : await openStored(vault, name, keys).catch(refusalOnly);
+  const message = keys === null ? null : await openStored(vault, name, keys).catch(damageOnly);
   const { source, close } = await openCiphertext(vault, name, options.signal);
   const thread = OpeningThread.take();
   let done = false;
@@ -54,13 +55,13 @@ export async function proveWhole(vault: Vault, name: string, wanted: readonly St
 /** Reads each wanted blob on its own, so that damage in one place says nothing about the others. Returns those that do not come back as they were. */
 export async function proveAlone(vault: Vault, cluster: string, { header }: SegmentIndex, wanted: readonly StoredBlob[], keys: DecryptionKeys, options: CheckSegmentOptions = {}): Promise<StoredBlob[]> {
   const name = vaultPaths.segment(cluster, header.segment);
-  const message = await openStored(vault, name, keys).catch(refusalOnly);
+  const message = await openStored(vault, name, keys).catch(damageOnly);
   if (message === null) return [...wanted];
   const bad: StoredBlob[] = [];
   for (const blob of wanted) {
     options.signal?.throwIfAborted();
     const data = decryptRange((offset, length) => vault.read(name, { offset, length }), message, blob.offset, blob.size);
-    const sha256 = await hashOf(data, options.onBytes).catch(refusalOnly);
+    const sha256 = await hashOf(data, options.onBytes).catch(damageOnly);
     if (sha256 !== blob.sha256) bad.push(blob);
   }
   return bad;
@@ -75,8 +76,9 @@ async function hashOf(data: AsyncIterable<Buffer>, onBytes?: (bytes: number) => 
   return hash.digest('hex');
 }
 
-/** Null for what the damage itself causes; a vault that does not answer is another matter. */
-function refusalOnly(error: unknown): null {
-  if (error instanceof DrydockError && !error.retryable) return null;
+/** Null for what damage itself causes, a message that no key opens among it; trouble on the way to the vault is another matter, and no verdict on what lies there. */
+function damageOnly(error: unknown): null {
+  if (error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound')) return null;
+  if (isForWantOfKey(error)) return null;
   throw error;
 }

@@ -18,9 +18,10 @@ import { copyBlobs } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
 import { listBlobs } from '../../adapters/images/listing';
 import { sha256BlobPath } from '../../domain/layout';
-import { cutAll, SOCKET, tlsDoor } from '../helpers/docker-door';
+import { cutAll, resetExecs, SOCKET, tlsDoor } from '../helpers/docker-door';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
+import { feedPatiently, readSlowly } from '../helpers/patient-feed';
 import { TestCa } from '../helpers/pki';
 import { runs, unusual } from '../helpers/processes';
 import { scratchVault, writeKeys } from '../helpers/vault';
@@ -161,6 +162,27 @@ describe('a registry volume behind a helper container', function () {
     assert.equal(await runs(`sleep\0${mark}`), false);
   });
 
+  it('ends a command whose own connection is reset, here and there, and goes on with the next', async () => {
+    const host = await start();
+    const mark = unusual();
+    const child = await host.spawn(['sh', '-c', `echo part; exec sleep ${mark}`]);
+    const reading = (async () => {
+      for await (const chunk of child.stdout as AsyncIterable<Buffer>) if (chunk.toString() === 'part\n') assert.equal(resetExecs(), 1);
+    })();
+    assert.equal((await failure(reading, 'EngineUnavailable')).retryable, true);
+    await failure(child.exit, 'EngineUnavailable');
+    assert.equal(await runs(`sleep\0${mark}`), false);
+    assert.equal((await host.exec(['echo', 'fit'])).stdout, 'fit\n');
+  });
+
+  it('does not call it a stall when our own source pauses, and does when the command hangs after its input', async () => {
+    await feedPatiently(await start());
+  });
+
+  it('does not call a command stalled that has ended while our reader still holds the last of its output', async () => {
+    await readSlowly(await start());
+  });
+
   it('goes with its worker when that is killed', async () => {
     const mark = unusual();
     const script = `
@@ -199,7 +221,7 @@ describe('a registry volume behind a helper container', function () {
     const scratch = await scratchVault();
     try {
       let commands = 0;
-      const counted: Engine = Object.assign(Object.create(engine) as Engine, { exec: (id: string, command: string[]) => ((commands += 1), engine.exec(id, command)) });
+      const counted: Engine = Object.assign(Object.create(engine) as Engine, { exec: (...args: Parameters<Engine['exec']>) => ((commands += 1), engine.exec(...args)) });
       const host = await openContainerHost(counted, 'the helper container', { image: IMAGE, source: root, labels });
       open.push(host);
       const wanted = [];

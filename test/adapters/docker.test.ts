@@ -175,6 +175,13 @@ describe('a Docker Engine', function () {
     });
   }
 
+  it('does not call a run stalled that has ended while our reader still holds the last of its output', async () => {
+    const result = await engines['the socket']!.run({ image: IMAGE, command: ['echo', 'all'], labels, stallMs: 1_500, onStdout: async (stream) => {
+      for await (const chunk of stream as AsyncIterable<Buffer>) if (chunk.length > 0) await sleep(3_500);
+    } });
+    assert.equal(result.exitCode, 0);
+  });
+
   describe('refusals', () => {
     const port = () => (door.address() as net.AddressInfo).port;
 

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { localHost } from '../../adapters/host/local';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
+import { feedPatiently, readSlowly } from '../helpers/patient-feed';
 
 describe('this machine as a host', function () {
   this.timeout(30_000);
@@ -56,6 +57,14 @@ describe('this machine as a host', function () {
     })();
     await failure(reading, 'CommandFailed');
     assert.match((await failure(host.exec(['sh', '-c', 'kill -9 $$']), 'CommandFailed')).message, /KILL/);
+  });
+
+  it('does not call it a stall when our own source pauses, and does when the command hangs after its input', async () => {
+    await feedPatiently(host, 400);
+  });
+
+  it('does not call a command stalled that has ended while our reader still holds the last of its output', async () => {
+    await readSlowly(host, 400);
   });
 
   it('ends a silent command with Stalled, and one whose signal fires with the signal\'s reason', async () => {

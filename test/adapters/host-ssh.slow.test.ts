@@ -11,6 +11,7 @@ import type { Host } from '../../adapters/host/host';
 import { hostSchema, type HostConfig } from '../../domain/config';
 import { failure } from '../helpers/failure';
 import { noise } from '../helpers/noise';
+import { feedPatiently, readSlowly } from '../helpers/patient-feed';
 import { runs, unusual } from '../helpers/processes';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 
@@ -154,6 +155,14 @@ describe('a host over SSH', function () {
       const error = await failure(host.exec(['sleep', seconds], { stallMs: 400 }), 'Stalled');
       assert.match(error.message, /sleep/);
       assert.equal(await runs(`sleep\0${seconds}`), false);
+    });
+
+    it('does not call it a stall when our own source pauses, and does when the command hangs after its input', async () => {
+      await feedPatiently(await connect());
+    });
+
+    it('does not call a command stalled that has ended while our reader still holds the last of its output', async () => {
+      await readSlowly(await connect());
     });
 
     it('does not call it a stall when our own reader is slow', async () => {

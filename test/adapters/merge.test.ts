@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import v8 from 'node:v8';
+import vm from 'node:vm';
 import { merge } from '../../adapters/stream/merge';
 
 describe('merged generators', () => {
@@ -37,5 +39,34 @@ describe('merged generators', () => {
       }, expected);
       assert.deepEqual(ended, ['endless']);
     }
+  });
+
+  it('need no more memory for a hundred thousand values of one while another has nothing to say', async function () {
+    this.timeout(20_000);
+    v8.setFlagsFromString('--expose-gc');
+    const collect = vm.runInNewContext('gc') as () => void;
+    const stop = new AbortController();
+    let [seen, before] = [0, 0];
+    for await (const value of merge([endless(stop.signal, []), count('a', 100_000)], () => stop.abort())) {
+      if (value === 'a1000' || value === 'a100000') collect();
+      if (value === 'a1000') before = process.memoryUsage().heapUsed;
+      if (value === 'a100000') break;
+      seen += 1;
+    }
+    const grown = process.memoryUsage().heapUsed - before;
+    assert.equal(seen, 100_000);
+    assert.ok(grown < 4_000_000, `grew by ${grown} bytes`);
+  });
+
+  it('are held back while the reader is slow', async () => {
+    let made = 0;
+    async function* eager(): AsyncGenerator<number> {
+      for (;;) yield await Promise.resolve((made += 1));
+    }
+    for await (const value of merge([eager(), eager()], () => undefined)) {
+      await sleep(20);
+      if (value > 2) break;
+    }
+    assert.ok(made < 100, `${made} values were made`);
   });
 });

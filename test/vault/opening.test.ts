@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { open, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { OpeningThread, type Ciphertext } from '../../adapters/vault/opening';
 import { openCiphertext } from '../../adapters/vault/ciphertext';
 import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { vaultPaths } from '../../domain/vault-format';
+import { failure } from '../helpers/failure';
 import { readKeys, scratchVault, writeKeys } from '../helpers/vault';
 import { openStored } from '../../adapters/vault/open-stored';
 import { readIndexes } from '../../adapters/vault/segment-index';
@@ -62,6 +64,53 @@ describe('an opening thread', function () {
     await assert.rejects(another.run({ fd: handle.fd, bytes: 1 << 30, signal: AbortSignal.abort(new Error('cancelled')) }, { hash: true }), /cancelled/);
     another.stop();
     await handle.close();
+  });
+
+  it('hears of a cancel, and of a stall, while the thread hangs in a read', async () => {
+    const handle = await open('/dev/zero');
+    const hanging = (): OpeningThread => {
+      const thread = OpeningThread.take();
+      // A disk that answers no read any more cannot be had here: a thread that never hears of its work looks the same.
+      (thread as unknown as { worker: { postMessage: () => void } }).worker.postMessage = () => undefined;
+      return thread;
+    };
+    try {
+      const stop = new AbortController();
+      const cancelled = hanging();
+      setTimeout(() => stop.abort(new Error('cancelled by a person')), 50);
+      await assert.rejects(cancelled.run({ fd: handle.fd, bytes: 1 << 20, signal: stop.signal }, { hash: true }), /cancelled by a person/);
+      cancelled.stop();
+      const stalled = hanging();
+      await failure(stalled.run({ fd: handle.fd, bytes: 1 << 30, signal: undefined, stallMs: 100 }, { hash: true }), 'Stalled');
+      stalled.stop();
+    } finally {
+      await handle.close();
+    }
+  });
+
+  it('does not call it a stall when the reader of the blobs is slow', async () => {
+    const { vault } = scratch;
+    const data = randomBytes(9 << 20);
+    const sha256 = createHash('sha256').update(data).digest('hex');
+    const writer = new SegmentWriter({ vault, cluster: 'lab', keys: writeKeys, writtenBy: 'test', segmentBytes: 64 << 20 });
+    await writer.push({ path: `docker/registry/v2/blobs/sha256/${sha256.slice(0, 2)}/${sha256}/data`, size: data.length, sha256 }, pieces(data, 1 << 19));
+    await writer.finish();
+    for await (const { header, blobs: places } of readIndexes(vault, 'lab')) {
+      const name = vaultPaths.segment('lab', header.segment);
+      const message = await openStored(vault, name, readKeys);
+      const { source, close } = await openCiphertext(vault, name);
+      const thread = OpeningThread.take();
+      let bytes = 0;
+      for await (const blob of thread.blobs({ ...(source as Extract<Ciphertext, { fd: number }>), stallMs: 200 }, { segment: header.segment, ...message, places })) {
+        for await (const part of blob.data) {
+          if (bytes === 0) await sleep(600);
+          bytes += part.length;
+        }
+      }
+      assert.equal(bytes, data.length);
+      thread.release();
+      await close();
+    }
   });
 
   it('gives the blobs of a segment, and hashes to its end what cannot be decrypted', async () => {
