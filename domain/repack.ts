@@ -1,6 +1,9 @@
 /** Which segments are mostly dead, so that what lives in them is worth writing anew. Pure; `docs/decisions/0006` has the reasons. */
 import type { SegmentRef } from './manifest';
 
+/** How `writtenBy` of a segment begins that repacking wrote. */
+export const REPACKED = 'repack_';
+
 export interface RepackCandidate {
   segment: string;
   /** Of the encrypted file: what is free when the last backup that names it has gone. */

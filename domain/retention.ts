@@ -159,9 +159,11 @@ function holdWithin(within: string, judged: BackupFact[], newestVerified: Backup
 
 /** A backup that was forgotten while another verified one stood, and is the last by now, has not been through the gate. */
 function holdLastForgotten(newestFirst: BackupFact[], newestVerified: BackupFact | undefined, hold: (id: string, why: string) => void): void {
-  if (newestVerified !== undefined) return;
-  const last = newestFirst.find((backup) => backup.forgotten && !backup.forgotten.approved && isVerified(backup));
-  if (last) hold(last.id, `${last.forgotten!.by} asked to forget it, but it is the last verified one by now, which needs the gate of \`drydock forget\``);
+  if (newestVerified !== undefined && isComplete(newestVerified)) return;
+  const open = newestFirst.filter((backup) => backup.forgotten && !backup.forgotten.approved && isVerified(backup));
+  // Beside an incomplete one, only a complete one is still the last of its kind.
+  const last = open.find(isComplete) ?? (newestVerified ? undefined : open[0]);
+  if (last) hold(last.id, `${last.forgotten!.by} asked to forget it, but it is the last ${isComplete(last) ? 'complete ' : ''}verified one by now, which needs the gate of \`drydock forget\``);
 }
 
 function whyNot(backup: BackupFact, newestVerified: BackupFact | undefined): string {

@@ -1,11 +1,11 @@
-import { CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
+import { CancellationScope, isCancellation, patched, uuid4, workflowInfo } from '@temporalio/workflow';
 import type { Activities, BackupFacts, FreezeRecord, ImagesPass, MetadataTaken, Proof } from '../activities/contract';
 import type { VerifyLevel } from '../domain/verify-level';
 import { backupInput, type BackupInput, type BackupResult } from '../domain/contract';
 import { few, long, quick, untilDone } from './activities';
 import { copiedNote } from './copy';
 import { isKind, parseInput, sentenceOf } from './failures';
-import { holdLock, tryVaultsLock } from './lock';
+import { holdLock, tryClusterLock, tryVaultsLock, type Lock } from './lock';
 import { Operation } from './operation';
 import { pruneCopies, prunedNote } from './prune';
 import { mib, operationKey } from './text';
@@ -42,7 +42,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
 
   // 1. One operation per cluster; drydock.yaml must know it.
   const policy = await quick.readPolicy({ cluster: request.cluster });
-  await holdLock(request.cluster);
+  const lock = await holdLock(request.cluster);
 
   let sealed = false;
   try {
@@ -77,7 +77,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         // 11. Verify what lies in the vault now. The backup stands, whatever comes of it.
         const verified = await verifySealed(operation, step, policy.verify, request.startedBy);
         // 12. Copies and retention. The backup stands, whatever comes of them.
-        const copies = await keepAfter(operation, step, policy, request.startedBy);
+        const copies = await keepAfter(operation, step, policy, lock, request.startedBy);
         // 13. Report.
         return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, ...(copies.length === 0 ? {} : { copies }), warnings: operation.warnings, stages: operation.stages };
       } catch (error) {
@@ -115,7 +115,7 @@ async function verifySealed(operation: Operation, step: { cluster: string; opera
 }
 
 /** Copies first, so that they have what retention may give up. Whoever copies or removes by hand right now is not disturbed: the next backup goes on. */
-async function keepAfter(operation: Operation, step: { cluster: string; operation: string }, policy: Policy, by: string | undefined): Promise<NonNullable<BackupResult['copies']>> {
+async function keepAfter(operation: Operation, step: { cluster: string; operation: string }, policy: Policy, lock: Lock, by: string | undefined): Promise<NonNullable<BackupResult['copies']>> {
   const { copies: vaults = [], prunes = false, vault } = policy;
   if (vaults.length === 0 && !prunes) return [];
   // Runs that began before there was this lock have no such fact.
@@ -123,8 +123,13 @@ async function keepAfter(operation: Operation, step: { cluster: string; operatio
     operation.warn('Copies and retention were left to the next backup: somebody copies or removes backups of this cluster right now.');
     return [];
   }
+  // A first copy of terabytes takes days: the next backup must not wait for it.
+  const isReleased = vaults.length > 0 && patched('copies-without-lock');
+  if (isReleased) await lock.release();
   const copies = await copyAfter(operation, step, vault ?? '', vaults, by);
-  if (prunes) {
+  if (prunes && isReleased && (await tryClusterLock(step.cluster)) === null) {
+    operation.warn('Retention was left to the next backup: another operation of this cluster began while the copies were made.');
+  } else if (prunes) {
     await pruneAfter(operation, step);
     await pruneCopies(operation, { cluster: step.cluster, operation: step.operation, dryRun: false }, vaults);
   }

@@ -1,20 +1,30 @@
-import { ApplicationFailure, CancellationScope, condition, ParentClosePolicy, sleep, startChild, workflowInfo } from '@temporalio/workflow';
+import { ApplicationFailure, CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, sleep, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { lockId, vaultsLockId, WORKFLOW } from '../domain/contract';
 import { fail } from './failures';
 
-/** Exists, and nothing else: the server refuses a second run of this id, and ends it with its parent. */
+const releaseSignal = defineSignal('release');
+
+/** Exists, and nothing else: the server refuses a second run of this id, and ends it with its parent, or when the parent says so. */
 export async function lock(): Promise<void> {
   if (!workflowInfo().parent) throw ApplicationFailure.nonRetryable('A lock is held by an operation; it is not started by hand.', 'InvalidInput');
-  await condition(() => false);
+  let isReleased = false;
+  setHandler(releaseSignal, () => void (isReleased = true), { description: 'From the operation that holds the lock, when it needs it no longer' });
+  await condition(() => isReleased);
 }
 
 /** The server frees a lock some 0.2 s after its holder has closed. */
 const TRIES = 4;
 
-/** One operation at a time on a cluster. Held until this run closes, however it closes. */
-export async function holdLock(cluster: string): Promise<void> {
-  if (await tryLock(lockId(cluster))) return;
+export interface Lock {
+  /** When this returns, another operation may have it. */
+  release(): Promise<void>;
+}
+
+/** One operation at a time on a cluster. Held until it is released or this run closes, however it closes. */
+export async function holdLock(cluster: string): Promise<Lock> {
+  const lock = await tryLock(lockId(cluster));
+  if (lock) return lock;
   throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
@@ -25,28 +35,42 @@ export async function holdVaultsLock(cluster: string): Promise<void> {
 }
 
 /** False when another run holds it. */
-export function tryVaultsLock(cluster: string): Promise<boolean> {
-  return tryLock(vaultsLockId(cluster));
+export async function tryVaultsLock(cluster: string): Promise<boolean> {
+  return (await tryLock(vaultsLockId(cluster))) !== null;
 }
 
-async function tryLock(id: string): Promise<boolean> {
+/** `holdLock`, or null when another run holds it. */
+export function tryClusterLock(cluster: string): Promise<Lock | null> {
+  return tryLock(lockId(cluster));
+}
+
+async function tryLock(id: string): Promise<Lock | null> {
   // Not cancellable: the lock must outlive a cancel until everything is put back.
   return CancellationScope.nonCancellable(async () => {
     for (let attempt = 1; ; attempt++) {
       try {
-        await startChild(WORKFLOW.lock, {
+        const child = await startChild(WORKFLOW.lock, {
           workflowId: id,
           parentClosePolicy: ParentClosePolicy.TERMINATE,
           memo: { holder: workflowInfo().workflowId },
           staticSummary: `held by ${workflowInfo().workflowId}`,
           args: [],
         });
-        return true;
+        return { release: () => release(child) };
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        if (attempt === TRIES) return false;
+        if (attempt === TRIES) return null;
         await sleep(500, { summary: 'the lock may be free in a moment' });
       }
     }
   });
+}
+
+async function release(child: ChildWorkflowHandle<typeof lock>): Promise<void> {
+  try {
+    await child.signal(releaseSignal);
+    await child.result();
+  } catch {
+    // Somebody has ended it by hand, so nobody is kept out any more; or this run is being cancelled, which its next step says.
+  }
 }

@@ -6,6 +6,7 @@ import type { BlobLine, TagLine } from '../../domain/manifest';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
+import { firstOf } from '../../domain/shown';
 import { TagList } from '../../domain/tag-list';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, MetadataTaken, Proof } from '../contract';
@@ -17,6 +18,7 @@ import { segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
 const SHOWN_GAPS = 100;
+const SHOWN_WARNINGS = 50;
 
 export type ProveStep = BackupStep & { facts: BackupFacts; metadata: MetadataTaken };
 
@@ -48,7 +50,8 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
     gaps: tags.shownGaps,
     layouts: layoutsOf(blobs.layouts, facts.version),
     owners: [...references.owners].map(([id, name]) => ({ id, name })),
-    warnings: [...warnings, ...stored.damaged, ...trust.warnings],
+    // One for each segment, in the worst case: more than a result may carry.
+    warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS)],
   };
 }
 

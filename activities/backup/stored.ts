@@ -7,6 +7,7 @@ import { DrydockError } from '../../domain/errors';
 import { Column, SizeColumn } from '../../domain/column';
 import type { ContentNumbers } from '../../domain/content-numbers';
 import { CopyList, type StoredCopy } from '../../domain/copy-list';
+import { REPACKED } from '../../domain/repack';
 import { vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import type { SegmentTrust } from './segment-trust';
@@ -52,14 +53,15 @@ export class StoredBlobs {
     await this.read(new Set(segments));
   }
 
-  /** Has those doubtful segments checked that hold what is wanted, and takes in what is sound. Returns whether anything came in. */
+  /** Has those doubtful segments checked that hold what is wanted or were repacked, and takes in what is sound. Returns whether anything came in. */
   async admit(isWanted: (blob: StoredBlob) => boolean): Promise<boolean> {
     const { trust } = this.options;
     if (trust === undefined || this.doubtful.length === 0) return false;
     const needed: SegmentHeader[] = [];
     for (const header of this.doubtful) {
-      let holds = false;
-      await scanIndex(this.vault, this.cluster, header.segment, (blobs) => (holds ||= blobs.some((blob) => !blob.void && isWanted(blob))));
+      // Its blobs are never missing: they stand in the old segments as well, which are freed only when backups name this one instead.
+      let holds = header.writtenBy.startsWith(REPACKED);
+      if (!holds) await scanIndex(this.vault, this.cluster, header.segment, (blobs) => (holds ||= blobs.some((blob) => !blob.void && isWanted(blob))));
       if (holds) needed.push(header);
     }
     await trust.check(needed);

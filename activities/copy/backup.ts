@@ -1,12 +1,15 @@
 /** One backup into the other vault: segments with their session keys and indexes, artifacts, checksums, signature and, last and once, the manifest. */
 import { parseKeysName } from '../../adapters/vault/access';
+import { parseBounded } from '../../adapters/vault/bounded-json';
 import { isConflict } from '../../adapters/vault/probe';
 import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { tombstoneSchema } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
 import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
+import { isDamage } from '../verify/files';
 import { verifyBackup } from '../verify/verify';
 import { artifactRecords, sealedRecords, segmentRecords } from './records';
 import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
@@ -15,23 +18,38 @@ import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
 const SEGMENTS_AT_ONCE = 3;
 const SUMS_MAX_BYTES = 64 * 1024 * 1024;
 const OVERHEAD_BYTES = 1 << 20;
+const TOMBSTONE_MAX_BYTES = 64 * 1024;
 
 /** Null when it is sealed there now; else one sentence why it is not. */
 export async function copyBackup(transfer: Transfer, id: string, by: string): Promise<string | null> {
   try {
-    const sealed = await readBackup(transfer.from, id);
+    const sealed = await readOrFind(transfer, id);
+    if (sealed === null) return 'its manifest cannot be read; the findings say why';
     await refuseWithoutRoom(transfer, sealed.manifest);
     const before = transfer.findings.length;
     const isWhole = (await bringSegments(transfer, sealed.manifest)) && (await bringFolder(transfer, sealed));
     if (!isWhole) return `${transfer.findings.length - before} of its files are damaged or gone; the findings name them`;
     if (await isMarked(transfer, id)) return `it was given up in ${transfer.from.vaultName} while it was copied`;
     await seal(transfer, sealed);
-    await verify(transfer, id, by);
+    await carryForgotten(transfer, id);
+    await verifyCopy(transfer, id, by);
     transfer.backupDone();
     return null;
   } catch (error) {
     if (error instanceof Vanished || (isNotFound(error) && !(await transfer.isSealedHere(id)))) return `it went from ${transfer.from.vaultName} while it was copied`;
     throw error;
+  }
+}
+
+/** Null, with a finding, for a manifest that is damaged or that this version does not know: the backups behind it go on. */
+async function readOrFind(transfer: Transfer, id: string): Promise<SealedBackup | null> {
+  try {
+    return await readBackup(transfer.from, id);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    if (!(await transfer.isSealedHere(id))) throw new Vanished();
+    await transfer.found({ name: vaultPaths.manifest(transfer.from.name, id) }, transfer.from.vaultName, error.message, { backupId: id });
+    return null;
   }
 }
 
@@ -90,7 +108,14 @@ async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Prom
   const of = { backupId: manifest.backupId };
   const file = (name: string): string => vaultPaths.artifact(from.name, manifest.backupId, name);
   const sumsName = file('SHA256SUMS');
-  const sums = parseChecksums((await from.vault.readAll(sumsName, SUMS_MAX_BYTES)).toString('utf8'));
+  const content = await from.vault.readAll(sumsName, SUMS_MAX_BYTES).catch(async (error: unknown) => {
+    if (!isDamage(error)) throw error;
+    if (!(await transfer.isSealedHere(manifest.backupId))) throw new Vanished();
+    await transfer.found({ name: sumsName }, from.vaultName, error.message, of);
+    return null;
+  });
+  if (content === null) return false;
+  const sums = parseChecksums(content.toString('utf8'));
   const guide = sums.get('RESTORE.md');
   if (guide === undefined || !agrees(from.name, manifest, sums)) {
     await transfer.found({ name: sumsName }, from.vaultName, `${sumsName} does not record what the manifest does`, of);
@@ -137,7 +162,31 @@ async function seal({ from, to }: Transfer, { manifest, content }: SealedBackup)
   }
 }
 
-async function verify(transfer: Transfer, id: string, by: string): Promise<void> {
+/** A person who forgot it in `from` while it was being sealed in `to` was not told of it there; taking the mark back is theirs as well. */
+async function carryForgotten({ from, to }: Transfer, id: string): Promise<void> {
+  for (const name of await namesUnder(from.vault, `${vaultPaths.tombstones(from.name)}${id}.`)) {
+    const content = await from.vault.readAll(name, TOMBSTONE_MAX_BYTES).catch((error: unknown) => {
+      if (isDamage(error)) return null;
+      throw error;
+    });
+    if (content === null || !isForgotten(content, name)) continue;
+    await to.vault.put(name, content).catch((error: unknown) => {
+      if (!isConflict(error)) throw error;
+    });
+  }
+}
+
+function isForgotten(tombstone: Buffer, name: string): boolean {
+  try {
+    return tombstoneSchema.parse(parseBounded(tombstone, name)).forgotten !== undefined;
+  } catch {
+    // One that cannot be read removes nothing, and says nothing here either.
+    return false;
+  }
+}
+
+/** L0 of what lies in `to` now, with a verdict there: only then the copy counts as verified. */
+export async function verifyCopy(transfer: Transfer, id: string, by: string): Promise<void> {
   const { to, progress } = transfer;
   const { findings, result } = await verifyBackup(to, { backup: id, level: 'L0', withoutKeys: true, by }, progress);
   if (result === 'good') return;

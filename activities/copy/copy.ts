@@ -7,7 +7,8 @@ import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import { readBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
-import { copyBackup } from './backup';
+import { isDamage } from '../verify/files';
+import { copyBackup, verifyCopy } from './backup';
 import { compareBackup } from './compare';
 import { Transfer } from './transfer';
 
@@ -35,7 +36,16 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   const copied: string[] = [];
   const leftOut = [...plan.leftOut];
   // What is sealed in both is made whole first: it is what people rely on already.
-  for (const id of plan.already) if (request.backup === undefined || request.backup === id) await compareBackup(transfer, id, needs.get(id) ?? []);
+  const unverified = new Set(target.facts.filter(({ verified, bad }) => !verified && !bad).map(({ id }) => id));
+  for (const id of plan.already) {
+    if (request.backup !== undefined && request.backup !== id) continue;
+    await compareBackup(transfer, id, needs.get(id) ?? []);
+    // Left by a run that was killed behind its seal.
+    if (unverified.has(id)) await verifyCopy(transfer, id, request.by).catch((error: unknown) => {
+      if (!isDamage(error)) throw error;
+      return transfer.found({ name: vaultPaths.manifest(to.name, id) }, to.vaultName, error.message, { backupId: id });
+    });
+  }
   transfer.expect(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
   for (const id of plan.wanted) {
     const why = forgotten.has(id) ? `it is forgotten in ${to.vaultName}` : await copyBackup(transfer, id, request.by);

@@ -1,5 +1,5 @@
 /** One vault being filled from another: what stands where, what moved, and what was found. */
-import { copyObject, digestOf, hasDigest, type ObjectRecord } from '../../adapters/vault/copy-object';
+import { copyObject, digestOf, hasDigest, isOfSource, ofSource, type ObjectRecord } from '../../adapters/vault/copy-object';
 import type { ClusterPicture } from '../../adapters/vault/picture';
 import type { Vault } from '../../adapters/vault/vault';
 import type { CopyFinding } from '../../domain/copy';
@@ -60,7 +60,7 @@ export class Transfer {
 
   /**
    * Brings one object over; what stands there unsealed is used only after it was hashed. True when it is there as recorded. Damage in `from` is a
-   * finding; a vault that does not answer is thrown on.
+   * finding; a vault that does not answer, and whatever `to` says, is thrown on.
    */
   async bring(record: ObjectRecord, of: { backupId: string; segment?: string }): Promise<boolean> {
     const { name } = record;
@@ -80,7 +80,7 @@ export class Transfer {
       if (copied.moved) this.objects += 1;
       return true;
     } catch (error) {
-      if (!isDamage(error)) throw error;
+      if (!isOfSource(error) || !isDamage(error)) throw error;
       // A backup that is being removed loses its files one by one: that is no damage.
       if (!(await this.isSealedHere(of.backupId))) throw new Vanished();
       await this.found(record, this.from.vaultName, error.message, of);
@@ -90,7 +90,7 @@ export class Transfer {
 
   /** What nothing records must be there as it is in `from`. */
   private async complete({ name, bytes, sha256 }: ObjectRecord): Promise<SealedRecord> {
-    return bytes !== undefined && sha256 !== undefined ? { name, bytes, sha256 } : { name, ...(await digestOf(this.from.vault, name, this.from.signal)) };
+    return bytes !== undefined && sha256 !== undefined ? { name, bytes, sha256 } : { name, ...(await ofSource(digestOf(this.from.vault, name, this.from.signal))) };
   }
 
   async isSealedHere(id: string): Promise<boolean> {

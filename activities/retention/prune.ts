@@ -5,12 +5,13 @@ import type { PruneResult } from '../../domain/prune-result';
 import { decideRetention, type Decision } from '../../domain/retention';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
+import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
 import { refuseWrongClock } from './clock';
-import { repack } from './repack';
+import { NOTHING, repack, type Repacked } from './repack';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
@@ -36,13 +37,13 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   if (isRestoring) notes.push('Nothing is removed while a restore of this cluster is unfinished.');
   const removal = isRestoring ? { ...planRemoval(first.picture, first.decisions, hold), backups: [], segments: [] } : planRemoval(first.picture, first.decisions, hold);
   notes.push(...removal.notes);
-  if (!step.dryRun) await remove(cluster, removal, signal);
+  if (!step.dryRun) await remove(cluster, removal, await neededWords(cluster, removal, first.picture), signal);
   if (!step.dryRun && !isRestoring) await removeExpired(cluster, notes, signal);
   // Marks are planned on what stands now: a removed backup has left segments that nothing names.
   const second = step.dryRun ? first : await look();
   const marks = planMarks(second.picture, second.decisions, hold);
   if (!step.dryRun) await mark(cluster, step, second.picture.now, marks, signal);
-  const repacked = await repack(cluster, step, second.picture, signal, notes);
+  const repacked = await repackOrSay(cluster, step, second.picture, signal, notes);
   const { decisions } = first;
   return {
     cluster: cluster.name,
@@ -59,7 +60,16 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   };
 }
 
-async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: AbortSignal): Promise<void> {
+/** Backups whose verdicts must stay: they alone say that nothing may be built on a segment which still stands. */
+async function neededWords({ vault, name }: Cluster, plan: RemovalPlan, { segments }: ClusterPicture): Promise<Set<string>> {
+  if (plan.backups.length + plan.leftovers.length === 0) return new Set();
+  const going = new Set(plan.segments.map(({ id }) => id));
+  const standing = new Set(segments.map(({ id }) => id).filter((id) => !going.has(id)));
+  return new Set([...(await readBadSegments(vault, name))].flatMap(([segment, backup]) => (standing.has(segment) ? [backup] : [])));
+}
+
+/** `needed`: backups whose verdicts stay, and with them their tombstones, by which a later run finds them again. */
+async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   for (const tombstone of plan.lift) await vault.remove(tombstone);
   let done = 0;
   const itemsTotal = plan.backups.length + plan.segments.length + plan.leftovers.length;
@@ -72,6 +82,7 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: Abort
     // First the manifest: from then on the backup does not exist, and what is left of it is nobody's.
     await vault.remove(vaultPaths.manifest(name, id));
     await removeAll({ vault }, `${vaultPaths.backup(name, id)}/`);
+    if (needed.has(id)) continue;
     await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
     await removeAll({ vault }, `${vaultPaths.tombstones(name)}${id}.`);
   }
@@ -84,8 +95,20 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, signal: Abort
   }
   for (const { name: tombstone, id } of plan.leftovers) {
     progress();
+    if (needed.has(id)) continue;
     await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
     await vault.remove(tombstone);
+  }
+}
+
+/** What repacking cannot do now, a later run does: what was removed and marked stands all the same. */
+async function repackOrSay(cluster: Cluster, step: PruneStep, picture: ClusterPicture, signal: AbortSignal, notes: string[]): Promise<Repacked> {
+  try {
+    return await repack(cluster, step, picture, signal, notes);
+  } catch (error) {
+    if (!(error instanceof DrydockError) || error.retryable) throw error;
+    notes.push(`Mostly dead segments were not repacked: ${error.message}${error.remedy === undefined ? '' : ` (${error.remedy})`}.`);
+    return NOTHING;
   }
 }
 

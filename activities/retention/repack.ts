@@ -7,7 +7,7 @@ import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { before, toDuration } from '../../domain/duration';
 import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Manifest } from '../../domain/manifest';
-import { planRepack, type RepackCandidate } from '../../domain/repack';
+import { planRepack, REPACKED, type RepackCandidate } from '../../domain/repack';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import { StoredBlobs } from '../backup/stored';
@@ -24,7 +24,7 @@ export interface Repacked {
   frees: number;
 }
 
-const NOTHING: Repacked = { segments: 0, bytes: 0, frees: 0 };
+export const NOTHING: Repacked = { segments: 0, bytes: 0, frees: 0 };
 const OVERHEAD = 1.02;
 
 /**
@@ -95,7 +95,7 @@ async function writeAnew(cluster: Cluster, operation: string, open: BlobLine[], 
   for (;;) {
     const left = open.filter(({ path, sha256, segment }) => !damaged.has(segment) && stored.good(path, sha256)?.segment === segment);
     if (left.length === 0) return damaged;
-    const writer = new SegmentWriter({ vault, cluster: name, keys: await cluster.encryptionKeys(), writtenBy: `repack_${operation}`, segmentBytes: config.policy.segmentBytes });
+    const writer = new SegmentWriter({ vault, cluster: name, keys: await cluster.encryptionKeys(), writtenBy: `${REPACKED}${operation}`, segmentBytes: config.policy.segmentBytes });
     let current = '';
     try {
       for (const [segment, blobs] of bySegment(left)) {

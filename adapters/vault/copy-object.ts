@@ -21,7 +21,8 @@ export interface CopyOptions {
 
 /**
  * Copies an object, hashing what passes, then reads it back from where it is now. An object that stands there already is only read. Nothing becomes
- * visible in `to` that is not as recorded. Throws NotFound or IntegrityMismatch for the source, VaultUnavailable when `to` does not give back what it took.
+ * visible in `to` that is not as recorded. Throws NotFound or IntegrityMismatch for the source (`isOfSource`), VaultUnavailable when `to` does not give
+ * back what it took.
  */
 export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, options: CopyOptions = {}): Promise<{ bytes: number; sha256: string; moved: boolean }> {
   const { name } = record;
@@ -30,9 +31,10 @@ export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, o
     options.onBytes?.(bytes - seen);
     seen = bytes;
   }, (bytes, sha256) => {
-    if ((record.bytes !== undefined && bytes !== record.bytes) || (record.sha256 !== undefined && sha256 !== record.sha256)) throw damaged(from, record, bytes);
+    if ((record.bytes !== undefined && bytes !== record.bytes) || (record.sha256 !== undefined && sha256 !== record.sha256)) throw noted(damaged(from, record, bytes));
   });
-  const source = await from.read(name);
+  const source = await ofSource(from.read(name));
+  source.once('error', noted);
   const upload = await to.upload(name, { expectedBytes: record.bytes ?? 0 });
   let moved = true;
   try {
@@ -49,6 +51,27 @@ export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, o
   // What we have just written ourselves is in nobody's use yet.
   if (moved) await to.remove(name);
   throw new DrydockError('VaultUnavailable', `${to.description} gives back other bytes of ${name} than were written`, { remedy: 'check the disk, the mount or the server of the vault' });
+}
+
+const saidBySource = new WeakSet<object>();
+
+/** Whether an error tells of the vault that is read, and not of the one that is filled. */
+export function isOfSource(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && saidBySource.has(error);
+}
+
+/** Work on the source alone: what it throws is `isOfSource`. */
+export async function ofSource<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    throw noted(error);
+  }
+}
+
+function noted<E>(error: E): E {
+  if (typeof error === 'object' && error !== null) saidBySource.add(error);
+  return error;
 }
 
 /** Whether an object is there with just these bytes: read from its first to its last. */

@@ -1,6 +1,6 @@
 /** A vault in a directory: a disk, or a mount of one that other machines share. */
 import { randomBytes } from 'node:crypto';
-import { constants } from 'node:fs';
+import { constants, type Stats } from 'node:fs';
 import { lstat, mkdir, open, opendir, readdir, realpath, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
@@ -248,13 +248,21 @@ class DirectoryVault implements Vault {
     for (let at = 0; at < ordered.length; at += LOOK_AHEAD) {
       const some = ordered.slice(at, at + LOOK_AHEAD).map((name) => ({ name: directory + name, isDirectory: name.endsWith('/') }));
       // Several at once: on a mount of another machine each look costs a round trip.
-      const found = await Promise.all(some.map(async ({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : lstat(join(root, name)).catch(() => null))));
+      const found = await Promise.all(some.map(async ({ name, isDirectory }) => (isDirectory || !name.startsWith(prefix) ? null : this.look(root, name))));
       for (const [i, { name, isDirectory }] of some.entries()) {
         const file = found[i];
         if (isDirectory && (name.startsWith(prefix) || prefix.startsWith(name))) yield* this.walk(root, name, prefix);
         else if (file?.isFile()) yield { name, size: file.size, modified: file.mtime };
       }
     }
+  }
+
+  /** Null when it went meanwhile. What only cannot be looked at must not pass for gone: a backup would seem to be none. */
+  private look(root: string, name: string): Promise<Stats | null> {
+    return lstat(join(root, name)).catch(async (error: unknown) => {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return null;
+      throw await this.toError(error, `look at ${name}`);
+    });
   }
 
   private async toError(error: unknown, doing: string, bytesWritten?: number): Promise<DrydockError> {

@@ -26,6 +26,10 @@ const ARTIFACT = /^(?:manifest\.json|manifest\.json\.asc|SHA256SUMS|RESTORE\.md|
 const VERDICT = /^[0-9TZ.]+\.(?:json|findings\.jsonl\.gz\.gpg|segments\.jsonl)$/;
 const TOMBSTONE = /^([0-9A-Za-z][0-9A-Za-z-]*)\.[0-9TZ]+\.json$/;
 
+/** What only Drydock writes: a time and random digits, alone or before what stands behind a segment's id. */
+const STAMPED = /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}(?:[0-9a-f]{6})?(?:$|\.)/;
+const PROBE = /^probe-[0-9a-f]{16}$/;
+
 export async function takeInventory(vault: Vault, signal?: AbortSignal): Promise<Inventory> {
   const inventory: Inventory = { clusters: new Map(), hasVaultFile: false, unknown: [], names: 0, bytes: 0 };
   for await (const entry of vault.list('')) {
@@ -67,6 +71,21 @@ function place(inventory: Inventory, entry: VaultEntry): boolean {
     return true;
   }
   return false;
+}
+
+/**
+ * Whether a name is beyond doubt one that Drydock wrote: in a bucket that others use as well, only such a one may be removed. Records of operations have
+ * names of any form, so their cluster must be among `known`, where the clusters of other names are added; names come in order, those of backups first.
+ */
+export function isSurelyOurs(name: string, known: Set<string>): boolean {
+  if (name === 'vault.json' || PROBE.test(name) || name.startsWith('.drydock-tmp/')) return true;
+  const nothing: Inventory = { clusters: new Map(), hasVaultFile: false, unknown: [], names: 0, bytes: 0 };
+  if (!place(nothing, { name, size: 0, modified: new Date(0) })) return false;
+  const [cluster = '', kind = '', id = ''] = name.split('/');
+  if (kind === 'operations') return known.has(cluster);
+  if (!STAMPED.test(id)) return false;
+  known.add(cluster);
+  return true;
 }
 
 function clusterOf(inventory: Inventory, cluster: string): ClusterFiles {

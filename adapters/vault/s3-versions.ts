@@ -1,6 +1,6 @@
 /** In a bucket with object lock a removed name leaves its versions behind, each until its lock has ended. */
 import { DeleteObjectCommand, ListObjectVersionsCommand } from '@aws-sdk/client-s3';
-import { isVaultName } from './names';
+import { isSurelyOurs } from './inventory';
 import type { S3Connection } from './s3-client';
 import { isAnswer, statusOf } from './s3-errors';
 import type { ObjectLock } from './s3-lock';
@@ -19,10 +19,12 @@ interface Version {
 export async function removeExpiredVersions(connection: S3Connection, lock: ObjectLock, signal?: AbortSignal): Promise<number> {
   let removed = 0;
   const now = await connection.now();
+  const clusters = new Set<string>();
   for await (const [key, versions] of versionsByKey(connection)) {
     signal?.throwIfAborted();
+    const isOurs = isSurelyOurs(key.slice(connection.prefix.length), clusters);
     const markers = versions.filter(({ isMarker }) => isMarker);
-    if (markers.length === 0 || !isOurs(key.slice(connection.prefix.length))) continue;
+    if (markers.length === 0 || !isOurs) continue;
     const left = new Set(versions.filter(({ isMarker }) => !isMarker));
     for (const version of [...left]) {
       if (!isHidden(version, markers) || !(await removeVersion(connection, lock, key, version, now))) continue;
@@ -41,11 +43,6 @@ export async function removeExpiredVersions(connection: S3Connection, lock: Obje
 /** Behind a newest marker everything is hidden; else only what is surely older than a marker. */
 function isHidden({ modified, isLatest }: Version, markers: Version[]): boolean {
   return !isLatest && markers.some((marker) => marker.isLatest || modified < marker.modified);
-}
-
-/** Other objects of a shared bucket are none of our business; our temporary ones lie beside the names. */
-function isOurs(name: string): boolean {
-  return isVaultName(name) || name.startsWith('.drydock-tmp/');
 }
 
 /** False when it is locked still. */

@@ -8,10 +8,12 @@ import { copyBackups } from '../../activities/copy/copy';
 import { Progress } from '../../activities/restore/progress';
 import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import type { Vault } from '../../adapters/vault/vault';
 import { readVerdicts } from '../../adapters/vault/verdicts';
 import type { Config } from '../../domain/config';
 import { encryptionSchema, sftpSchema, type VaultConfig } from '../../domain/config';
 import type { CopiedTo } from '../../domain/copy';
+import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import type { PruneResult } from '../../domain/prune-result';
 import type { VerifyResult } from '../../domain/verify';
@@ -148,6 +150,60 @@ describe('copies of a vault', function () {
     await writeFile(source(sums), (await readFile(source(sums), 'utf8')).replace(/^[0-9a-f]/, (digit) => (digit === '0' ? '1' : '0')));
     const done = await copy();
     assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [sums]]);
+  });
+
+  it('name a backup without its checksums, or with a manifest of an unknown form, and go on with the others', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    const third = await seal({ startedAt: '2026-11-25T02:00:00.000Z' });
+    const sums = vaultPaths.artifact(CLUSTER, third.backupId, 'SHA256SUMS');
+    await rm(source(sums));
+    const odd = source(manifestOf(second.backupId));
+    await chmod(odd, 0o600);
+    await writeFile(odd, JSON.stringify({ ...(JSON.parse(await readFile(odd, 'utf8')) as object), counts: 'many' }));
+    const done = await copy();
+    assert.deepEqual(done.copied, [first.backupId]);
+    assert.deepEqual(done.findings.map(({ backupId, file, vault }) => [backupId, file, vault]), [[third.backupId, sums, 'main'], [second.backupId, manifestOf(second.backupId), 'main']]);
+    assert.deepEqual(done.leftOut.map(({ id }) => id), [third.backupId, second.backupId]);
+  });
+
+  /** A copy into a vault that does something of its own when an object is written. */
+  async function copyInto(change: (to: Vault, key: 'put' | 'upload', name: string) => Promise<void>): Promise<CopiedTo> {
+    const deps = { config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client };
+    const to = openCluster(deps, CLUSTER, undefined, 'mirror');
+    const { vault } = to;
+    const changed = Object.assign(Object.create(vault) as Vault, {
+      put: async (name: string, content: Buffer | string) => (await change(vault, 'put', name), vault.put(name, content)),
+      upload: async (name: string) => (await change(vault, 'upload', name), vault.upload(name)),
+    });
+    const cluster = Object.create(to, { vault: { value: changed } }) as Cluster;
+    return activityEnvironment().run(() => copyBackups(openCluster(deps, CLUSTER), cluster, { by: 'a test' }, new Progress('copy')));
+  }
+
+  it('never call the first vault damaged for what they themselves refuse', async () => {
+    const refusal = async (kind: 'NotFound' | 'Refused'): Promise<unknown> => copyInto(async (_, key, name) => {
+      if (key === 'upload' && name.endsWith('.tar.gpg')) throw new DrydockError(kind, `no place for ${name}`);
+    }).then(({ findings }) => findings, (error: unknown) => error instanceof DrydockError && error.kind);
+    assert.deepEqual([await refusal('NotFound'), await refusal('Refused')], ['NotFound', 'Refused']);
+  });
+
+  it('are forgotten as well when that was asked for while they were being sealed', async () => {
+    const mark = { format: 1, id: first.backupId, kind: 'backup', at: '2026-11-25T02:00:00.000Z', by: 'forget', why: 'Wrong.', forgotten: { by: 'anna', approved: true } };
+    const name = vaultPaths.tombstone(CLUSTER, first.backupId, '20261125T020000Z');
+    const done = await copyInto(async (_, key, written) => {
+      if (key === 'put' && written === manifestOf(first.backupId)) await here.vault.put(name, JSON.stringify(mark));
+    });
+    assert.deepEqual([done.copied, await names(copyDirectory, vaultPaths.tombstones(CLUSTER))], [[first.backupId], [name]]);
+  });
+
+  it('are verified by the next run when one was killed behind the seal', async () => {
+    await copy();
+    await rm(join(copyDirectory, vaultPaths.verdicts(CLUSTER)), { recursive: true });
+    for (const run of ['first', 'second']) {
+      const done = await copy();
+      assert.deepEqual([done.copied, done.objects, done.findings], [[], 0, []], run);
+      const verdicts = (await readVerdicts(openDirectoryVault(copyDirectory), CLUSTER, first.backupId)).get(first.backupId);
+      assert.deepEqual(verdicts?.map(({ level, result }) => [level, result]), [['L0', 'good']], run);
+    }
   });
 
   it('are named where they hold intact what the first vault has lost, by a copy and by a verification', async () => {

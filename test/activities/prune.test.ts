@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { access, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoredBlobs } from '../../activities/backup/stored';
+import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { vaultPaths } from '../../domain/vault-format';
 import { BLOB, pruneScene, type PruneScene } from '../helpers/prune-scene';
 
@@ -91,6 +92,37 @@ describe('prune', () => {
     const result = await prune();
     assert.equal(result.marked.segments, 0);
     assert.match(result.notes.join(' '), /No segment is marked or removed while the manifest of 20261105T020000Z-000005 cannot be read/);
+  });
+
+  it('keeps the word that nothing may be built on a damaged segment until that segment has gone', async () => {
+    await putSegment(segment(1));
+    await putBackup(1, [segment(1)]);
+    const at = '2026-11-01T03:00:00.000Z';
+    const verdict = (await here.vault.readAll(vaultPaths.verdict('lab', id(1), '2026-11-01T02:00:00.000Z'), 65536)).toString();
+    await put(vaultPaths.badSegments('lab', id(1), at), `${JSON.stringify({ segment: segment(1) })}\n`);
+    await put(vaultPaths.verdict('lab', id(1), at), JSON.stringify({ ...(JSON.parse(verdict) as object), at, result: 'bad', findings: 1 }));
+    await putBackup(2, [segment(1)]);
+    await prune();
+    for (let run = 0; run < 2; run += 1) {
+      await ageMarks(8);
+      await prune();
+      assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`]);
+      assert.deepEqual([...(await readBadSegments(here.vault, 'lab')).keys()], [segment(1)], 'the next backup must not build on it');
+    }
+    for (const name of [vaultPaths.segmentIndex('lab', segment(1)), vaultPaths.segment('lab', segment(1))]) await here.vault.remove(name);
+    await prune();
+    assert.deepEqual([await names(vaultPaths.verdictsOf('lab', id(1))), await names(vaultPaths.tombstones('lab'))], [[], []]);
+  });
+
+  it('has its result also when the repacking behind it cannot be done, with a sentence', async () => {
+    await putBackup(1, []);
+    const startedAt = new Date().toISOString();
+    const newest = `${startedAt.replace(/[-:]|\.\d+/g, '')}-abcdef`;
+    await put(vaultPaths.manifest('lab', newest), JSON.stringify({ format: 1, backupId: newest, status: 'complete', startedAt, segments: [] }));
+    await put(vaultPaths.verdict('lab', newest, startedAt), (await here.vault.readAll(vaultPaths.verdict('lab', id(1), '2026-11-01T02:00:00.000Z'), 65536)).toString().replaceAll(id(1), newest));
+    const { marked, repacked, notes } = await prune();
+    assert.deepEqual([marked.backups, repacked?.segments], [[id(1)], 0]);
+    assert.match(notes.join(' '), /Mostly dead segments were not repacked: .*manifest/);
   });
 
   it('removes nothing when the vault\'s clock and the worker\'s disagree', async () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client } from '@temporalio/client';
 import { createActivities } from '../../activities';
 import { copyImages } from '../../activities/backup/copy-images';
@@ -12,10 +14,12 @@ import type { BackupFacts, ImagesPass } from '../../activities/contract';
 import { localHost } from '../../adapters/host/local';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { readIndexes } from '../../adapters/vault/segment-index';
+import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { writeVerdict } from '../../adapters/vault/verdicts';
 import type { Vault } from '../../adapters/vault/vault';
 import { encryptionSchema, type Config } from '../../domain/config';
 import type { Manifest } from '../../domain/manifest';
+import { REPACKED } from '../../domain/repack';
 import { vaultPaths } from '../../domain/vault-format';
 import type { VerifyResult } from '../../domain/verify';
 import { activityEnvironment } from '../helpers/backup-run';
@@ -148,6 +152,21 @@ describe('segments that no sealed backup names', () => {
     const sealed = await segments();
     await firstPass('worker');
     assert.deepEqual([read, await segments()], [[], sealed]);
+  });
+
+  it('are hashed and used when repacking wrote them, although a sealed backup has their blobs as well', async () => {
+    await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys, segmentBytes: 1 << 20 });
+    const sealed = await segments();
+    // Ids sort by the second in which they were made.
+    await sleep(1000 - (Date.now() % 1000));
+    const repacked = new SegmentWriter({ vault: scratch.vault, cluster: CLUSTER, keys: writeKeys, writtenBy: `${REPACKED}prune_lab`, segmentBytes: 1 << 20 });
+    const [blob] = tree.blobs;
+    await repacked.push(blob!, Readable.from([tree.content.get(blob!.path)!]));
+    await repacked.finish();
+    const { segment } = repacked.segments[0]!;
+    assert.equal((await firstPass('worker')).stored.blobs, 0, 'nothing is moved');
+    assert.deepEqual([read, await segments()], [[segment], [...sealed, segment]]);
+    assert.ok((await standing('worker')).used.has(segment), 'the backup will name it');
   });
 
   describe('or that a verification found damaged', () => {

@@ -142,6 +142,10 @@ describe('retention', () => {
     const [newest, older] = [backup(0), backup(1, { forgotten })];
     assert.deepEqual(kept([newest, older], undefined), [newest.id]);
     assert.deepEqual(kept([{ ...newest, bad: true }, older], undefined), [newest.id, older.id]);
+    const incomplete = backup(0, { status: 'incomplete' });
+    assert.deepEqual(kept([incomplete, older], undefined), [incomplete.id, older.id], 'an incomplete one is no stand-in for the last complete one');
+    assert.deepEqual(kept([incomplete, backup(1, { forgotten, status: 'incomplete' })], undefined), [incomplete.id]);
+    assert.deepEqual(kept([backup(0, { status: 'incomplete', forgotten }), older], undefined), [older.id]);
     assert.deepEqual(kept([backup(0, { forgotten: { by: 'anna', approved: true } })], { last: 1 }), []);
   });
 

@@ -27,6 +27,7 @@ describe('a look over a whole vault', () => {
   afterEach(() => here.remove());
 
   it('finds nothing where every name is accounted for', async () => {
+    await here.vault.put(vaultPaths.badSegments('lab', first.backupId, '2026-11-25T02:00:00.000Z'), '{"segment":"x"}\n');
     const { findings, leftovers, clusters } = await auditVault(here.vault);
     assert.deepEqual([findings, leftovers, clusters], [[], [], { lab: 2 }]);
   });

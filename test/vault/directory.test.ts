@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import promises, { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -53,6 +53,21 @@ describe('a vault in a directory', () => {
     assert.equal(await vault.stat('lab/segments/b.index'), null);
     await assert.rejects(vault.read('lab/none'), isError('NotFound', /lab\/none/));
     await assert.rejects(vault.readAll('lab/segments/a.index', 1000), isError('IntegrityMismatch', /more than the 1000/));
+  });
+
+  it('is not listed in part while its disk fails: a name that cannot be looked at is not taken for gone', async () => {
+    await vault.put('lab/a', 'x');
+    const { lstat } = promises;
+    // No disk of the tests gives this error at will.
+    const failing = (code: string) => Object.assign(promises, { lstat: async () => { throw Object.assign(new Error(code), { code }); } });
+    try {
+      failing('EIO');
+      await assert.rejects(names(vault, ''), isError('VaultUnavailable', /cannot look at .* in .*EIO/));
+      failing('ENOENT');
+      assert.deepEqual(await names(vault, ''), [], 'what went meanwhile is gone');
+    } finally {
+      Object.assign(promises, { lstat });
+    }
   });
 
   it('keeps files and directories for its owner only', async () => {

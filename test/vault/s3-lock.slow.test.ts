@@ -5,11 +5,13 @@ import { DeleteObjectCommand, GetObjectRetentionCommand, ListObjectVersionsComma
 import { openS3Vault } from '../../adapters/vault/s3';
 import type { Vault } from '../../adapters/vault/vault';
 import type { S3Config } from '../../domain/config';
+import { vaultPaths } from '../../domain/vault-format';
 import { isError } from '../helpers/vault';
 import { startVersitygw, type TestS3 } from '../helpers/versitygw';
 import { names } from './conformance';
 
 const DAY_S = 86_400;
+const SEGMENT = vaultPaths.segmentIndex('lab', '20261123T020000Z-0123456789ab');
 
 for (const mode of ['compliance', 'governance'] as const) {
   describe(`a vault in a bucket with object lock, ${mode}`, function () {
@@ -49,36 +51,48 @@ for (const mode of ['compliance', 'governance'] as const) {
     });
 
     it('removes a name at once, and its bytes when the lock has ended', async () => {
-      await vault.put('lab/a', 'first');
-      await vault.remove('lab/a');
-      assert.deepEqual([await names(vault, 'lab/'), await vault.stat('lab/a')], [[], null]);
+      await vault.put(SEGMENT, 'first');
+      await vault.remove(SEGMENT);
+      assert.deepEqual([await names(vault, 'lab/'), await vault.stat(SEGMENT)], [[], null]);
       assert.equal(await vault.removeExpired(), 0, 'it is locked still');
-      assert.equal((await versions('lab/a')).length, 2);
-      await vault.put('lab/a', 'second');
+      assert.equal((await versions(SEGMENT)).length, 2);
+      await vault.put(SEGMENT, 'second');
       await sleep(3_100);
       assert.ok((await vault.removeExpired()) >= 1);
-      assert.equal((await versions('lab/a')).length, 1, 'only what is there now');
-      assert.equal((await vault.readAll('lab/a', 100)).toString(), 'second');
-      await vault.remove('lab/a');
+      assert.equal((await versions(SEGMENT)).length, 1, 'only what is there now');
+      assert.equal((await vault.readAll(SEGMENT, 100)).toString(), 'second');
+      await vault.remove(SEGMENT);
       await vault.removeExpired();
-      assert.deepEqual(await versions('lab/a'), []);
+      assert.deepEqual(await versions(SEGMENT), []);
     });
 
     it('leaves alone what somebody else has overwritten', async () => {
-      await vault.put('lab/a', 'good');
-      await s3.client.send(new PutObjectCommand({ Bucket: bucket, Key: 'lab/a', Body: 'bad' }));
+      await vault.put(SEGMENT, 'good');
+      await s3.client.send(new PutObjectCommand({ Bucket: bucket, Key: SEGMENT, Body: 'bad' }));
       await sleep(3_100);
       await vault.removeExpired();
-      assert.equal((await versions('lab/a')).length, 2);
+      assert.equal((await versions(SEGMENT)).length, 2);
+    });
+
+    it('leaves alone what other programs keep and remove in the same bucket', async () => {
+      const theirs = ['photos/cat.jpg', 'notes.txt', 'app/operations/today.json', 'app/segments/000123.index', 'lab/backups/other.gpg', 'probe-42'];
+      const ours = [vaultPaths.manifest('lab', '20261123T020000Z-1a2b3c'), vaultPaths.operation('lab', 'backup_lab'), vaultPaths.badSegments('lab', '20261123T020000Z-1a2b3c', '2026-11-23T03:00:00.000Z'), SEGMENT];
+      for (const name of [...theirs, ...ours]) {
+        await vault.put(name, 'x');
+        await vault.remove(name);
+      }
+      await sleep(3_100);
+      assert.equal(await vault.removeExpired(), ours.length);
+      assert.deepEqual([...new Set((await versions()).map(({ key }) => key))].filter((key) => key !== 'vault.json').sort(), theirs.sort());
     });
 
     it('makes a lock longer, and never shorter', async () => {
-      await vault.put('lab/a', 'x');
+      await vault.put(SEGMENT, 'x');
       const later = new Date(Math.floor(Date.now() / 1000) * 1000 + 6_000);
-      assert.equal((await vault.extendRetention('lab/a', later))?.getTime(), later.getTime());
-      assert.equal((await vault.extendRetention('lab/a', new Date(Date.now() + 1_000)))?.getTime(), later.getTime());
+      assert.equal((await vault.extendRetention(SEGMENT, later))?.getTime(), later.getTime());
+      assert.equal((await vault.extendRetention(SEGMENT, new Date(Date.now() + 1_000)))?.getTime(), later.getTime());
       await assert.rejects(vault.extendRetention('lab/none', later), isError('NotFound', /none/));
-      await vault.remove('lab/a');
+      await vault.remove(SEGMENT);
       await sleep(3_100);
       assert.equal(await vault.removeExpired(), 0, 'the longer lock holds');
     });
