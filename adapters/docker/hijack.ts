@@ -25,12 +25,12 @@ export function hijack(transport: RawTransport, path: string, what: string, { bo
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const request = transport.request('POST', path, headers);
-    const giveUp = (why: unknown): void => {
+    const giveUp = (why: Error): void => {
       reject(why);
       request.destroy();
     };
     const timer = setTimeout(() => giveUp(noAnswer(transport.where, what, answerMs)), answerMs);
-    const onAbort = (): void => giveUp(signal?.reason);
+    const onAbort = (): void => giveUp(signal?.reason as Error);
     signal?.addEventListener('abort', onAbort, { once: true });
     const settled = (): void => {
       clearTimeout(timer);
