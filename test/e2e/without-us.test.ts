@@ -13,7 +13,7 @@ import { CLUSTER, Steps } from './steps';
 
 /** As small as the configuration allows: a backup of a few MiB is then spread over many. */
 const SMALL_SEGMENTS = 1 << 20;
-const ROOT_NODE: NodeName = 'node-1';
+const ANY_NODE: NodeName = 'node-1';
 
 /** The lines of RESTORE.md as they stand: every block marked `sh`, one after the other, in one bash. */
 function linesOf(guide: string): string {
@@ -61,18 +61,18 @@ for (const site of [
 
     /** Everything is lost: hosts rebuilt empty, shared storage emptied. */
     async function loseAll(): Promise<void> {
-      if (site.storage === 'nfs') assert.equal(dtr.on(ROOT_NODE, 'find /srv/nfs/dtr -mindepth 1 -delete').code, 0);
+      if (site.storage === 'nfs') assert.equal(dtr.on(ANY_NODE, 'find /srv/nfs/dtr -mindepth 1 -delete').code, 0);
       await Promise.all(NODES.slice(0, site.replicas).map((node) => rebuild(dtr.lab, node, { images: true, trust: false })));
       await dtr.lab.swarm.waitMesh(NODES.slice(0, site.replicas), BASE_IMAGE);
       await dtr.lab.state.trustHostKeys(dtr.lab.names);
     }
 
     /** The vault comes to the host as a folder; nothing else does. */
-    function carry(steps: Steps): void {
+    function carry(steps: Steps, node: NodeName): void {
       const { status, stdout, stderr } = spawnSync('tar', ['-C', steps.vaultFile(''), '-cf', '-', '.'], { maxBuffer: 1 << 28 });
       assert.equal(status, 0, stderr.toString());
-      assert.equal(dtr.on(ROOT_NODE, 'rm -rf /srv/vault && mkdir /srv/vault && tar -C /srv/vault -xf -', stdout).code, 0);
-      assert.notEqual(dtr.on(ROOT_NODE, 'command -v node || command -v npm || command -v drydock').code, 0, 'something of ours is on PATH');
+      assert.equal(dtr.on(node, 'rm -rf /srv/vault && mkdir /srv/vault && tar -C /srv/vault -xf -', stdout).code, 0);
+      assert.notEqual(dtr.on(node, 'command -v node || command -v npm || command -v drydock').code, 0, 'something of ours is on PATH');
     }
 
     async function restoreByHand(steps: Steps, backupId: string): Promise<void> {
@@ -81,11 +81,14 @@ for (const site of [
       const passphrase = await readFile(dtr.lab.state.file('passwords', 'vault-passphrase'), 'utf8');
       const admin = await dtr.lab.state.password('admin');
       for (const secret of [passphrase.trim(), admin]) assert.ok(!guide.includes(secret), 'a secret stands in RESTORE.md');
-      carry(steps);
-      assert.equal(dtr.on(ROOT_NODE, 'cat > /root/lines', Buffer.from(linesOf(guide))).code, 0);
+      // The node of the replica that was backed up, whichever that was.
+      const node = /^1\. Work as root on \*\*(node-[123])\*\*/m.exec(guide)?.[1] as NodeName | undefined;
+      assert.ok(node !== undefined, 'RESTORE.md says on which node to work');
+      carry(steps, node);
+      assert.equal(dtr.on(node, 'cat > /root/lines', Buffer.from(linesOf(guide))).code, 0);
       // What a person would type at the questions.
       const answers = [passphrase.trim(), 'admin', admin, 'destroy'].map((line) => `${line}\n`).join('');
-      const container = dtr.lab.names.container(ROOT_NODE);
+      const container = dtr.lab.names.container(node);
       const run = spawnSync('docker', ['exec', '-i', '-w', `/srv/vault/${folder}`, container, 'env', '-i', 'HOME=/root', 'PATH=/usr/sbin:/usr/bin:/sbin:/bin', 'bash', '-e', '/root/lines'], {
         input: answers, maxBuffer: 1 << 28, timeout: 400_000, killSignal: 'SIGKILL',
       });
