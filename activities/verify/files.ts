@@ -1,5 +1,4 @@
 /** L0: the seal, and the files that it names. */
-import { createHash } from 'node:crypto';
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
@@ -62,19 +61,6 @@ async function checkSegment({ vault, name: cluster }: Cluster, { segment, bytes,
     await verifyCiphertext(vault, record).catch((error: unknown) => damages.push({ ...asDamage(error, record.name), segment }));
   }
   return damages;
-}
-
-/** Hash of a whole stored file. */
-export async function hashStored({ vault, signal }: Cluster, name: string, onBytes: (bytes: number) => void): Promise<{ bytes: number; sha256: string }> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of (await vault.read(name)) as AsyncIterable<Buffer>) {
-    signal?.throwIfAborted();
-    hash.update(chunk);
-    bytes += chunk.length;
-    onBytes(chunk.length);
-  }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 /** What an error says about the backup; one that says nothing about it (a vault that does not answer, a cancellation) is thrown on. */

@@ -1,4 +1,5 @@
 /** From damage to findings: which images it hits, and which backup still holds the content. */
+import { digestOf } from '../../adapters/vault/copy-object';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { backupIdSchema } from '../../domain/contract';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
@@ -7,7 +8,7 @@ import { imagesWith, type Damage, type Finding } from '../../domain/verify';
 import type { Cluster } from '../cluster';
 import { readBackup } from '../restore/backup';
 import type { Catalogue } from './catalogue';
-import { hashStored, isDamage } from './files';
+import { isDamage } from './files';
 
 /** One finding for each image and piece of content; damage without either stands for itself. */
 export async function nameFindings(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, damages: Damage[]): Promise<Finding[]> {
@@ -77,5 +78,5 @@ async function segmentsOf(cluster: Cluster, id: string): Promise<SegmentRef[]> {
 }
 
 async function isSound(cluster: Cluster, { segment, sha256 }: SegmentRef): Promise<boolean> {
-  return (await hashStored(cluster, vaultPaths.segment(cluster.name, segment), () => undefined)).sha256 === sha256;
+  return (await digestOf(cluster.vault, vaultPaths.segment(cluster.name, segment), cluster.signal)).sha256 === sha256;
 }
