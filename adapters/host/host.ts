@@ -26,6 +26,8 @@ export interface RemoteProcess {
   readonly stdout: Readable;
   /** Resolves when the command ended and its output is read to the end; rejects when the connection is lost. `stderr` holds the last 64 KiB. */
   readonly exit: Promise<{ code: number | null; signal?: string; stderr: string }>;
+  /** Takes back a piece that was read from `stdout` and of which nothing is needed any more: its memory is used again. */
+  giveBack?(piece: Buffer): void;
   /** Ends the remote command, too; safe to call twice. */
   kill(): Promise<void>;
 }

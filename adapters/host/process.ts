@@ -18,6 +18,8 @@ export interface Channel {
   readonly closed: Promise<unknown>;
   /** Lets the channel run dry and closes it, although nobody reads. */
   release(): void;
+  /** Takes back the memory of a piece of `output`, where the channel has a use for it. */
+  giveBack?(piece: Buffer): void;
 }
 
 /** What a process needs from its connection. */
@@ -131,6 +133,10 @@ export class ChannelProcess implements RemoteProcess {
       this.fail(error);
       throw this.failure ?? error;
     }
+  }
+
+  giveBack(piece: Buffer): void {
+    this.channel.giveBack?.(piece);
   }
 
   async kill(): Promise<void> {

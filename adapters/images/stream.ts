@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { BLOBS_ROOT } from '../../domain/layout';
 import { readTar } from '../archive/tar-entries';
-import type { Host } from '../host/host';
+import type { Host, RemoteProcess } from '../host/host';
 import { sortComplaints } from './complaints';
 import { volumeRoot, type StreamOptions } from './volume';
 
@@ -12,7 +12,7 @@ export interface StreamedBlob {
   path: string;
   /** As it was when tar opened the file; so many bytes come, zeros where the file shrank. */
   size: number;
-  /** Must be read before the next blob is asked for; what is not read is skipped. */
+  /** Must be read before the next blob is asked for; what is not read is skipped. The memory of a piece is used again when the next is asked for. */
   data: AsyncIterable<Buffer>;
 }
 
@@ -40,7 +40,7 @@ export async function* streamBlobs(host: Host, root: string, paths: Iterable<str
   const feeding = pipeline(Readable.from(names(paths)), process.stdin).catch(() => undefined);
   try {
     try {
-      for await (const entry of readTar(process.stdout)) {
+      for await (const entry of readTar(outputOf(process))) {
         if (entry.type === 'file') yield { path: `${BLOBS_ROOT}/${entry.name}`, size: entry.size, data: entry.data };
       }
     } catch (error) {
@@ -53,6 +53,14 @@ export async function* streamBlobs(host: Host, root: string, paths: Iterable<str
     for (const { kind, path } of sortComplaints(host.name, command, await process.exit, [1, 2])) if (kind !== 'vanished') onTorn?.(`${BLOBS_ROOT}/${path}`);
   } finally {
     await process.kill();
+  }
+}
+
+/** What has been read is given back: so the same memory carries a whole registry. */
+async function* outputOf(process: RemoteProcess): AsyncGenerator<Buffer> {
+  for await (const piece of process.stdout as AsyncIterable<Buffer>) {
+    yield piece;
+    process.giveBack?.(piece);
   }
 }
 

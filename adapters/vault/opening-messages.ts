@@ -1,5 +1,5 @@
 /** What an opening thread and its owner say to each other. */
-import type { ErrorKind } from '../../domain/errors';
+import type { ThreadFailure } from '../stream/thread';
 import type { Place } from './segment-opener';
 
 /** What is to be done with the ciphertext that follows. */
@@ -17,19 +17,13 @@ export interface OpeningJob {
   };
 }
 
-export interface OpeningFailure {
-  kind: ErrorKind;
-  message: string;
-  remedy?: string;
-}
-
 export interface OpeningEnd {
   /** Of the ciphertext, where it was asked for. */
   sha256?: string;
   /** Numbers of the wanted places that did not come as they are recorded. */
   bad: number[];
   /** Why the message could not be opened to its end, where its ciphertext was hashed all the same. */
-  unopened?: OpeningFailure;
+  unopened?: ThreadFailure;
 }
 
 /** `read`: up to so many bytes come from the file that is open under `fd`, from `position`. */
@@ -43,4 +37,4 @@ export type FromOpeningThread =
   | { kind: 'taken'; bytes: number }
   | { kind: 'given'; frame: ArrayBuffer; steps: GivenStep[] }
   | { kind: 'ended'; end: OpeningEnd }
-  | { kind: 'failed'; failure: OpeningFailure };
+  | { kind: 'failed'; failure: ThreadFailure };

@@ -3,7 +3,8 @@ import { createHash, type Hash } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { DrydockError } from '../../domain/errors';
-import type { FromOpeningThread, GivenStep, OpeningFailure, OpeningJob, ToOpeningThread } from './opening-messages';
+import { failureOf, type ThreadFailure } from '../stream/thread';
+import type { FromOpeningThread, GivenStep, OpeningJob, ToOpeningThread } from './opening-messages';
 import { notHeld, SegmentOpener, type Opened, type Place } from './segment-opener';
 
 const FRAME_BYTES = 1 << 20;
@@ -13,7 +14,7 @@ class Work {
   private readonly hash: Hash | null;
   private opener: SegmentOpener | null = null;
   private readonly bad: number[] = [];
-  private unopened: OpeningFailure | undefined;
+  private unopened: ThreadFailure | undefined;
 
   constructor(job: OpeningJob) {
     this.hash = job.hash ? createHash('sha256') : null;
@@ -134,12 +135,6 @@ function flush(): void {
   const full = (frame?.buffer ?? new ArrayBuffer(0)) as ArrayBuffer;
   send({ kind: 'given', frame: full, steps }, full);
   [frame, filled, steps] = [null, 0, []];
-}
-
-function failureOf(error: unknown): OpeningFailure {
-  if (!(error instanceof DrydockError)) throw error;
-  const { kind, message, remedy } = error;
-  return { kind, message, ...(remedy === undefined ? {} : { remedy }) };
 }
 
 function send(message: FromOpeningThread, transferred?: ArrayBuffer): void {

@@ -2,7 +2,7 @@
 import type { Worker } from 'node:worker_threads';
 import { DrydockError } from '../../domain/errors';
 import { StallWatch } from '../stream/stall';
-import { startThread } from '../stream/thread';
+import { errorOf, startThread } from '../stream/thread';
 import type { FromOpeningThread, GivenStep, OpeningEnd, OpeningJob, ToOpeningThread } from './opening-messages';
 import { notHeld, type Place } from './segment-opener';
 
@@ -191,11 +191,9 @@ export class OpeningThread {
       case 'ended':
         this.ended = message.end;
         break;
-      case 'failed': {
-        const { kind, message: sentence, remedy } = message.failure;
-        this.fail(new DrydockError(kind, sentence, remedy === undefined ? {} : { remedy }));
+      case 'failed':
+        this.fail(errorOf(message.failure));
         break;
-      }
     }
     this.notify();
   }

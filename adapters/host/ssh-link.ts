@@ -1,0 +1,382 @@
+/** SSH connections that live in threads, as the main thread sees them. */
+import { Readable, Writable } from 'node:stream';
+import { availableParallelism } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import type { HostConfig } from '../../domain/config';
+import { DrydockError } from '../../domain/errors';
+import { errorOf, startThread } from '../stream/thread';
+import type { Channel, Exit } from './process';
+import type { SshOptions } from './ssh-connect';
+import { FRAME_BYTES, type ChannelStream, type FromSshThread, type ToSshThread } from './ssh-messages';
+
+/** More threads than cores would only take memory: further connections share them. */
+const MOST_THREADS = Math.min(4, availableParallelism());
+const MAX_FREE_FRAMES = 16;
+/** A little more than the thread gives a connection to close. */
+const CLOSING_MS = 3_000;
+/** Pieces that lie ready for the reader. */
+const PIECES_AHEAD = 4;
+
+/** One SSH connection. Throws what `openConnection` throws, and the signal's reason. */
+export function openLink(name: string, config: HostConfig, options: SshOptions): Promise<SshLink> {
+  return SshThread.leastBusy().connect(name, config, options);
+}
+
+export class SshLink {
+  private readonly listeners = new Set<(why: DrydockError) => void>();
+  private reason: DrydockError | undefined;
+  private readonly gone: Promise<void>;
+  private settle!: () => void;
+
+  constructor(readonly name: string, private readonly number: number, private readonly thread: SshThread) {
+    this.gone = new Promise((resolve) => (this.settle = resolve));
+  }
+
+  /** Why the connection ended, once it did. */
+  lost(): DrydockError | undefined {
+    return this.reason;
+  }
+
+  /** Calls back when the connection is closed; returns how to stop listening. */
+  onClose(listener: (why: DrydockError) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Opens a channel for a command; `use` is called before anything that comes over it is dealt with. Throws HostUnreachable, Busy. */
+  exec<T>(command: string, use: (channel: Channel) => T): Promise<T> {
+    return new Promise((resolve, reject) => {
+      if (this.reason !== undefined) return reject(this.reason);
+      const leave = this.onClose(reject);
+      this.thread.openChannel(this, this.number, command, {
+        opened: (channel) => {
+          leave();
+          resolve(use(channel));
+        },
+        refused: (reason) => {
+          leave();
+          reject(this.reason ?? new DrydockError('Busy', `${this.name} opens no further SSH session (${reason})`, { remedy: 'raise MaxSessions of sshd, or try again' }));
+        },
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.reason ??= new DrydockError('HostUnreachable', `the SSH connection to ${this.name} is closed`);
+    this.thread.send({ kind: 'close', connection: this.number });
+    await Promise.race([this.gone, sleep(CLOSING_MS, undefined, { ref: false })]);
+  }
+
+  /** The thread's words: something is wrong with the connection. */
+  fail(reason: string): void {
+    this.reason ??= connectionLost(this.name, new Error(reason));
+  }
+
+  /** The thread's words: the connection is closed. */
+  end(): void {
+    this.reason ??= connectionLost(this.name);
+    this.settle();
+    for (const listener of [...this.listeners]) listener(this.reason);
+  }
+}
+
+export function connectionLost(hostName: string, cause?: unknown): DrydockError {
+  return new DrydockError('HostUnreachable', `the SSH connection to ${hostName} was lost`, { remedy: 'check that the host is up and can be reached', cause });
+}
+
+interface Opening {
+  opened(channel: Channel): void;
+  refused(reason: string): void;
+}
+
+interface Connecting {
+  connected(): void;
+  failed(error: unknown): void;
+}
+
+const threads: SshThread[] = [];
+let lastNumber = 0;
+
+/** A thread with its connections and their channels. */
+class SshThread {
+  private readonly connecting = new Map<number, Connecting>();
+  private readonly links = new Map<number, SshLink>();
+  private readonly opening = new Map<number, { link: SshLink; answer: Opening }>();
+  private readonly channels = new Map<number, LinkChannel>();
+  /** For input. */
+  private readonly freeFrames: ArrayBuffer[] = [];
+
+  private constructor(private readonly worker: Worker) {
+    worker.on('message', (message: FromSshThread) => this.take(message));
+    worker.on('error', (error: Error) => this.fail(error));
+    worker.on('exit', () => this.fail(new Error('a thread for SSH ended')));
+  }
+
+  static leastBusy(): SshThread {
+    const least = threads.reduce<SshThread | undefined>((best, each) => (best === undefined || each.busy < best.busy ? each : best), undefined);
+    if (least !== undefined && (least.busy === 0 || threads.length >= MOST_THREADS)) return least;
+    const thread = new SshThread(startThread(__dirname, 'ssh-thread'));
+    threads.push(thread);
+    return thread;
+  }
+
+  connect(name: string, config: HostConfig, { signal, place: _place, ...options }: SshOptions): Promise<SshLink> {
+    const number = (lastNumber += 1);
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason as Error);
+      const onAbort = (): void => {
+        this.forget(number);
+        this.send({ kind: 'abort', connection: number });
+        reject(signal?.reason as Error);
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.connecting.set(number, {
+        connected: () => {
+          signal?.removeEventListener('abort', onAbort);
+          const link = new SshLink(name, number, this);
+          this.links.set(number, link);
+          resolve(link);
+        },
+        failed: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error as Error);
+        },
+      });
+      this.worker.ref();
+      this.send({ kind: 'connect', connection: number, name, config, options });
+    });
+  }
+
+  openChannel(link: SshLink, connection: number, command: string, answer: Opening): void {
+    const channel = (lastNumber += 1);
+    this.opening.set(channel, { link, answer });
+    this.send({ kind: 'exec', connection, channel, command });
+  }
+
+  send(message: ToSshThread, transferred?: ArrayBuffer): void {
+    this.worker.postMessage(message, transferred ? [transferred] : []);
+  }
+
+  takeFrame(): ArrayBuffer {
+    return this.freeFrames.pop() ?? new ArrayBuffer(FRAME_BYTES);
+  }
+
+  private get busy(): number {
+    return this.links.size + this.connecting.size;
+  }
+
+  private take(message: FromSshThread): void {
+    switch (message.kind) {
+      case 'connected': {
+        const waiting = this.connecting.get(message.connection);
+        this.connecting.delete(message.connection);
+        // Given up in the moment in which it was made.
+        if (waiting) waiting.connected();
+        else this.send({ kind: 'close', connection: message.connection });
+        break;
+      }
+      case 'refused': {
+        const waiting = this.connecting.get(message.connection);
+        this.forget(message.connection);
+        waiting?.failed(errorOf(message.failure));
+        break;
+      }
+      case 'lost':
+        this.links.get(message.connection)?.fail(message.reason);
+        break;
+      case 'closed': {
+        const link = this.links.get(message.connection);
+        this.forget(message.connection);
+        link?.end();
+        break;
+      }
+      case 'opened': {
+        const waiting = this.opening.get(message.channel);
+        this.opening.delete(message.channel);
+        const channel = new LinkChannel(message.channel, this, waiting!.link);
+        this.channels.set(message.channel, channel);
+        waiting!.answer.opened(channel);
+        break;
+      }
+      case 'notOpened': {
+        const waiting = this.opening.get(message.channel);
+        this.opening.delete(message.channel);
+        waiting?.answer.refused(message.reason);
+        break;
+      }
+      case 'output':
+        this.channels.get(message.channel)?.take(message.stream, Buffer.from(message.memory, 0, message.bytes));
+        break;
+      case 'outputEnd':
+        this.channels.get(message.channel)?.take(message.stream, null);
+        break;
+      case 'wrote':
+        if (this.freeFrames.length < MAX_FREE_FRAMES) this.freeFrames.push(message.memory);
+        this.channels.get(message.channel)?.wrote();
+        break;
+      case 'exit':
+        this.channels.get(message.channel)?.exited({ code: message.code, ...(message.signal === undefined ? {} : { signal: message.signal }) });
+        break;
+      case 'channelClosed': {
+        const channel = this.channels.get(message.channel);
+        this.channels.delete(message.channel);
+        channel?.end();
+        break;
+      }
+    }
+  }
+
+  /** An idle thread keeps nobody from ending. */
+  private forget(connection: number): void {
+    this.connecting.delete(connection);
+    this.links.delete(connection);
+    if (this.busy === 0) this.worker.unref();
+  }
+
+  private fail(error: Error): void {
+    const at = threads.indexOf(this);
+    if (at >= 0) threads.splice(at, 1);
+    for (const waiting of this.connecting.values()) waiting.failed(error);
+    this.connecting.clear();
+    for (const link of this.links.values()) {
+      link.fail(error.message);
+      link.end();
+    }
+    this.links.clear();
+    for (const channel of this.channels.values()) channel.end();
+    this.channels.clear();
+  }
+}
+
+/** The streams of one command whose channel is in the thread. */
+class LinkChannel implements Channel {
+  readonly input: Writable;
+  readonly output: Incoming;
+  readonly errors: Incoming;
+  readonly status: Promise<Exit>;
+  readonly closed: Promise<void>;
+  readonly exited: (exit: Exit) => void;
+  readonly end: () => void;
+  private isClosed = false;
+  /** Frames of the write that goes on. */
+  private writing = 0;
+  private onWritten: ((error?: Error) => void) | null = null;
+
+  constructor(private readonly number: number, private readonly thread: SshThread, link: SshLink) {
+    this.output = new Incoming((bytes) => this.say({ kind: 'taken', channel: number, stream: 'output', bytes }));
+    this.errors = new Incoming((bytes) => this.say({ kind: 'taken', channel: number, stream: 'errors', bytes }));
+    this.input = new Writable({
+      highWaterMark: FRAME_BYTES,
+      writev: (chunks, done) => this.write(chunks.map(({ chunk }) => chunk as Buffer), done),
+      final: (done) => {
+        this.say({ kind: 'endInput', channel: number });
+        done();
+      },
+    }).on('error', () => undefined);
+    let exited!: (exit: Exit) => void;
+    let fail!: (error: Error) => void;
+    this.status = new Promise((resolve, reject) => ([exited, fail] = [resolve, reject]));
+    this.status.catch(() => undefined);
+    this.exited = exited;
+    let close!: () => void;
+    this.closed = new Promise((resolve) => (close = resolve));
+    const lost = (): void => fail(link.lost() ?? connectionLost(link.name));
+    const leave = link.onClose(lost);
+    this.end = () => {
+      this.isClosed = true;
+      leave();
+      lost();
+      this.output.close();
+      this.errors.close();
+      this.onWritten?.(Object.assign(new Error('the channel was closed'), { code: 'EPIPE' }));
+      close();
+    };
+  }
+
+  take(stream: ChannelStream, piece: Buffer | null): void {
+    this[stream].arrive(piece);
+  }
+
+  giveBack(piece: Buffer): void {
+    const memory = piece.buffer as ArrayBuffer;
+    if (memory.byteLength === FRAME_BYTES) this.thread.send({ kind: 'memory', memory }, memory);
+  }
+
+  release(): void {
+    this.output.unpipe();
+    this.output.resume();
+    this.say({ kind: 'release', channel: this.number });
+  }
+
+  /** One frame of what was given has been written. */
+  wrote(): void {
+    this.writing -= 1;
+    if (this.writing === 0) this.onWritten?.();
+  }
+
+  /** Resolved when the thread has handed everything to the connection, so that what waits here is what the far side has not taken. */
+  private write(chunks: Buffer[], done: (error?: Error) => void): void {
+    this.onWritten = (error) => {
+      this.onWritten = null;
+      done(error);
+    };
+    if (this.isClosed) return this.onWritten(Object.assign(new Error('the channel is closed'), { code: 'EPIPE' }));
+    let frame = Buffer.from(this.thread.takeFrame());
+    let filled = 0;
+    const flush = (): void => {
+      this.writing += 1;
+      const memory = frame.buffer as ArrayBuffer;
+      this.thread.send({ kind: 'input', channel: this.number, memory, bytes: filled }, memory);
+      filled = 0;
+    };
+    for (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; ) {
+        if (filled === FRAME_BYTES) {
+          flush();
+          frame = Buffer.from(this.thread.takeFrame());
+        }
+        const copied = chunk.copy(frame, filled, at);
+        filled += copied;
+        at += copied;
+      }
+    }
+    flush();
+  }
+
+  private say(message: ToSshThread): void {
+    if (!this.isClosed) this.thread.send(message);
+  }
+}
+
+/** What comes from the far side, a piece at a time; more is let go on only when the reader has taken what is here. */
+class Incoming extends Readable {
+  private readonly waiting: (Buffer | null)[] = [];
+  private wanted = false;
+  private isEnded = false;
+
+  constructor(private readonly onTaken: (bytes: number) => void) {
+    super({ objectMode: true, highWaterMark: PIECES_AHEAD });
+  }
+
+  arrive(piece: Buffer | null): void {
+    if (this.isEnded) return;
+    this.isEnded = piece === null;
+    this.waiting.push(piece);
+    if (this.wanted) this._read();
+  }
+
+  /** Nothing more comes. A channel that broke does not end its output: what ended it is told by its status. */
+  close(): void {
+    if (!this.isEnded) this.destroy();
+  }
+
+  override _read(): void {
+    this.wanted = true;
+    while (this.wanted && this.waiting.length > 0) {
+      const piece = this.waiting.shift()!;
+      this.wanted = this.push(piece);
+      if (piece !== null) this.onTaken(piece.length);
+    }
+  }
+}
