@@ -100,7 +100,7 @@ async function writeAnew(cluster: Cluster, operation: string, open: BlobLine[], 
     try {
       for (const [segment, blobs] of bySegment(left)) {
         current = segment;
-        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal })) {
+        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal, reuse: true })) {
           signal.throwIfAborted();
           await writer.push({ path, size, sha256 }, data);
           report({ phase: 'repacking mostly dead segments', bytesDone: (bytesDone += size), bytesTotal: Math.max(bytesTotal, bytesDone) });

@@ -22,6 +22,7 @@ export interface ExecResult {
 
 /** A command that runs on a host with its streams open. */
 export interface RemoteProcess {
+  /** Calls back for what is written when its memory may be used again. */
   readonly stdin: Writable;
   readonly stdout: Readable;
   /** Resolves when the command ended and its output is read to the end; rejects when the connection is lost. `stderr` holds the last 64 KiB. */

@@ -1,10 +1,11 @@
 import { spawn as spawnChild, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PassThrough, type Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { asError, commandFailed, DEFAULT_STALL_MS, execOn } from './exec';
 import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
+import { inputInto } from './input';
 import { quoteCommand } from './quote';
 
 type SpawnOptions = Pick<ExecOptions, 'root' | 'signal' | 'stallMs'>;
@@ -36,7 +37,7 @@ async function start(name: string, command: string[], options: SpawnOptions): Pr
 }
 
 class LocalProcess implements RemoteProcess {
-  readonly stdin: PassThrough;
+  readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exit: Promise<{ code: number | null; signal?: string; stderr: string }>;
   private failure: Error | undefined;
@@ -64,13 +65,10 @@ class LocalProcess implements RemoteProcess {
       touch();
       stderr.push(chunk);
     });
-    // Between the two, so that an input that was given up is not closed before the command is ended: it must not look like a clean end.
-    const stdin = new PassThrough({ highWaterMark: 256 * 1024 });
-    stdin.on('data', touch).on('error', noop).once('close', () => {
+    const stdin = inputInto(child.stdin!, touch).on('error', noop).once('close', () => {
       if (!stdin.writableFinished) void this.kill();
     });
-    stdin.pipe(child.stdin!);
-    child.stdin!.on('drain', touch).on('error', noop).once('close', () => {
+    child.stdin!.once('close', () => {
       if (!stdin.writableFinished) stdin.destroy(Object.assign(new Error(`${command[0]} ended before it read its input`), { code: 'EPIPE' }));
     });
     stdout.on('error', noop).once('close', () => {
@@ -108,7 +106,7 @@ class LocalProcess implements RemoteProcess {
   /** The command has got all that we have given it so far, and more is to come: the wait is for our own source. */
   private wantsInput(): boolean {
     const { stdin, child } = this;
-    return !stdin.writableEnded && !stdin.destroyed && stdin.writableLength + stdin.readableLength + child.stdin!.writableLength === 0;
+    return !stdin.writableEnded && !stdin.destroyed && stdin.writableLength + child.stdin!.writableLength === 0;
   }
 
   private fail(reason: unknown): void {

@@ -1,15 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PassThrough, type Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { asError, commandFailed } from './exec';
 import type { RemoteProcess } from './host';
+import { inputInto } from './input';
 
 export type Exit = { code: number | null; signal?: string };
 
 /** The streams of one command on the far side, as the connection carries them. */
 export interface Channel {
   readonly input: Writable;
+  /** Input that `input` has taken and the connection has not, where that is not the same. */
+  inputPending?(): number;
   readonly output: Readable;
   readonly errors: Readable;
   /** How the command ended; rejects when the channel closed without telling. */
@@ -78,7 +81,7 @@ export async function runQuietly(start: () => Promise<RemoteProcess>): Promise<v
 
 /** One command on the far side, over one channel. */
 export class ChannelProcess implements RemoteProcess {
-  readonly stdin: PassThrough;
+  readonly stdin: Writable;
   readonly stdout: Readable;
   readonly exit: Promise<Exit & { stderr: string }>;
   /** Resolves when the channel is closed, and with it the session that sshd counts. */
@@ -100,10 +103,9 @@ export class ChannelProcess implements RemoteProcess {
   ) {
     const touch = () => this.watch.touch();
     this.closed = channel.closed;
-    const stdin = new PassThrough({ highWaterMark: 256 * 1024 });
+    const stdin = inputInto(channel.input, touch);
     const stdout = new GuardedStream(touch, () => this.ownEnd());
     this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread || this.wantsInput());
-    stdin.on('data', touch).pipe(channel.input);
     const outputEnd = new Promise((resolve) => channel.output.once('end', resolve));
     channel.output.pipe(stdout);
     channel.errors.on('data', (chunk: Buffer) => {
@@ -160,7 +162,7 @@ export class ChannelProcess implements RemoteProcess {
   /** The command has got all that we have given it so far, and more is to come: the wait is for our own source. Not before it runs: until then all is up to the host. */
   private wantsInput(): boolean {
     const { stdin, channel } = this;
-    return this.group !== undefined && !stdin.writableEnded && !stdin.destroyed && stdin.writableLength + stdin.readableLength + channel.input.writableLength === 0;
+    return this.group !== undefined && !stdin.writableEnded && !stdin.destroyed && stdin.writableLength + channel.input.writableLength + (channel.inputPending?.() ?? 0) === 0;
   }
 
   private fail(reason: unknown): void {
@@ -211,7 +213,7 @@ export class ChannelProcess implements RemoteProcess {
   }
 
   /** A stream that its user gave up must not look like a clean end to the command: it is ended instead. */
-  private guardStreams(stdin: PassThrough, stdout: GuardedStream): void {
+  private guardStreams(stdin: Writable, stdout: GuardedStream): void {
     stdin.on('error', noop).once('close', () => {
       if (!stdin.writableFinished) void this.kill();
     });

@@ -15,6 +15,8 @@ const MOST_THREADS = Math.min(4, availableParallelism());
 const MAX_FREE_FRAMES = 16;
 /** A little more than the thread gives a connection to close. */
 const CLOSING_MS = 3_000;
+/** So much input may be on its way; then the writer waits. */
+const INPUT_BYTES = 4 * FRAME_BYTES;
 /** Pieces that lie ready for the reader. */
 const PIECES_AHEAD = 4;
 
@@ -213,7 +215,7 @@ class SshThread {
         break;
       case 'wrote':
         if (this.freeFrames.length < MAX_FREE_FRAMES) this.freeFrames.push(message.memory);
-        this.channels.get(message.channel)?.wrote();
+        this.channels.get(message.channel)?.wrote(message.bytes);
         break;
       case 'exit':
         this.channels.get(message.channel)?.exited({ code: message.code, ...(message.signal === undefined ? {} : { signal: message.signal }) });
@@ -259,17 +261,23 @@ class LinkChannel implements Channel {
   readonly exited: (exit: Exit) => void;
   readonly end: () => void;
   private isClosed = false;
-  /** Frames of the write that goes on. */
-  private writing = 0;
-  private onWritten: ((error?: Error) => void) | null = null;
+  /** What was written and has not been handed over yet. */
+  private frame: Buffer | null = null;
+  private filled = 0;
+  /** Bytes that the connection has not taken yet. */
+  private unsent = 0;
+  /** Who waits for room. */
+  private onRoom: ((error?: Error) => void) | null = null;
+  private isDue = false;
 
   constructor(private readonly number: number, private readonly thread: SshThread, link: SshLink) {
     this.output = new Incoming((bytes) => this.say({ kind: 'taken', channel: number, stream: 'output', bytes }));
     this.errors = new Incoming((bytes) => this.say({ kind: 'taken', channel: number, stream: 'errors', bytes }));
     this.input = new Writable({
       highWaterMark: FRAME_BYTES,
-      writev: (chunks, done) => this.write(chunks.map(({ chunk }) => chunk as Buffer), done),
+      write: (chunk: Buffer, _encoding, done) => this.write(chunk, done),
       final: (done) => {
+        this.flush();
         this.say({ kind: 'endInput', channel: number });
         done();
       },
@@ -289,7 +297,7 @@ class LinkChannel implements Channel {
       lost();
       this.output.close();
       this.errors.close();
-      this.onWritten?.(Object.assign(new Error('the channel was closed'), { code: 'EPIPE' }));
+      this.makeRoom(closed());
       close();
     };
   }
@@ -309,44 +317,60 @@ class LinkChannel implements Channel {
     this.say({ kind: 'release', channel: this.number });
   }
 
-  /** One frame of what was given has been written. */
-  wrote(): void {
-    this.writing -= 1;
-    if (this.writing === 0) this.onWritten?.();
+  /** So much input that the connection has not taken yet. */
+  inputPending(): number {
+    return this.unsent;
   }
 
-  /** Resolved when the thread has handed everything to the connection, so that what waits here is what the far side has not taken. */
-  private write(chunks: Buffer[], done: (error?: Error) => void): void {
-    this.onWritten = (error) => {
-      this.onWritten = null;
-      done(error);
-    };
-    if (this.isClosed) return this.onWritten(Object.assign(new Error('the channel is closed'), { code: 'EPIPE' }));
-    let frame = Buffer.from(this.thread.takeFrame());
-    let filled = 0;
-    const flush = (): void => {
-      this.writing += 1;
-      const memory = frame.buffer as ArrayBuffer;
-      this.thread.send({ kind: 'input', channel: this.number, memory, bytes: filled }, memory);
-      filled = 0;
-    };
-    for (const chunk of chunks) {
-      for (let at = 0; at < chunk.length; ) {
-        if (filled === FRAME_BYTES) {
-          flush();
-          frame = Buffer.from(this.thread.takeFrame());
-        }
-        const copied = chunk.copy(frame, filled, at);
-        filled += copied;
-        at += copied;
-      }
+  /** The connection has taken a frame of input. */
+  wrote(bytes: number): void {
+    this.unsent -= bytes;
+    if (this.unsent <= INPUT_BYTES) this.makeRoom();
+  }
+
+  /** The bytes are copied; what comes in the same turn goes together. */
+  private write(chunk: Buffer, done: (error?: Error) => void): void {
+    if (this.isClosed) return done(closed());
+    for (let at = 0; at < chunk.length; ) {
+      this.frame ??= Buffer.from(this.thread.takeFrame());
+      const copied = chunk.copy(this.frame, this.filled, at);
+      this.filled += copied;
+      at += copied;
+      if (this.filled === FRAME_BYTES) this.flush();
     }
-    flush();
+    this.unsent += chunk.length;
+    if (!this.isDue) {
+      this.isDue = true;
+      setImmediate(() => {
+        this.isDue = false;
+        this.flush();
+      });
+    }
+    if (this.unsent > INPUT_BYTES) this.onRoom = done;
+    else done();
+  }
+
+  private makeRoom(error?: Error): void {
+    const done = this.onRoom;
+    this.onRoom = null;
+    done?.(error);
+  }
+
+  private flush(): void {
+    if (this.filled === 0 || this.isClosed) return;
+    const memory = this.frame!.buffer as ArrayBuffer;
+    this.thread.send({ kind: 'input', channel: this.number, memory, bytes: this.filled }, memory);
+    this.frame = null;
+    this.filled = 0;
   }
 
   private say(message: ToSshThread): void {
     if (!this.isClosed) this.thread.send(message);
   }
+}
+
+function closed(): Error {
+  return Object.assign(new Error('the channel is closed'), { code: 'EPIPE' });
 }
 
 /** What comes from the far side, a piece at a time; more is let go on only when the reader has taken what is here. */

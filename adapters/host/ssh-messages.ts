@@ -30,6 +30,6 @@ export type FromSshThread =
   | { kind: 'notOpened'; channel: number; reason: string }
   | { kind: 'output'; channel: number; stream: ChannelStream; memory: ArrayBuffer; bytes: number }
   | { kind: 'outputEnd'; channel: number; stream: ChannelStream }
-  | { kind: 'wrote'; channel: number; memory: ArrayBuffer }
+  | { kind: 'wrote'; channel: number; memory: ArrayBuffer; bytes: number }
   | { kind: 'exit'; channel: number; code: number | null; signal?: string }
   | { kind: 'channelClosed'; channel: number };

@@ -99,7 +99,7 @@ class OpenChannel {
   input(memory: ArrayBuffer, bytes: number): void {
     // Where the channel is closing, its `close` tells; the memory then goes with it.
     this.channel.write(Buffer.from(memory, 0, bytes), (error) => {
-      if (!error) send({ kind: 'wrote', channel: this.number, memory }, memory);
+      if (!error) send({ kind: 'wrote', channel: this.number, memory, bytes }, memory);
     });
   }
 

@@ -1,12 +1,11 @@
 /** Blobs back into a registry volume: what lies there and is right is kept, the rest is written aside, put in place and hashed there. */
 import { availableParallelism } from 'node:os';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { posix } from 'node:path';
 import pLimit, { type LimitFunction } from 'p-limit';
 import { DrydockError } from '../../domain/errors';
 import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../archive/tar-header';
 import { commandFailed } from '../host/exec';
+import { feed } from '../stream/feed';
 import type { Host } from '../host/host';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { readBlobs, type ReadBlob, type WantedBlob } from '../vault/segment-reader';
@@ -134,7 +133,7 @@ interface Lane {
 
 async function writeShare(options: RestoreBlobsOptions, { share, ...lane }: Lane, onDone: (done: { blobs: number; bytes: number }) => void): Promise<void> {
   const { vault, cluster, keys, signal, recorded } = options;
-  const source = new BlobSource(readBlobs(vault, cluster, share, keys, { signal, recorded }));
+  const source = new BlobSource(readBlobs(vault, cluster, share, keys, { signal, recorded, reuse: true }));
   try {
     while (await source.peek()) {
       const batch: WantedBlob[] = [];
@@ -189,7 +188,7 @@ export async function feedTar(host: Host, command: string[], tar: AsyncIterable<
   const process = await host.spawn(command, options);
   process.stdout.resume();
   try {
-    const fed = await pipeline(Readable.from(tar, { objectMode: false, highWaterMark: 1 << 20 }), process.stdin).then(
+    const fed = await feed(tar, process.stdin).then(
       () => null,
       (error: unknown) => ({ error }),
     );

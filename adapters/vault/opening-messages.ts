@@ -26,8 +26,8 @@ export interface OpeningEnd {
   unopened?: ThreadFailure;
 }
 
-/** `read`: up to so many bytes come from the file that is open under `fd`, from `position`. */
-export type ToOpeningThread = { kind: 'start'; job: OpeningJob } | { kind: 'ciphertext'; bytes: Uint8Array } | { kind: 'read'; fd: number; position: number; bytes: number } | { kind: 'end' };
+/** `read`: up to so many bytes come from the file that is open under `fd`, from `position`. `memory`: of a frame that was used up. */
+export type ToOpeningThread = { kind: 'start'; job: OpeningJob } | { kind: 'ciphertext'; bytes: Uint8Array } | { kind: 'read'; fd: number; position: number; bytes: number } | { kind: 'memory'; memory: ArrayBuffer } | { kind: 'end' };
 
 /** What stands in a frame, in order; `data` takes so many of its bytes. */
 export type GivenStep = { begin: number } | { data: number } | 'end';

@@ -8,6 +8,7 @@ import type { FromOpeningThread, GivenStep, OpeningJob, ToOpeningThread } from '
 import { notHeld, SegmentOpener, type Opened, type Place } from './segment-opener';
 
 const FRAME_BYTES = 1 << 20;
+const MAX_FREE_FRAMES = 6;
 
 /** One job from its first byte to its last. */
 class Work {
@@ -51,6 +52,7 @@ class Work {
   }
 }
 
+const freeFrames: ArrayBuffer[] = [];
 let work: Work | null = null;
 let frame: Buffer | null = null;
 let filled = 0;
@@ -69,6 +71,9 @@ parentPort?.on('message', (message: ToOpeningThread) => {
         break;
       case 'read':
         readFrom(message.fd, message.position, message.bytes);
+        break;
+      case 'memory':
+        if (freeFrames.length < MAX_FREE_FRAMES) freeFrames.push(message.memory);
         break;
       case 'end':
         work?.end();
@@ -119,7 +124,7 @@ function giver(segment: string, places: readonly Place[]): Opened {
 
 function give(bytes: Buffer): void {
   for (let at = 0; at < bytes.length; ) {
-    frame ??= Buffer.from(new ArrayBuffer(FRAME_BYTES));
+    frame ??= Buffer.from(freeFrames.pop() ?? new ArrayBuffer(FRAME_BYTES));
     const copied = bytes.copy(frame, filled, at);
     filled += copied;
     at += copied;

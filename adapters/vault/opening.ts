@@ -42,6 +42,7 @@ export class OpeningThread {
   private unread = 0;
   private watch: StallWatch | undefined;
   private readonly frames: Frame[] = [];
+  private reuse = false;
   private ended: OpeningEnd | null = null;
   private failure: Error | null = null;
   /** Those who wait for something to change: who feeds, and who reads. */
@@ -82,8 +83,9 @@ export class OpeningThread {
     return this.ended;
   }
 
-  /** The wanted blobs, in the order of the tar. Throws IntegrityMismatch, also from the data of a blob. */
-  async *blobs(source: Ciphertext, job: Omit<NonNullable<OpeningJob['open']>, 'give'>): AsyncGenerator<GivenBlob> {
+  /** The wanted blobs, in the order of the tar. With `reuse`, the memory of a piece of data is used again when the next is asked for. Throws IntegrityMismatch, also from the data of a blob. */
+  async *blobs(source: Ciphertext, job: Omit<NonNullable<OpeningJob['open']>, 'give'>, reuse = false): AsyncGenerator<GivenBlob> {
+    this.reuse = reuse;
     this.start({ hash: false, open: { ...job, give: true } });
     const feeding = this.feed(source, () => undefined).catch((error: unknown) => this.fail(error as Error));
     for (let step = await this.next(); step; step = await this.next()) {
@@ -110,6 +112,7 @@ export class OpeningThread {
       } else if (step === undefined) {
         this.frames.shift();
         this.inFlight -= frame.memory.byteLength;
+        if (this.reuse && frame.memory.byteLength > 0 && !this.failure) this.post({ kind: 'memory', memory: frame.memory }, frame.memory);
         this.notify();
       } else {
         frame.nextStep += 1;

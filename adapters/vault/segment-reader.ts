@@ -22,6 +22,8 @@ export interface ReadBlobsOptions {
   signal?: AbortSignal;
   /** What the manifest says about the segments; an index that disagrees is refused. */
   recorded?: ReadonlyMap<string, { bytes: number; sha256: string }>;
+  /** For readers that are done with a piece of data when they ask for the next: its memory is then used again. */
+  reuse?: boolean;
 }
 
 /** Reading alone costs up to two pieces of the encrypted form more than the blob itself. */
@@ -44,11 +46,11 @@ export async function* readBlobs(vault: Vault, cluster: string, wanted: Iterable
     const found = await findPlaces(vault, cluster, segment, blobs);
     checkRecorded(found, options.recorded?.get(segment));
     const alone = blobs.reduce((sum, blob) => sum + blob.size + ALONE_OVERHEAD_BYTES, 0);
-    yield* alone < found.header.plainBytes / 2 ? readAlone(vault, cluster, found, keys) : readWhole(vault, cluster, found, keys, options.signal);
+    yield* alone < found.header.plainBytes / 2 ? readAlone(vault, cluster, found, keys) : readWhole(vault, cluster, found, keys, options);
   }
 }
 
-async function* readWhole(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys, signal?: AbortSignal): AsyncGenerator<ReadBlob> {
+async function* readWhole(vault: Vault, cluster: string, { header, places }: SegmentPlaces, keys: DecryptionKeys, { signal, reuse = false }: ReadBlobsOptions): AsyncGenerator<ReadBlob> {
   const { segment } = header;
   const name = vaultPaths.segment(cluster, segment);
   const message = await openStored(vault, name, keys);
@@ -61,7 +63,7 @@ async function* readWhole(vault: Vault, cluster: string, { header, places }: Seg
     const { sha256 = '' } = await thread.run(source, { hash: true }, (more) => (bytes += more));
     refuseDamaged(vault, { name, bytes: header.bytes, sha256: header.sha256 }, { bytes, sha256 });
     const job = { segment, ...message, places: places.map(({ path, size, sha256: digest, offset }) => ({ path, size, sha256: digest, offset })) };
-    for await (const { place, data } of thread.blobs(await again(), job)) yield { path: place.path, size: place.size, sha256: place.sha256, segment, data };
+    for await (const { place, data } of thread.blobs(await again(), job, reuse)) yield { path: place.path, size: place.size, sha256: place.sha256, segment, data };
     done = true;
   } finally {
     if (done) thread.release();
