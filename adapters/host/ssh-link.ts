@@ -94,7 +94,7 @@ interface Opening {
 
 interface Connecting {
   connected(): void;
-  failed(error: unknown): void;
+  failed(error: Error): void;
 }
 
 const threads: SshThread[] = [];
@@ -142,7 +142,7 @@ class SshThread {
         },
         failed: (error) => {
           signal?.removeEventListener('abort', onAbort);
-          reject(error as Error);
+          reject(error);
         },
       });
       this.worker.ref();

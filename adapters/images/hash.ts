@@ -15,29 +15,52 @@ const XARGS_SOME_FAILED = 123;
 /** OpenSSL uses the processor's own instructions, which coreutils often do not: four times as fast. */
 const HASHER =
   'if openssl dgst -sha256 -r /dev/null >/dev/null 2>&1; then exec "$@" xargs -0 -r openssl dgst -sha256 -r; else exec "$@" xargs -0 -r sha256sum --; fi';
+/** Of hosts that were asked. */
+const cores = new WeakMap<Host, number>();
 /** A command more for fewer files costs more than it brings. */
 const FILES_PER_STREAM = 4;
 const MOST_STREAMS = 4;
+
+export interface HashOptions extends StreamOptions {
+  streams?: number;
+  /** In bytes, where it is known: then all commands end at about the same time. */
+  sizeOf?: (path: string) => number;
+}
 
 /**
  * SHA-256 (hex) of files where they lie, by as many commands side by side as the host has cores (four at most, or `streams`), so in no certain order. A
  * file that is missing or cannot be read is left out. `paths` are relative to the volume's root.
  */
-export async function* hashFiles(host: Host, root: string, paths: Iterable<string>, options: StreamOptions & { streams?: number } = {}): AsyncGenerator<{ path: string; sha256: string }> {
+export async function* hashFiles(host: Host, root: string, paths: Iterable<string>, options: HashOptions = {}): AsyncGenerator<{ path: string; sha256: string }> {
   const volume = volumeRoot(root);
   const all = [...paths];
   if (all.length === 0) return;
   const streams = Math.min(options.streams ?? (await coresOf(host, options.signal)), MOST_STREAMS, Math.ceil(all.length / FILES_PER_STREAM));
-  // Dealt out like cards: large files often stand side by side.
-  const shares = Array.from({ length: streams }, (_, n) => all.filter((_path, at) => at % streams === n));
+  const shares = dealOut(all, streams, options.sizeOf ?? (() => 1));
   const stop = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stop.signal]) : stop.signal;
   yield* merge(shares.map((share) => hashShare(host, volume, share, { ...options, signal })), () => stop.abort());
 }
 
+/** The largest first, each to the share that has least. */
+function dealOut(paths: string[], streams: number, sizeOf: (path: string) => number): string[][] {
+  const shares = Array.from({ length: streams }, () => ({ bytes: 0, paths: [] as string[] }));
+  const sized = paths.map((path) => ({ path, bytes: sizeOf(path) })).sort((a, b) => b.bytes - a.bytes);
+  for (const { path, bytes } of sized) {
+    const least = shares.reduce((a, b) => (b.bytes < a.bytes ? b : a));
+    least.paths.push(path);
+    least.bytes += bytes;
+  }
+  return shares.map((share) => share.paths);
+}
+
 async function coresOf(host: Host, signal?: AbortSignal): Promise<number> {
+  const known = cores.get(host);
+  if (known !== undefined) return known;
   const { stdout, code } = await host.exec(['nproc'], { okCodes: [0, 1, 127], signal });
-  return code === 0 ? Math.max(1, Number.parseInt(stdout, 10) || 1) : 1;
+  const found = code === 0 ? Math.max(1, Number.parseInt(stdout, 10) || 1) : 1;
+  cores.set(host, found);
+  return found;
 }
 
 async function* hashShare(host: Host, volume: string, paths: string[], options: StreamOptions): AsyncGenerator<{ path: string; sha256: string }> {

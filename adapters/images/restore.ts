@@ -84,7 +84,7 @@ async function findKept(options: RestoreBlobsOptions, volume: string, wanted: Ma
   const progress = { phase: 'hashing' as const, blobs: 0, bytes: 0, totalBlobs: sum.blobs, totalBytes: sum.bytes };
   const kept = new Map<string, WantedBlob>();
   if (candidates.length === 0) return kept;
-  for await (const { path, sha256 } of hashFiles(host, volume, candidates, { signal })) {
+  for await (const { path, sha256 } of hashFiles(host, volume, candidates, { signal, sizeOf: (path) => wanted.get(path)!.size })) {
     const blob = wanted.get(path)!;
     if (blob.sha256 === sha256) kept.set(path, blob);
     progress.blobs += 1;
@@ -175,8 +175,9 @@ async function writeBatch(options: RestoreBlobsOptions, { volume, lane, hashers,
     // Without the signal: a cancelled run must not leave its files behind.
     await host.exec(['rm', '-rf', '--', staging], { stallMs: SILENT_MS }).catch(() => undefined);
   }
-  const expected = new Map(batch.map((blob) => [blob.path, blob.sha256]));
-  for await (const { path, sha256 } of hashFiles(host, volume, expected.keys(), { signal, streams: hashers })) if (expected.get(path) === sha256) expected.delete(path);
+  const expected = new Map(batch.map((blob) => [blob.path, blob]));
+  const sizeOf = (path: string): number => expected.get(path)?.size ?? 0;
+  for await (const { path, sha256 } of hashFiles(host, volume, expected.keys(), { signal, streams: hashers, sizeOf })) if (expected.get(path)?.sha256 === sha256) expected.delete(path);
   const [bad] = expected.keys();
   if (bad !== undefined) {
     throw new DrydockError('IntegrityMismatch', `${host.name}: ${bad} does not have the bytes that were written to it (${expected.size} files in all)`, { remedy: 'check the disk of the host, then run the restore again' });

@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -330,6 +332,28 @@ describe('a host over SSH', function () {
       const stranger = path.join(sshd.dir, 'stranger');
       if (!existsSync(stranger)) execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', stranger]);
       await failure(connect(config({ key: `file:${stranger}` })), 'AuthRejected');
+    });
+
+    it('gives up a host that never answers when the signal fires, and connects to others all the same', async () => {
+      const silent = createServer().listen(0, '127.0.0.1');
+      await once(silent, 'listening');
+      const { port } = silent.address() as AddressInfo;
+      try {
+        const connecting = connect(config({ port }), { signal: AbortSignal.timeout(200), hostKeyOverride: sshd.hostKey });
+        const other = await connect();
+        await assert.rejects(connecting, { name: 'TimeoutError' });
+        assert.equal((await other.exec(['echo', 'here'])).stdout, 'here\n');
+      } finally {
+        silent.close();
+      }
+    });
+
+    it('serves ten hosts at once, and those that stay when one is closed', async () => {
+      const hosts = await Promise.all(Array.from({ length: 10 }, () => connect()));
+      await hosts[0]!.close();
+      const outputs = await Promise.all(hosts.slice(1).map((host, n) => host.exec(['sh', '-c', 'head -c 2000000 /dev/zero; echo $0', String(n)])));
+      assert.deepEqual(outputs.map(({ stdout }) => stdout.length), outputs.map(() => 2_000_002));
+      await failure(hosts[0]!.exec(['true']), 'HostUnreachable');
     });
 
     it('says that the host cannot be reached when nobody listens, and may be tried again', async () => {
