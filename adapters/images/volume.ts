@@ -22,11 +22,14 @@ export function volumeRoot(root: string): string {
   return trimmed;
 }
 
+/** Ends with 3 when the first folder is not there, with 4 when the second is not. */
+const LOOK = 'test -d "$1" || exit 3; test -d "$2" || exit 4';
+
 /** Throws NotFound when the volume's root is not there. Tells whether it holds blobs at all: a fresh registry has none. */
 export async function hasBlobs(host: Host, root: string, signal?: AbortSignal): Promise<boolean> {
-  const isDirectory = async (path: string): Promise<boolean> => (await host.exec(['test', '-d', path], { okCodes: [0, 1], signal })).code === 0;
-  if (!(await isDirectory(root))) {
+  const { code } = await host.exec(['sh', '-c', LOOK, 'sh', root, `${root}/${BLOBS_ROOT}`], { okCodes: [0, 3, 4], signal });
+  if (code === 3) {
     throw new DrydockError('NotFound', `${host.name}: the registry volume's directory ${root} does not exist`, { remedy: 'check that the volume exists on this host and is mounted' });
   }
-  return isDirectory(`${root}/${BLOBS_ROOT}`);
+  return code === 0;
 }
