@@ -115,6 +115,20 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.equal((await verify('L3')).result, 'good', 'all was put back');
     });
 
+    it('finds a flipped bit in the guide and in the checksums, which the manifest does not record', async () => {
+      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, manifest.backupId, name)) as [string, string];
+      const { length } = await readFile(file(sums));
+      // The first digest, a digest in the middle, and the last line's end.
+      for (const [name, place, what] of [[sums, 5, /does not record what the manifest does/], [sums, length >> 1, /does not record/], [sums, length - 1, /does not record/], [guide, 2, /do not follow it/]] as const) {
+        await flip(file(name), place);
+        const found = await verify('L0', { withoutKeys: true });
+        assert.deepEqual(found.findings.map((each) => each.file), [name], `byte ${place}`);
+        assert.match(found.findings[0]!.what, what);
+        await flip(file(name), place);
+      }
+      assert.equal((await verify('L0')).result, 'good', 'all was put back');
+    });
+
     it('finds segments that are cut, gone or swapped, and names the images that need them', async () => {
       await truncate(segmentFile(1), 1000);
       const cut = await verify('L0');
