@@ -9,6 +9,7 @@ import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { ClusterStats } from '../../domain/vault-stats';
 import { createConsole, type Console } from '../console';
+import { exitCodeOf, printFailure } from '../failures';
 import { bytes, count, seconds, table, time } from '../format';
 import { requiredConfig, type LoadedConfig } from '../session';
 import { vaultNamed } from '../vaults';
@@ -63,7 +64,10 @@ export async function stats(target: string | undefined, options: VaultOptions): 
 
 type Work = (vault: Vault, name: string, screen: Console) => Promise<{ result: unknown; code: number }>;
 
-/** The named vault, or all; with `--json` one object `{"vaults":[...]}`. The highest exit code counts. */
+/**
+ * The named vault, or all; with `--json` one object `{"vaults":[...]}`. The highest exit code counts. Of several, one that cannot be looked at is said
+ * and does not keep the others from being looked at.
+ */
 async function each(asked: string | string[] | undefined, options: VaultOptions, work: Work): Promise<number> {
   const screen = createConsole({ json: options.json ?? false });
   const local = await requiredConfig(options.config);
@@ -71,7 +75,11 @@ async function each(asked: string | string[] | undefined, options: VaultOptions,
   const results: unknown[] = [];
   let worst: number = EXIT.ok;
   for (const name of names) {
-    const { result, code } = await withNamed(local, name, (vault) => work(vault, name, screen));
+    const { result, code } = await withNamed(local, name, (vault) => work(vault, name, screen)).catch((error: unknown) => {
+      if (names.length === 1 || !(error instanceof DrydockError)) throw error;
+      printFailure(error);
+      return { result: { vault: name, error: error.message, remedy: error.remedy }, code: exitCodeOf(error.kind) };
+    });
     results.push(result);
     worst = Math.max(worst, code);
   }
