@@ -45,7 +45,8 @@ export async function checkSegments(cluster: Cluster, manifest: Manifest, catalo
   const damages: Damage[] = [];
   for (const [at, ref] of manifest.segments.entries()) {
     cluster.signal?.throwIfAborted();
-    damages.push(...(await checkSegment(cluster, ref)));
+    // What is no plain file is as good as gone, and one such name must not end the look at the others.
+    damages.push(...(await checkSegment(cluster, ref).catch((error: unknown) => [{ ...asDamage(error, vaultPaths.segment(cluster.name, ref.segment)), segment: ref.segment, lost: true as const }])));
     const index = await soundIndex(cluster, ref.segment);
     if (index) damages.push(...(describes(index, ref) ? catalogue.takeIndex(index) : [{ segment: ref.segment, what: 'its index describes another segment than the one that was sealed' }]));
     progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: manifest.segments.length });

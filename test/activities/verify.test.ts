@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
@@ -136,6 +136,19 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.ok(cut.findings.some(({ image, what }) => image !== null && what === 'its segment is gone or cut short'));
       await rm(segmentFile(1));
       assert.ok((await verify('L0')).findings.some(({ what }) => what === 'the segment is gone'));
+    });
+
+    it('finds a segment and an index that became symbolic links, and looks at all else', async () => {
+      for (const [at, name] of [segmentFile(0), file(vaultPaths.segmentIndex(CLUSTER, manifest.segments[1]!.segment))].entries()) {
+        await rename(name, file(`aside-${at}`));
+        await symlink(file(`aside-${at}`), name);
+      }
+      await flip(segmentFile(2), -30);
+      const { findings, result } = await verify('L3');
+      assert.equal(result, 'bad');
+      for (const at of [0, 1]) assert.ok(findings.some(({ segment, what }) => segment === manifest.segments[at]!.segment && /is a symbolic link/.test(what)), `segment ${at}`);
+      assert.ok(findings.some(({ image, what }) => image !== null && what === 'its segment is gone or cut short'));
+      assert.ok(findings.some(({ segment, what }) => segment === manifest.segments[2]!.segment && /SHA-256/.test(what)));
     });
 
     it('finds two segments that were swapped', async () => {
