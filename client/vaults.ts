@@ -4,6 +4,7 @@ import { readManifestJson } from '../adapters/vault/manifest-file';
 import { readGivenUp, type GivenUp } from '../adapters/vault/marks';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
+import { refuseNewer } from '../adapters/vault/vault-file';
 import { readVerdicts } from '../adapters/vault/verdicts';
 import type { VaultConfig } from '../domain/config';
 import { backupIdSchema } from '../domain/contract';
@@ -179,10 +180,11 @@ async function parseManifest(vault: Vault, cluster: string, id: string): Promise
   throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is no JSON object`, { remedy: 'use another backup' });
 }
 
-/** Opens the cluster's vault for one look and closes it whatever happens. */
+/** Opens the cluster's vault for one look and closes it whatever happens. Throws VersionMismatch for one of a newer format. */
 export async function withVault<T>(local: LoadedConfig, cluster: string, look: (vault: Vault) => Promise<T>): Promise<T> {
   const vault = openVault(vaultNamed(local, clusterOf(local, cluster).vault));
   try {
+    await refuseNewer(vault);
     return await look(vault);
   } finally {
     await vault.close();

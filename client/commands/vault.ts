@@ -2,7 +2,7 @@
 import { auditVault, type Audit, type Leftover } from '../../adapters/vault/audit';
 import { openVault } from '../../adapters/vault/open';
 import { vaultStats, type VaultStats } from '../../adapters/vault/stats';
-import { checkVaultFile, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
+import { checkVaultFile, refuseNewer, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
 import type { Vault } from '../../adapters/vault/vault';
 import { EXIT } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
@@ -56,6 +56,7 @@ export async function stats(target: string | undefined, options: VaultOptions): 
   const names = own === undefined ? undefined : [own, ...copies];
   return each(names, options, async (vault, vaultName, screen) => {
     await refuseNone(vault, vaultName);
+    await refuseNewer(vault);
     const found = await vaultStats(vault, cluster);
     printStats(vaultName, vault, found, screen);
     return { result: { vault: vaultName, place: vault.description, ...found }, code: EXIT.ok };

@@ -32,6 +32,24 @@ describe('a vault that no backup has made yet', () => {
   });
 });
 
+describe('a vault that a newer Drydock wrote', () => {
+  it('is refused by all that reads it, and one whose vault.json is damaged is read all the same', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      const local = { path: here.config, config: await loadConfig(here.config) };
+      await mkdir(here.vault);
+      await openDirectoryVault(here.vault).put(vaultPaths.manifest('lab', COMPLETE), JSON.stringify({ backupId: COMPLETE, status: 'complete', sealedAt: '2026-11-23T02:10:00.000Z' }));
+      await writeFile(path.join(here.vault, 'vault.json'), '{"kind":"drydock-vault","format":2}');
+      await assert.rejects(listBackups(local, 'lab'), { kind: 'VersionMismatch', message: /has format 2/ });
+      await assert.rejects(clusterOfBackup(local, COMPLETE), { kind: 'VersionMismatch' });
+      await writeFile(path.join(here.vault, 'vault.json'), '{"kind":"dry');
+      assert.equal(await clusterOfBackup(local, COMPLETE), 'lab');
+    } finally {
+      await here.remove();
+    }
+  });
+});
+
 describe('a look at all vaults of drydock.yaml', function () {
   this.timeout(30_000);
 
