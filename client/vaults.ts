@@ -4,6 +4,7 @@ import { readManifestJson } from '../adapters/vault/manifest-file';
 import { readGivenUp, type GivenUp } from '../adapters/vault/marks';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
+import { refuseNewer } from '../adapters/vault/vault-file';
 import { readVerdicts } from '../adapters/vault/verdicts';
 import type { VaultConfig } from '../domain/config';
 import { backupIdSchema } from '../domain/contract';
@@ -43,6 +44,8 @@ export interface VerdictHead {
   findings?: number;
   /** It was a drill. */
   drill?: boolean;
+  /** Ciphertext alone was looked at. */
+  withoutKeys?: boolean;
 }
 
 const count = z.number().nullish().catch(null);
@@ -88,22 +91,27 @@ export function latestComplete(entries: BackupEntry[]): BackupEntry | undefined 
 
 /** The manifest of a backup, from whichever cluster has it, with what was found when it was verified. Throws NotFound. */
 export async function readManifest(local: LoadedConfig, id: string): Promise<{ cluster: string; manifest: Record<string, unknown>; entry: BackupEntry }> {
-  for (const cluster of Object.keys(local.config.clusters)) {
-    const found = await withVault(local, cluster, async (vault) => {
-      if (!(await ifThere(vault.stat(vaultPaths.manifest(cluster, id))))) return undefined;
-      return { cluster, manifest: await parseManifest(vault, cluster, id), entry: await readEntry(vault, cluster, id, await readRecords(local, vault, cluster, [id])) };
-    });
-    if (found) return found;
-  }
-  throw noBackup(local, id);
+  return firstWith(local, id, async (vault, cluster) => ({ cluster, manifest: await parseManifest(vault, cluster, id), entry: await readEntry(vault, cluster, id, await readRecords(local, vault, cluster, [id])) }));
 }
 
 /** The cluster whose vault holds this backup. Throws NotFound. */
 export async function clusterOfBackup(local: LoadedConfig, id: string): Promise<string> {
+  return firstWith(local, id, (_vault, cluster) => Promise.resolve(cluster));
+}
+
+/** A vault that cannot be looked into keeps nobody from what lies in another one; only where none has the backup is it to blame. */
+async function firstWith<T>(local: LoadedConfig, id: string, look: (vault: Vault, cluster: string) => Promise<T>): Promise<T> {
+  const errors: DrydockError[] = [];
   for (const cluster of Object.keys(local.config.clusters)) {
-    if (await withVault(local, cluster, async (vault) => (await ifThere(vault.stat(vaultPaths.manifest(cluster, id)))) ?? null)) return cluster;
+    try {
+      const found = await withVault(local, cluster, async (vault) => ((await ifThere(vault.stat(vaultPaths.manifest(cluster, id)))) ? [await look(vault, cluster)] : []));
+      if (found.length > 0) return found[0]!;
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+      errors.push(error);
+    }
   }
-  throw noBackup(local, id);
+  throw errors[0] ?? noBackup(local, id);
 }
 
 function noBackup(local: LoadedConfig, id: string): DrydockError {
@@ -162,8 +170,8 @@ async function readEntry(vault: Vault, cluster: string, id: string, records: Rec
   }
 }
 
-function headOf({ level, at, by, result, findings, drill }: Verdict): VerdictHead {
-  return { level, at, by, ...(result === 'bad' ? { findings } : {}), ...(drill === true ? { drill } : {}) };
+function headOf({ level, at, by, result, findings, drill, withKeys }: Verdict): VerdictHead {
+  return { level, at, by, ...(result === 'bad' ? { findings } : {}), ...(drill === true ? { drill } : {}), ...(withKeys ? {} : { withoutKeys: true }) };
 }
 
 async function parseManifest(vault: Vault, cluster: string, id: string): Promise<Record<string, unknown>> {
@@ -172,10 +180,11 @@ async function parseManifest(vault: Vault, cluster: string, id: string): Promise
   throw new DrydockError('IntegrityMismatch', `the manifest of backup ${id} is no JSON object`, { remedy: 'use another backup' });
 }
 
-/** Opens the cluster's vault for one look and closes it whatever happens. */
+/** Opens the cluster's vault for one look and closes it whatever happens. Throws VersionMismatch for one of a newer format. */
 export async function withVault<T>(local: LoadedConfig, cluster: string, look: (vault: Vault) => Promise<T>): Promise<T> {
   const vault = openVault(vaultNamed(local, clusterOf(local, cluster).vault));
   try {
+    await refuseNewer(vault);
     return await look(vault);
   } finally {
     await vault.close();

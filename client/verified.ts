@@ -2,10 +2,10 @@
 import { ago, count, time } from './format';
 import type { BackupEntry } from './vaults';
 
-/** `verified 3 d ago (L3)`; what was found bad since stands before it. */
+/** `verified 3 d ago (L3)`, or `(L3, without keys)`; what was found bad since stands before it. */
 export function verifiedText({ verified, failed }: Pick<BackupEntry, 'verified' | 'failed'>, now = Date.now()): string {
   const bad = failed === null ? [] : [`FOUND BAD ${ago(failed.at, now)} (${failed.level}, ${count(failed.findings ?? 0, 'finding')})`];
-  const good = verified === null ? (failed === null ? ['not verified'] : []) : [`${verified.drill === true ? 'drilled' : 'verified'} ${ago(verified.at, now)} (${verified.level})`];
+  const good = verified === null ? (failed === null ? ['not verified'] : []) : [`${verified.drill === true ? 'drilled' : 'verified'} ${ago(verified.at, now)} (${verified.level}${verified.withoutKeys === true ? ', without keys' : ''})`];
   return [...bad, ...good].join('; ');
 }
 

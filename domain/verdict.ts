@@ -34,7 +34,7 @@ export type Verdict = z.infer<typeof verdictSchema>;
 
 /** What the verdicts on one backup come to. */
 export interface Standing {
-  /** The newest good verdict of the highest level. */
+  /** The newest good verdict of the highest level. Of a level that was read in parts: once all parts were, with the time of the oldest. */
   best?: Verdict;
   /** The newest bad verdict that no later good one of the same or a higher level has answered. */
   bad?: Verdict;
@@ -49,10 +49,29 @@ export function standingOf(verdicts: readonly Verdict[]): Standing {
   const newestFirst = [...verdicts].sort((a, b) => (a.at < b.at ? 1 : -1));
   const good = newestFirst.filter(({ result }) => result === 'good');
   // Sorting is stable, so within a level the newest stays first.
-  const best = [...good].sort((a, b) => (a.level < b.level ? 1 : a.level > b.level ? -1 : 0))[0];
+  const best = asWhole(good).sort((a, b) => (a.level < b.level ? 1 : a.level > b.level ? -1 : 0))[0];
   const [bad] = unanswered(newestFirst);
   const drill = good.find((verdict) => verdict.drill === true);
   return { ...(best ? { best } : {}), ...(bad ? { bad } : {}), ...(drill ? { drill } : {}), verified: best !== undefined && bad === undefined };
+}
+
+/** What good verdicts come to: one on a part has proven what L2 does, and its own level only together with all the other parts. */
+function asWhole(newestFirst: readonly Verdict[]): Verdict[] {
+  const read = new Map<string, Map<number, string>>();
+  for (const { level, part, at } of newestFirst) {
+    if (!part) continue;
+    for (const each of level === 'L4' ? ['L3', 'L4'] : [level]) {
+      const parts = read.get(`${each} ${part.t}`) ?? new Map<number, string>();
+      if (!parts.has(part.n)) parts.set(part.n, at);
+      read.set(`${each} ${part.t}`, parts);
+    }
+  }
+  const since = new Map([...read].flatMap(([key, parts]) => (parts.size < Number(key.slice(3)) ? [] : [[key, [...parts.values()].sort()[0]!] as const])));
+  return newestFirst.map((verdict) => {
+    if (!verdict.part || verdict.level < 'L3') return verdict;
+    const at = since.get(`${verdict.level} ${verdict.part.t}`);
+    return at === undefined ? { ...verdict, level: 'L2' } : { ...verdict, at };
+  });
 }
 
 /** The bad verdicts on one backup that no later good one has answered, in the order that was given. */

@@ -99,7 +99,8 @@ export function checkGraph(tags: Iterable<TagLine>, follower: Follower, stored: 
         seen.add(manifest);
         const refs = stored.refsOf(manifest);
         checked.foreignLayers += refs?.foreign?.length ?? 0;
-        checked.schema1 += refs?.mediaType.includes('manifest.v1') === true ? 1 : 0;
+        // The type of OCI's manifests ends likewise.
+        checked.schema1 += refs?.mediaType.startsWith('application/vnd.docker.distribution.manifest.v1') === true ? 1 : 0;
         const wrong = wrongSizesOf(refs, stored);
         if (wrong.length > 0) wrongSizes.set(manifest, wrong);
       }

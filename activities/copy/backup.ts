@@ -11,12 +11,11 @@ import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import { isDamage } from '../verify/files';
 import { verifyBackup } from '../verify/verify';
-import { artifactRecords, sealedRecords, segmentRecords } from './records';
+import { artifactRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES } from './records';
 import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
 
 /** A distant vault is kept busy while another segment is being read back. */
 const SEGMENTS_AT_ONCE = 3;
-const SUMS_MAX_BYTES = 64 * 1024 * 1024;
 const OVERHEAD_BYTES = 1 << 20;
 const TOMBSTONE_MAX_BYTES = 64 * 1024;
 
@@ -117,7 +116,7 @@ async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Prom
   if (content === null) return false;
   const sums = parseChecksums(content.toString('utf8'));
   const guide = sums.get('RESTORE.md');
-  if (guide === undefined || !agrees(from.name, manifest, sums)) {
+  if (guide === undefined || !checksumsAgree(from.name, manifest, sums)) {
     await transfer.found({ name: sumsName }, from.vaultName, `${sumsName} does not record what the manifest does`, of);
     return false;
   }
@@ -127,12 +126,6 @@ async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Prom
   let isWhole = true;
   for (const record of [...artifactRecords(manifest), ...added, ...last]) if (!(await transfer.bring(record, of))) isWhole = false;
   return isWhole;
-}
-
-/** Every object that the manifest names has the same digest in `SHA256SUMS`. */
-function agrees(cluster: string, manifest: Manifest, sums: ReadonlyMap<string, string>): boolean {
-  const folder = `${vaultPaths.backup(cluster, manifest.backupId)}/`;
-  return [...sealedRecords(cluster, manifest).values()].every(({ name, sha256 }) => sums.get(name.startsWith(folder) ? name.slice(folder.length) : `../../${name.slice(cluster.length + 1)}`) === sha256);
 }
 
 async function isMarked({ from }: Transfer, id: string): Promise<boolean> {

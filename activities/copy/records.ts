@@ -3,6 +3,9 @@ import type { ObjectRecord } from '../../adapters/vault/copy-object';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 
+/** Of `SHA256SUMS`. */
+export const SUMS_MAX_BYTES = 64 * 1024 * 1024;
+
 export type SealedRecord = Required<ObjectRecord>;
 
 /** In the order in which they are written: the index says that the segment before it is whole. */
@@ -17,6 +20,12 @@ export function segmentRecords(cluster: string, { segment, bytes, sha256, index,
 
 export function artifactRecords({ artifacts }: Manifest): SealedRecord[] {
   return Object.values(artifacts).flatMap((artifact) => (artifact ? [{ name: artifact.name, bytes: artifact.bytes, sha256: artifact.sha256 }] : []));
+}
+
+/** Whether a backup's `SHA256SUMS` has the digest that was sealed for every object that the manifest names. */
+export function checksumsAgree(cluster: string, manifest: Manifest, sums: ReadonlyMap<string, string>): boolean {
+  const folder = `${vaultPaths.backup(cluster, manifest.backupId)}/`;
+  return [...sealedRecords(cluster, manifest).values()].every(({ name, sha256 }) => sums.get(name.startsWith(folder) ? name.slice(folder.length) : `../../${name.slice(cluster.length + 1)}`) === sha256);
 }
 
 /** By name. */

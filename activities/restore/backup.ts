@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
+import { refuseNewer } from '../../adapters/vault/vault-file';
 import { backupIdSchema } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
@@ -18,8 +19,9 @@ export interface SealedBackup {
   content: Buffer;
 }
 
-/** `latest` is the newest complete backup of the cluster. Throws NotFound (no such backup, or one without a seal), IntegrityMismatch. */
+/** `latest` is the newest complete backup of the cluster. Throws NotFound (no such backup, or one without a seal), IntegrityMismatch, VersionMismatch (the vault is of a newer format). */
 export async function readBackup(cluster: Cluster, backup: string): Promise<SealedBackup> {
+  await refuseNewer(cluster.vault);
   return backup === 'latest' ? readLatest(cluster) : readSealed(cluster, backup);
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
 import { tryManifest } from '../../adapters/vault/read-manifests';
+import { refuseNewer } from '../../adapters/vault/vault-file';
 import { after, toDuration } from '../../domain/duration';
 import { DrydockError } from '../../domain/errors';
 import { gateReason, type ForgetPlan, type ForgottenIn } from '../../domain/forget';
@@ -52,6 +53,7 @@ export async function forgetBackup(cluster: Cluster, step: { operation: string; 
   const { vault, name, vaultName } = cluster;
   const { backup, by, approved } = step;
   if ((await vault.stat(vaultPaths.manifest(name, backup))) === null) return { vault: vaultName, state: 'absent', removableFrom: null };
+  await refuseNewer(vault);
   await refuseWrongClock(cluster);
   const now = await vault.clock();
   const hold = toDuration(cluster.config.retention.hold);

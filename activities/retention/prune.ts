@@ -7,6 +7,7 @@ import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import { refuseNewer } from '../../adapters/vault/vault-file';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
@@ -30,6 +31,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
     const picture = await readPicture(cluster.vault, cluster.name, signal);
     return { picture, decisions: decideRetention(picture.facts, cluster.config.keep, picture.now) };
   };
+  await refuseNewer(cluster.vault);
   await refuseWrongClock(cluster);
   const first = await look();
   const notes = [...first.picture.faults];

@@ -109,7 +109,7 @@ export async function soundIndex(cluster: Cluster, segment: string): Promise<Seg
   try {
     return await readIndex(cluster.vault, cluster.name, segment);
   } catch (error) {
-    if (error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound')) return null;
+    if (error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound' || error.kind === 'Refused')) return null;
     throw error;
   }
 }

@@ -1,17 +1,18 @@
 /** L0: the seal, and the files that it names. */
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
+import { digestOf } from '../../adapters/vault/copy-object';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
+import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Damage } from '../../domain/verify';
 import type { Cluster } from '../cluster';
+import { checksumsAgree, SUMS_MAX_BYTES } from '../copy/records';
 import type { SealedBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
 import { checkSignature } from '../signature';
 import { soundIndex, type Catalogue } from './catalogue';
-
-const BESIDE = ['SHA256SUMS', 'RESTORE.md'];
 
 /** Signature, digests of artifacts, and what a person needs who has no Drydock. Sentences about the signature go to `notes`. */
 export async function checkFiles(cluster: Cluster, { manifest, content }: SealedBackup, notes: string[]): Promise<Damage[]> {
@@ -19,11 +20,24 @@ export async function checkFiles(cluster: Cluster, { manifest, content }: Sealed
   const attempt = (file: string, work: () => Promise<unknown>): Promise<unknown> => work().catch((error: unknown) => damages.push(asDamage(error, file)));
   await attempt(vaultPaths.manifest(cluster.name, manifest.backupId), async () => notes.push(await checkSignature(cluster, manifest.backupId, content)));
   for (const artifact of Object.values(manifest.artifacts)) if (artifact) await attempt(artifact.name, () => verifyCiphertext(cluster.vault, artifact, cluster.signal));
-  for (const file of BESIDE) {
-    const name = vaultPaths.artifact(cluster.name, manifest.backupId, file);
-    if ((await cluster.vault.stat(name)) === null) damages.push({ file: name, what: 'the file is gone' });
-  }
+  return [...damages, ...(await checkBeside(cluster, manifest))];
+}
+
+/** The manifest is written after these two, so it does not record them: the checksums are held to the manifest, the guide to the checksums. */
+async function checkBeside({ vault, name: cluster, signal }: Cluster, manifest: Manifest): Promise<Damage[]> {
+  const [sumsName, guideName] = ['SHA256SUMS', 'RESTORE.md'].map((file) => vaultPaths.artifact(cluster, manifest.backupId, file)) as [string, string];
+  const sums = await vault.readAll(sumsName, SUMS_MAX_BYTES).then((content) => parseChecksums(content.toString('utf8')), (error: unknown) => goneOr(error, sumsName));
+  const guide = await digestOf(vault, guideName, signal).catch((error: unknown) => goneOr(error, guideName));
+  const damages: Damage[] = [];
+  if (!(sums instanceof Map)) damages.push(sums);
+  else if (!sums.has('RESTORE.md') || !checksumsAgree(cluster, manifest, sums)) damages.push({ file: sumsName, what: 'it does not record what the manifest does' });
+  if (!('sha256' in guide)) damages.push(guide);
+  else if (sums instanceof Map && sums.has('RESTORE.md') && sums.get('RESTORE.md') !== guide.sha256) damages.push({ file: guideName, what: 'its SHA-256 is not the one that SHA256SUMS records: do not follow it' });
   return damages;
+}
+
+function goneOr(error: unknown, file: string): Damage {
+  return error instanceof DrydockError && error.kind === 'NotFound' ? { file, what: 'the file is gone' } : asDamage(error, file);
 }
 
 /** Each segment is there with its size, its index is the one that was sealed and describes it, and so are its added session keys. */
@@ -31,7 +45,8 @@ export async function checkSegments(cluster: Cluster, manifest: Manifest, catalo
   const damages: Damage[] = [];
   for (const [at, ref] of manifest.segments.entries()) {
     cluster.signal?.throwIfAborted();
-    damages.push(...(await checkSegment(cluster, ref)));
+    // What is no plain file is as good as gone, and one such name must not end the look at the others.
+    damages.push(...(await checkSegment(cluster, ref).catch((error: unknown) => [{ ...asDamage(error, vaultPaths.segment(cluster.name, ref.segment)), segment: ref.segment, lost: true as const }])));
     const index = await soundIndex(cluster, ref.segment);
     if (index) damages.push(...(describes(index, ref) ? catalogue.takeIndex(index) : [{ segment: ref.segment, what: 'its index describes another segment than the one that was sealed' }]));
     progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: manifest.segments.length });

@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
-import { FORMAT_VERSION } from '../../domain/vault-format';
+import { FORMAT_VERSION, vaultPaths } from '../../domain/vault-format';
+import type { Vault } from './vault';
 
 export const VAULT_FILE_MAX_BYTES = 64 * 1024;
 
@@ -19,6 +20,19 @@ export type VaultFile = z.infer<typeof vaultFile>;
 export function newVaultFile(): string {
   const content: VaultFile = { kind: 'drydock-vault', format: FORMAT_VERSION, id: randomUUID(), created: new Date().toISOString() };
   return `${JSON.stringify(content)}\n`;
+}
+
+/**
+ * Before a vault is read or something in it is removed. Throws VersionMismatch when a newer Drydock wrote it; a `vault.json` that is gone or damaged keeps nobody from
+ * the backups beside it.
+ */
+export async function refuseNewer(vault: Vault): Promise<void> {
+  try {
+    checkVaultFile(await vault.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), vault.description);
+  } catch (error) {
+    if (error instanceof DrydockError && !error.retryable && error.kind !== 'VersionMismatch') return;
+    throw error;
+  }
 }
 
 /** Throws IntegrityMismatch when it is not readable, VersionMismatch when a newer Drydock wrote it. */

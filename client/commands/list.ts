@@ -1,7 +1,9 @@
 import { EXIT } from '../../domain/contract';
+import { DrydockError } from '../../domain/errors';
 import { createConsole } from '../console';
+import { exitCodeOf, printFailure } from '../failures';
 import { ago, bytes, table } from '../format';
-import { requiredConfig } from '../session';
+import { requiredConfig, type LoadedConfig } from '../session';
 import { inVault, listBackups, newVaultNote, type BackupEntry } from '../vaults';
 import { givenUpText, verifiedText } from '../verified';
 
@@ -10,18 +12,44 @@ export async function run(cluster: string | undefined, options: { config?: strin
   const screen = createConsole({ json: options.json ?? false });
   const local = inVault(await requiredConfig(options.config), options.vault);
   const clusters = cluster === undefined ? Object.keys(local.config.clusters) : [cluster];
-  const backups = (await Promise.all(clusters.map((name) => listBackups(local, name)))).flat();
+  const { backups, vaultErrors, code } = await listAll(local, clusters);
   if (options.json) {
-    screen.json({ backups });
-  } else if (backups.length === 0) {
+    screen.json({ backups, ...(vaultErrors.length > 0 ? { vaultErrors } : {}) });
+  } else if (backups.length === 0 && vaultErrors.length === 0) {
     screen.say('No backups yet.');
     const notes = await Promise.all(clusters.map((name) => newVaultNote(local, name)));
     for (const note of new Set(notes)) if (note !== null) screen.say(`  ${note}`);
-  } else {
+  } else if (backups.length > 0) {
     const header = ['CLUSTER', 'BACKUP', 'STATUS', 'SEALED', 'TAGS', 'IMAGES', 'ADDED', 'VERIFIED'];
     for (const line of table([header, ...backups.map(row)])) screen.out(line.trimEnd());
   }
-  return EXIT.ok;
+  return code;
+}
+
+interface Listed {
+  backups: BackupEntry[];
+  vaultErrors: { cluster: string; error: string; remedy: string | null }[];
+  /** One of EXIT: of the first error. */
+  code: number;
+}
+
+/** Of several clusters, one whose vault cannot be read is said, and hides the others' backups from nobody. */
+async function listAll(local: LoadedConfig, clusters: string[]): Promise<Listed> {
+  const all: Listed = { backups: [], vaultErrors: [], code: EXIT.ok };
+  const settled = await Promise.allSettled(clusters.map((name) => listBackups(local, name)));
+  for (const [at, each] of settled.entries()) {
+    if (each.status === 'fulfilled') {
+      all.backups.push(...each.value);
+      continue;
+    }
+    const error: unknown = each.reason;
+    if (clusters.length === 1 || !(error instanceof DrydockError)) throw error;
+    const told = new DrydockError(error.kind, `${clusters[at]!}: ${error.message}`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }) });
+    printFailure(told);
+    all.vaultErrors.push({ cluster: clusters[at]!, error: error.message, remedy: error.remedy ?? null });
+    if (all.code === EXIT.ok) all.code = exitCodeOf(error.kind);
+  }
+  return all;
 }
 
 function row(entry: BackupEntry): string[] {

@@ -93,7 +93,12 @@ async function printJson(backup: SealedBackup, listed: Listed[], sizes: ImageSiz
 
 /** Waits for a slow reader instead of keeping everything in memory. */
 async function write(text: string): Promise<void> {
-  if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+  const { stdout } = process;
+  if (stdout.write(text) || stdout.errored || stdout.destroyed) return;
+  await once(stdout, 'drain').catch((error: NodeJS.ErrnoException) => {
+    // `drydock ls | head`: a reader who left is no failure, as in main.ts.
+    if (error.code !== 'EPIPE') throw error;
+  });
 }
 
 function hexOf({ digest }: TagLine): string {

@@ -2,13 +2,14 @@
 import { auditVault, type Audit, type Leftover } from '../../adapters/vault/audit';
 import { openVault } from '../../adapters/vault/open';
 import { vaultStats, type VaultStats } from '../../adapters/vault/stats';
-import { checkVaultFile, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
+import { checkVaultFile, refuseNewer, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
 import type { Vault } from '../../adapters/vault/vault';
 import { EXIT } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { ClusterStats } from '../../domain/vault-stats';
 import { createConsole, type Console } from '../console';
+import { exitCodeOf, printFailure } from '../failures';
 import { bytes, count, seconds, table, time } from '../format';
 import { requiredConfig, type LoadedConfig } from '../session';
 import { vaultNamed } from '../vaults';
@@ -55,6 +56,7 @@ export async function stats(target: string | undefined, options: VaultOptions): 
   const names = own === undefined ? undefined : [own, ...copies];
   return each(names, options, async (vault, vaultName, screen) => {
     await refuseNone(vault, vaultName);
+    await refuseNewer(vault);
     const found = await vaultStats(vault, cluster);
     printStats(vaultName, vault, found, screen);
     return { result: { vault: vaultName, place: vault.description, ...found }, code: EXIT.ok };
@@ -63,7 +65,10 @@ export async function stats(target: string | undefined, options: VaultOptions): 
 
 type Work = (vault: Vault, name: string, screen: Console) => Promise<{ result: unknown; code: number }>;
 
-/** The named vault, or all; with `--json` one object `{"vaults":[...]}`. The highest exit code counts. */
+/**
+ * The named vault, or all; with `--json` one object `{"vaults":[...]}`. The highest exit code counts. Of several, one that cannot be looked at is said
+ * and does not keep the others from being looked at.
+ */
 async function each(asked: string | string[] | undefined, options: VaultOptions, work: Work): Promise<number> {
   const screen = createConsole({ json: options.json ?? false });
   const local = await requiredConfig(options.config);
@@ -71,7 +76,11 @@ async function each(asked: string | string[] | undefined, options: VaultOptions,
   const results: unknown[] = [];
   let worst: number = EXIT.ok;
   for (const name of names) {
-    const { result, code } = await withNamed(local, name, (vault) => work(vault, name, screen));
+    const { result, code } = await withNamed(local, name, (vault) => work(vault, name, screen)).catch((error: unknown) => {
+      if (names.length === 1 || !(error instanceof DrydockError)) throw error;
+      printFailure(error);
+      return { result: { vault: name, error: error.message, remedy: error.remedy }, code: exitCodeOf(error.kind) };
+    });
     results.push(result);
     worst = Math.max(worst, code);
   }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { access, rename } from 'node:fs/promises';
+import { access, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoredBlobs } from '../../activities/backup/stored';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
@@ -134,6 +134,14 @@ describe('prune', () => {
     } finally {
       Date.now = now;
     }
+  });
+
+  it('touches nothing in a vault that a newer Drydock wrote', async () => {
+    await putBackup(1, []);
+    await putBackup(2, []);
+    await writeFile(join(here.directory, 'vault.json'), '{"kind":"drydock-vault","format":2}');
+    await assert.rejects(prune(), /has format 2; this Drydock knows format 1 at most/);
+    assert.deepEqual(await names(vaultPaths.tombstones('lab')), []);
   });
 
   it('does not believe a tombstone that says it is older than its file', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
@@ -115,6 +115,20 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.equal((await verify('L3')).result, 'good', 'all was put back');
     });
 
+    it('finds a flipped bit in the guide and in the checksums, which the manifest does not record', async () => {
+      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, manifest.backupId, name)) as [string, string];
+      const { length } = await readFile(file(sums));
+      // The first digest, a digest in the middle, and the last line's end.
+      for (const [name, place, what] of [[sums, 5, /does not record what the manifest does/], [sums, length >> 1, /does not record/], [sums, length - 1, /does not record/], [guide, 2, /do not follow it/]] as const) {
+        await flip(file(name), place);
+        const found = await verify('L0', { withoutKeys: true });
+        assert.deepEqual(found.findings.map((each) => each.file), [name], `byte ${place}`);
+        assert.match(found.findings[0]!.what, what);
+        await flip(file(name), place);
+      }
+      assert.equal((await verify('L0')).result, 'good', 'all was put back');
+    });
+
     it('finds segments that are cut, gone or swapped, and names the images that need them', async () => {
       await truncate(segmentFile(1), 1000);
       const cut = await verify('L0');
@@ -122,6 +136,19 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.ok(cut.findings.some(({ image, what }) => image !== null && what === 'its segment is gone or cut short'));
       await rm(segmentFile(1));
       assert.ok((await verify('L0')).findings.some(({ what }) => what === 'the segment is gone'));
+    });
+
+    it('finds a segment and an index that became symbolic links, and looks at all else', async () => {
+      for (const [at, name] of [segmentFile(0), file(vaultPaths.segmentIndex(CLUSTER, manifest.segments[1]!.segment))].entries()) {
+        await rename(name, file(`aside-${at}`));
+        await symlink(file(`aside-${at}`), name);
+      }
+      await flip(segmentFile(2), -30);
+      const { findings, result } = await verify('L3');
+      assert.equal(result, 'bad');
+      for (const at of [0, 1]) assert.ok(findings.some(({ segment, what }) => segment === manifest.segments[at]!.segment && /is a symbolic link/.test(what)), `segment ${at}`);
+      assert.ok(findings.some(({ image, what }) => image !== null && what === 'its segment is gone or cut short'));
+      assert.ok(findings.some(({ segment, what }) => segment === manifest.segments[2]!.segment && /SHA-256/.test(what)));
     });
 
     it('finds two segments that were swapped', async () => {

@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import { givenUpText, verifiedText } from '../../client/verified';
-import { latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
+import { clusterOfBackup, latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
+import type { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
-import { mkdir, utimes } from 'node:fs/promises';
+import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadConfig } from '../../worker/config';
-import { place, type Place } from './fixtures/drydock';
+import { drydock, place, type Place } from './fixtures/drydock';
 
 const OLD = '20261121T020000Z-aaaaaa';
 const COMPLETE = '20261122T020000Z-bbbbbb';
@@ -25,6 +26,74 @@ describe('a vault that no backup has made yet', () => {
       await mkdir(here.vault);
       await openDirectoryVault(here.vault).check();
       assert.equal(await newVaultNote(local, 'lab'), null);
+    } finally {
+      await here.remove();
+    }
+  });
+});
+
+describe('a vault that a newer Drydock wrote', () => {
+  it('is refused by all that reads it, and one whose vault.json is damaged is read all the same', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      const local = { path: here.config, config: await loadConfig(here.config) };
+      await mkdir(here.vault);
+      await openDirectoryVault(here.vault).put(vaultPaths.manifest('lab', COMPLETE), JSON.stringify({ backupId: COMPLETE, status: 'complete', sealedAt: '2026-11-23T02:10:00.000Z' }));
+      await writeFile(path.join(here.vault, 'vault.json'), '{"kind":"drydock-vault","format":2}');
+      await assert.rejects(listBackups(local, 'lab'), { kind: 'VersionMismatch', message: /has format 2/ });
+      await assert.rejects(clusterOfBackup(local, COMPLETE), { kind: 'VersionMismatch' });
+      await writeFile(path.join(here.vault, 'vault.json'), '{"kind":"dry');
+      assert.equal(await clusterOfBackup(local, COMPLETE), 'lab');
+    } finally {
+      await here.remove();
+    }
+  });
+});
+
+describe('a look at all vaults of drydock.yaml', function () {
+  this.timeout(30_000);
+
+  it('says of which one it cannot be taken, and looks at the others all the same', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      await writeFile(here.config, (await readFile(here.config, 'utf8')).replace('vaults: {', 'vaults: {absent: {directory: nowhere}, '));
+      await mkdir(here.vault);
+      await openDirectoryVault(here.vault).check();
+      await writeFile(path.join(here.vault, 'foreign.txt'), 'x');
+      const { code, stdout, stderr } = await drydock(['vault', 'check', '--json'], { DRYDOCK_CONFIG: here.config });
+      const { vaults } = JSON.parse(stdout) as { vaults: { vault: string; error?: string; remedy?: string; findings?: { name: string }[] }[] };
+      assert.deepEqual(vaults.map(({ vault }) => vault), ['absent', 'main']);
+      assert.match(vaults[0]!.error!, /is no vault/);
+      assert.match(vaults[0]!.remedy!, /vault init absent/);
+      assert.deepEqual(vaults[1]!.findings!.map(({ name }) => name), ['foreign.txt']);
+      assert.equal(code, 10);
+      assert.match(stderr, /is no vault/);
+    } finally {
+      await here.remove();
+    }
+  });
+});
+
+describe('several clusters, the vault of the first of which cannot be reached', function () {
+  this.timeout(30_000);
+
+  it('hides no backup of the others: it is found by its id, and `list` shows it and says what is amiss', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      const yaml = await readFile(here.config, 'utf8');
+      const cluster = yaml.slice(yaml.indexOf('  lab:\n'));
+      await writeFile(here.config, yaml.replace('vaults: {', 'vaults: {lost: {sftp: {address: 127.0.0.1, port: 1, user: a, key: "file:none", knownHosts: none, path: /srv}}, ').replace('clusters:\n', `clusters:\n${cluster.replace('  lab:', '  far:').replace('vault: main', 'vault: lost')}`));
+      await mkdir(here.vault);
+      await openDirectoryVault(here.vault).put(vaultPaths.manifest('lab', COMPLETE), JSON.stringify({ backupId: COMPLETE, status: 'complete', sealedAt: '2026-11-23T02:10:00.000Z' }));
+      const local = { path: here.config, config: await loadConfig(here.config) };
+      assert.equal((await readManifest(local, COMPLETE)).cluster, 'lab');
+      assert.equal(await clusterOfBackup(local, COMPLETE), 'lab');
+      await assert.rejects(clusterOfBackup(local, OLD), (error: DrydockError) => error.kind !== 'NotFound', 'it may lie where nobody can look');
+      const { code, stdout, stderr } = await drydock(['list', '--json'], { DRYDOCK_CONFIG: here.config });
+      const listed = JSON.parse(stdout) as { backups: { id: string }[]; vaultErrors: { cluster: string }[] };
+      assert.deepEqual([listed.backups.map(({ id }) => id), listed.vaultErrors.map((each) => each.cluster)], [[COMPLETE], ['far']]);
+      assert.ok(code !== 0 && code !== null);
+      assert.match(stderr, /^drydock: far: /);
     } finally {
       await here.remove();
     }
@@ -76,6 +145,7 @@ describe('backups read from the vault', () => {
     await put('L2', '2026-11-27T01:00:00.000Z', 'bad');
     assert.equal(verifiedText(await entry(), now), 'FOUND BAD 2 h ago (L2, 2 findings); verified 4 d ago (L3)');
     assert.deepEqual((await entry()).verified, { level: 'L3', at: '2026-11-23T03:00:00.000Z', by: 'nightly' });
+    assert.equal(verifiedText({ verified: { level: 'L3', at: '2026-11-26T03:00:00.000Z', by: 'nightly', withoutKeys: true }, failed: null }, now), 'verified 1 d ago (L3, without keys)');
   });
 
   it('show which are given up, by whom, and from when a prune may remove them; a person\'s word stands before that of retention', async () => {

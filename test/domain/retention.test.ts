@@ -193,4 +193,19 @@ describe('the standing of a backup', () => {
     assert.equal(standingOf([l2, l3, drill]).best, l3);
     assert.equal(standingOf([l2, l3, drill]).drill, drill);
   });
+
+  it('has a level that was read in parts only once all parts were, from the oldest of them on; before that it is as good as L2', () => {
+    const part = (day: number, n: number, more: Partial<Verdict> = {}): Verdict => verdict(day, { level: 'L3', part: { n, t: 3 }, ...more });
+    const standing = (...verdicts: Verdict[]): (string | undefined)[] => {
+      const { best } = standingOf(verdicts);
+      return [best?.level, best?.at.slice(8, 10)];
+    };
+    assert.deepEqual(standing(part(11, 1)), ['L2', '11']);
+    assert.deepEqual(standing(part(11, 1), part(12, 2), part(13, 2)), ['L2', '13']);
+    assert.deepEqual(standing(part(11, 1), part(12, 2), verdict(13, { level: 'L3', part: { n: 3, t: 4 } })), ['L2', '13'], 'a part of another division');
+    assert.deepEqual(standing(part(11, 1), part(12, 2), part(13, 3)), ['L3', '11']);
+    assert.deepEqual(standing(part(11, 1), part(12, 2), part(13, 3, { level: 'L4' })), ['L3', '11'], 'L4 contains L3');
+    assert.deepEqual(standing(part(11, 1), part(12, 2), part(13, 3), part(14, 1)), ['L3', '12']);
+    assert.deepEqual(standing(verdict(10, { level: 'L3' }), part(14, 1)), ['L3', '10'], 'an older whole one stands before it');
+  });
 });

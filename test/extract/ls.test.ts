@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { drydock, type Finished } from '../client/fixtures/drydock';
+import { drydock, start, type Finished } from '../client/fixtures/drydock';
 import { BACKUP_ID, sealedBackup, type SealedFixture } from '../helpers/sealed-images';
 
 interface Listed {
@@ -50,5 +50,12 @@ describe('drydock ls', function () {
     const wrong = await run('--repo', 'infra/bse');
     assert.equal(wrong.code, 10);
     assert.match(wrong.stderr, /did you mean "infra\/base"/);
+  });
+
+  it('is no failure for a reader who leaves early, as `head` does', async () => {
+    const { child, finished } = start(['ls', BACKUP_ID], { DRYDOCK_CONFIG: fixture.config });
+    child.stdout!.destroy();
+    const { code, stderr } = await finished;
+    assert.deepEqual([code, stderr], [0, '']);
   });
 });
