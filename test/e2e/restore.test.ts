@@ -9,6 +9,7 @@ import { vaultPaths } from '../../domain/vault-format';
 import type { VerifyResult } from '../../domain/verify';
 import { rebuild } from '../../lab/cli/break';
 import type { PushReport } from '../../lab/push/push';
+import { startSshd, type TestSshd } from '../helpers/sshd';
 import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, editConfig, resultOf } from './crew';
@@ -21,14 +22,15 @@ interface Shown {
   workflowId: string;
   status: string;
   stage: string;
-  gate: { name: string; planDigest: string; question: string } | null;
+  gate: { name: string; planDigest: string; question: string; details: string } | null;
   error: string | null;
 }
 
-/** From the first backup to the restore: the vault is a locked bucket, and what is in it is copied into a directory. */
+/** From the first backup to the restore: the vault is a locked bucket, and what is in it is copied to an SFTP server. */
 describe('a restore of DTR 2.5.3 with a local volume, from a bucket in compliance mode', function () {
   this.timeout(400_000);
   let bucket: LockedBucket;
+  let sshd: TestSshd;
   let crew: Crew;
   let images: PushReport;
   let first: BackupResult & { workflowId: string };
@@ -36,10 +38,10 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
   let locksBefore: Map<string, number>;
 
   before(async () => {
-    bucket = await LockedBucket.start();
+    [bucket, sshd] = await Promise.all([LockedBucket.start(), startSshd()]);
     crew = await Crew.start('e2e-restore', '2.5.3', 1, 'local', {
       prepare: (dtr) => editConfig(dtr, ({ vaults, clusters }) => {
-        vaults.mirror = { directory: dtr.lab.state.file('mirror') };
+        vaults.mirror = { sftp: { address: '127.0.0.1', port: sshd.port, user: 'root', key: `file:${sshd.keyFile}`, knownHosts: sshd.knownHosts, path: dtr.lab.state.file('mirror') } };
         vaults.lab = { s3: bucket.settings };
         Object.assign(clusters.lab, { copies: ['mirror'], keep: { last: 1 } });
       }),
@@ -52,6 +54,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
   after(async () => {
     await crew?.stop();
     await bucket?.stop();
+    await sshd?.stop();
   });
 
   async function manifestOf(backupId: string): Promise<Manifest> {
@@ -108,7 +111,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     assert.ok(history.includes(latest.backupId) && !history.includes(bucket.secret), 'the key of the bucket stands in a history');
   });
 
-  it('finds the same in the copy, which each backup has filled', async () => {
+  it('finds the same in the copy on an SFTP server, which each backup has filled', async () => {
     const mirror = crew.dtr.lab.state.file('mirror');
     assert.deepEqual([first, latest].map(({ backupId, copies }) => [copies?.[0]?.vault, copies?.[0]?.copied, copies?.[0]?.findingCount, backupId]), [first, latest].map(({ backupId }) => ['mirror', [backupId], 0, backupId]));
     for (const { backupId } of [first, latest]) {
@@ -168,12 +171,12 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     }, 'the registry', 120);
   });
 
-  it('names the owners that the target UCP does not know', async () => {
+  it('names the owners that the target UCP does not know, and is planned from the copy as well', async () => {
     await crew.dtr.lab.ucp.api('DELETE', '/accounts/alice');
     const shown = await ended(await launch('--force'));
     assert.match(shown.error ?? '', /alice/);
-    const accepted = await launch('--force', '--accept-missing-owners');
-    await gate(accepted, 'plan');
+    const accepted = await launch('--force', '--accept-missing-owners', '--vault', 'mirror');
+    assert.match((await gate(accepted, 'plan')).gate?.details ?? '', /read from the vault `mirror`/);
     assert.equal((await crew.command('cancel', accepted)).code, 0);
     assert.equal((await ended(accepted)).status, 'cancelled');
   });
