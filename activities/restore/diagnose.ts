@@ -37,9 +37,18 @@ async function manifestIfReadable(cluster: Cluster, backup: string): Promise<Man
   try {
     return (await readBackup(cluster, backup)).manifest;
   } catch (error) {
-    if (error instanceof DrydockError && error.kind !== 'VaultUnavailable' && error.kind !== 'NotFound') return null;
-    throw error;
+    if (!(error instanceof DrydockError)) throw error;
+    if (error.kind === 'VaultUnavailable' || error.kind === 'NotFound') throw withOtherVaults(cluster, error);
+    return null;
   }
+}
+
+/** The same, saying where else backups of the cluster are kept. */
+function withOtherVaults(cluster: Cluster, error: DrydockError): DrydockError {
+  const others = cluster.otherVaults().map(({ name }) => name);
+  if (others.length === 0) return error;
+  const elsewhere = `or restore from another vault of this cluster: --vault ${others.join(' or --vault ')}`;
+  return new DrydockError(error.kind, error.message, { remedy: error.remedy === undefined ? elsewhere : `${error.remedy}; ${elsewhere}`, cause: error });
 }
 
 async function statusIfAnswered(cluster: Cluster): Promise<ClusterStatus | null> {

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Manifest } from '../../domain/manifest';
-import { temporal } from '../helpers/temporal';
+import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, resultOf, type Cron } from './crew';
 
@@ -23,7 +23,7 @@ describe('a backup of DTR 2.9.4', function () {
 
   async function history(workflowId: string): Promise<string> {
     const { client } = await temporal();
-    return JSON.stringify(await client.workflow.getHandle(workflowId).fetchHistory(), (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value));
+    return historyText(client, workflowId);
   }
 
   it('is complete although images are pushed all the time, and leaves the crons as they were', async () => {
@@ -42,7 +42,9 @@ describe('a backup of DTR 2.9.4', function () {
       assert.equal(result.status, 'complete');
       assert.equal(result.counts.gaps, 0);
       assert.ok(result.counts.tags > 0 && result.counts.blobs > 0);
-      const places: [string, string][] = [['a history', await history(result.workflowId)], ['ps', [...commandLines].join('\n')]];
+      const kept = await history(result.workflowId);
+      assert.ok(kept.includes(result.backupId), 'the payloads are shown as they are');
+      const places: [string, string][] = [['a history', kept], ['ps', [...commandLines].join('\n')]];
       const clear = (await crew.vaultFiles()).filter((file) => !file.endsWith('.gpg'));
       for (const file of clear) places.push([file, await readFile(file, 'utf8')]);
       for (const secret of await crew.secrets()) {

@@ -7,7 +7,7 @@ import type { BackupResult } from '../../domain/contract';
 import type { DtrVersion } from '../../lab/contract';
 import { pushToLab } from '../../lab/cli/push';
 import type { PushReport } from '../../lab/push/push';
-import { drydock, start, type Finished, type Running } from '../client/fixtures/drydock';
+import { buildProduct, drydock, start, startBuilt, type Finished, type Running } from '../client/fixtures/drydock';
 import { temporal, unique } from '../helpers/temporal';
 import { DtrLab } from '../lab/dtr-lab';
 
@@ -31,6 +31,20 @@ export interface SiteConfig {
   [setting: string]: unknown;
 }
 
+/** drydock.yaml, as far as tests change it. */
+export interface LabConfig {
+  vaults: Record<string, object>;
+  clusters: { lab: SiteConfig } & Record<string, SiteConfig>;
+}
+
+/** Changes the lab's drydock.yaml, which a worker reads when it starts. */
+export async function editConfig({ lab }: DtrLab, change: (config: LabConfig) => void): Promise<void> {
+  const file = lab.state.file('drydock.yaml');
+  const config = parse(await readFile(file, 'utf8')) as LabConfig;
+  change(config);
+  await writeFile(file, stringify(config), { mode: 0o600 });
+}
+
 export class Crew {
   private worker: Running | undefined;
 
@@ -42,6 +56,7 @@ export class Crew {
   /** `address` names another Temporal server than the tests' own; `prepare` runs before the worker reads its configuration. */
   static async start(name: string, version: DtrVersion, replicas = 1, storage: 'local' | 'nfs' = 'local', options: CrewOptions = {}): Promise<Crew> {
     const address = options.address ?? (await temporal()).connection.options.address;
+    await buildProduct();
     const dtr = await DtrLab.start(name, version, replicas, storage);
     const crew = new Crew(dtr, { DRYDOCK_CONFIG: dtr.lab.state.file('drydock.yaml'), TEMPORAL_ADDRESS: address });
     await options.prepare?.(dtr);
@@ -72,7 +87,7 @@ export class Crew {
   }
 
   async startWorker(env: NodeJS.ProcessEnv = {}): Promise<void> {
-    this.worker = start(['worker'], { ...this.env, ...env });
+    this.worker = startBuilt(['worker'], { ...this.env, ...env });
     await this.worker.said('listen');
   }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { cp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { parse, stringify } from 'yaml';
 import { EXIT, type RestoreResult } from '../../domain/contract';
+import type { CopyResult } from '../../domain/copy';
 import type { Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { breakLab, rebuild } from '../../lab/cli/break';
@@ -14,7 +15,8 @@ import { TestCa } from '../helpers/pki';
 import { writeImage } from '../lab/image-folder';
 import type { DtrLab } from '../lab/dtr-lab';
 import { until } from '../workflows/fixtures/harness';
-import { Crew, type Cron } from './crew';
+import { Crew, editConfig, resultOf, type Cron } from './crew';
+import { LockedBucket } from './locked-bucket';
 import { RestoreRuns } from './restore-runs';
 import { Steps } from './steps';
 
@@ -32,6 +34,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   this.timeout(600_000);
   const ca = new TestCa('registry authority');
   let server: DatabaseServer;
+  let bucket: LockedBucket;
   let crew: Crew;
   let runs: RestoreRuns;
   let steps: Steps;
@@ -42,7 +45,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   let fingerprint: string;
 
   before(async () => {
-    server = await DatabaseServer.start();
+    [server, bucket] = await Promise.all([DatabaseServer.start(), LockedBucket.start()]);
     crew = await Crew.start(LAB, '2.9.4', 3, 'nfs', { address: server.address, prepare });
     runs = await RestoreRuns.open(crew.env.DRYDOCK_CONFIG!, server.address);
     steps = await Steps.of(crew.dtr);
@@ -51,6 +54,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const backup = await crew.backup();
     assert.equal(backup.status, 'complete');
     backupId = backup.backupId;
+    assert.deepEqual(backup.copies?.map(({ vault, copied, findingCount }) => ({ vault, copied, findingCount })), [{ vault: 'bucket', copied: [backupId], findingCount: 0 }]);
     fingerprint = (await manifest()).dtr.settings.certificateFingerprint;
   });
   after(async () => {
@@ -58,17 +62,20 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     if (process.env.DRYDOCK_LAB === undefined) await crew?.stop();
     else await crew?.killWorker('SIGTERM');
     await server?.remove();
+    await bucket?.stop();
     ca.remove();
   });
 
-  /** A second name for the cluster, with a login that is no administrator; and a database file for scanning that is none yet. */
+  /** A second name for the cluster, with a login that is no administrator; a copy in a bucket; and a database file for scanning that is none yet. */
   async function prepare(dtr: DtrLab): Promise<void> {
     const { state } = dtr.lab;
-    const config = parse(await readFile(state.file('drydock.yaml'), 'utf8')) as { clusters: Record<string, { ucp: object; policy?: object }> };
-    const { lab } = config.clusters;
-    lab!.policy = { vulnerabilityDatabaseFile: state.file(SCAN_DATABASE), healthSeconds: 240 };
-    config.clusters.clerk = { ...lab!, ucp: { ...lab!.ucp, username: 'alice', password: `file:${state.file('passwords', 'alice')}` } };
-    await writeFile(state.file('drydock.yaml'), stringify(config), { mode: 0o600 });
+    await editConfig(dtr, ({ vaults, clusters }) => {
+      const { lab } = clusters;
+      lab.policy = { vulnerabilityDatabaseFile: state.file(SCAN_DATABASE), healthSeconds: 240 };
+      clusters.clerk = { ...lab, ucp: { ...lab.ucp, username: 'alice', password: `file:${state.file('passwords', 'alice')}` } };
+      vaults.bucket = { s3: bucket.settings };
+      lab.copies = ['bucket'];
+    });
     await writeFile(state.file(SCAN_DATABASE), 'no tar');
   }
 
@@ -259,7 +266,10 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.deepEqual(result.differences, []);
     assert.match(result.warnings.join(' '), /vulnerability database was not updated/);
     assert.deepEqual(result.replicas.map(({ node }) => node).sort(), ['node-1', 'node-2', 'node-3']);
-    for (const id of [first, again]) assert.ok(!(await runs.history(id)).includes('proxy-Secret-78'), 'the password of a proxy stands in a history');
+    for (const id of [first, again]) {
+      const history = await runs.history(id);
+      assert.ok(history.includes(backup) && !history.includes('proxy-Secret-78'), 'the password of a proxy stands in a history');
+    }
     await crew.dtr.lab.state.trustHostKeys(crew.dtr.lab.names);
   });
 
@@ -280,7 +290,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.equal((await steps.manifest(latest!.id)).dtr.settings.certificateFingerprint, fingerprint);
   });
 
-  it('destroys nothing while a host answers that was said to be off, and reports one that comes back later without joining it', async () => {
+  it('reads a copy when the first vault is gone: destroys nothing while a host answers that was said to be off, and reports one that comes back later without joining it', async () => {
     const [first] = crew.dtr.ids;
     const { lab } = crew.dtr;
     // A cluster of one replica, whose host is lost and replaced; what else stands there is a stranger to this backup.
@@ -288,9 +298,12 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
       dtr.replicas = dtr.replicas.filter(({ id }) => id === first);
       dtr.replica = first!;
     });
+    await toCopy(backup);
+    await rename(crew.vault, lostVault());
+    assert.match(await runs.refused({ backup, force: true }), /^NotFound: the vault's directory .* does not exist\..*restore from another vault of this cluster: --vault bucket/);
     await withoutReleaseGate();
     await writeFile(lab.state.file(SCAN_DATABASE), execFileSync('tar', ['-c', '-C', path.join(__dirname), path.basename(__filename)]));
-    const input = { backup, force: true, targets: [{ replicaId: first!, node: 'node-2' }] };
+    const input = { backup, vault: 'bucket', force: true, targets: [{ replicaId: first!, node: 'node-2' }] };
     const lose = async (): Promise<void> => {
       await breakLab(lab, 'node', ['node-1']);
       await until(async () => /node-1 Down/.test(ucpNodes()) || undefined, 'node-1 Down');
@@ -326,13 +339,33 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.deepEqual(sorted(await crew.crons()), crons);
     const { body } = await crew.dtr.api<{ db_version: number; lastDBUpdateFailed: boolean }>('GET', '/api/v0/imagescan/status');
     assert.ok(body.db_version > 0 && !body.lastDBUpdateFailed);
+    assert.ok(!existsSync(crew.vault), 'nothing looked for the first vault');
+    assert.ok(!(await bucket.names()).includes(vaultPaths.unfinishedRestore('lab')), 'the mark of an unfinished restore stands in the vault that was read');
   });
 
+  it('leaves a cluster whose first vault is filled again from the copy, and goes on from there', async () => {
+    const { copies } = resultOf<CopyResult>(await crew.command('copy', 'lab', '--from', 'bucket', '--json'), 0);
+    assert.deepEqual(copies.map(({ vault, findings, notes }) => [vault, findings, notes]), [['lab', [], []]]);
+    const held = async (vault: string): Promise<string[]> => (await crew.vaultFiles(path.join(vault, 'lab', 'segments'))).map((file) => path.basename(file)).sort();
+    assert.deepEqual(await held(crew.vault), await held(lostVault()));
+    const { backupId: next, counts, status } = await crew.backup();
+    assert.equal(status, 'complete');
+    assert.equal(counts.newBlobs, 0, 'every blob is in the vault that was filled again');
+    await bucket.lockedUntil(vaultPaths.manifest('lab', next));
+  });
+
+  const lostVault = (): string => `${crew.vault}.lost`;
+
+  /** By hand, as for a backup that was made while the copy could not be reached. */
+  async function toCopy(backup: string): Promise<void> {
+    const { copies } = resultOf<CopyResult>(await crew.command('copy', 'lab', '--to', 'bucket', '--backup', backup, '--json'), 0);
+    assert.deepEqual(copies.map(({ vault, copied, findings }) => [vault, copied, findings]), [['bucket', [backup], []]]);
+  }
+
   async function withoutReleaseGate(): Promise<void> {
-    const file = crew.dtr.lab.state.file('drydock.yaml');
-    const config = parse(await readFile(file, 'utf8')) as { clusters: { lab: { policy: object } } };
-    config.clusters.lab.policy = { ...config.clusters.lab.policy, releaseGate: false };
-    await writeFile(file, stringify(config), { mode: 0o600 });
+    await editConfig(crew.dtr, ({ clusters: { lab } }) => {
+      lab.policy = { ...(lab.policy as object), releaseGate: false };
+    });
     await crew.killWorker('SIGTERM');
     await crew.startWorker();
   }

@@ -3,6 +3,7 @@ import type { RestoreInput } from '../../domain/contract';
 import { cancelOperation, describe, describeOperation, startOperation, type OperationSummary } from '../../client/operations';
 import { openSession, requiredConfig, type Session } from '../../client/session';
 import { castVote, type Vote, type VoteOutcome } from '../../client/votes';
+import { historyText } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 
 /** Stages of a busy machine. */
@@ -80,9 +81,8 @@ export class RestoreRuns {
   }
 
   /** All that Temporal keeps of a run, as one text. */
-  async history(workflowId: string): Promise<string> {
-    const history = await this.session.client.workflow.getHandle(workflowId).fetchHistory();
-    return JSON.stringify(history, (_key, value: unknown) => (value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value));
+  history(workflowId: string): Promise<string> {
+    return historyText(this.session.client, workflowId);
   }
 
   close(): Promise<void> {

@@ -1,36 +1,72 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { OperationMemo, RestoreResult } from '../../domain/contract';
+import type { BackupResult, OperationMemo, RestoreResult } from '../../domain/contract';
+import type { Manifest } from '../../domain/manifest';
+import type { PruneResult } from '../../domain/prune-result';
+import { vaultPaths } from '../../domain/vault-format';
+import type { VerifyResult } from '../../domain/verify';
 import { rebuild } from '../../lab/cli/break';
 import type { PushReport } from '../../lab/push/push';
-import { temporal } from '../helpers/temporal';
+import { startSshd, type TestSshd } from '../helpers/sshd';
+import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
-import { Crew, resultOf } from './crew';
+import { Crew, editConfig, resultOf } from './crew';
+import { LockedBucket } from './locked-bucket';
+
+/** Between the locks of what a manifest names and the manifest's own. */
+const SEAL_MS = 60_000;
 
 interface Shown {
   workflowId: string;
   status: string;
   stage: string;
-  gate: { name: string; planDigest: string; question: string } | null;
+  gate: { name: string; planDigest: string; question: string; details: string } | null;
   error: string | null;
 }
 
-describe('a restore of DTR 2.5.3 with a local volume', function () {
+/** From the first backup to the restore: the vault is a locked bucket, and what is in it is copied to an SFTP server. */
+describe('a restore of DTR 2.5.3 with a local volume, from a bucket in compliance mode', function () {
   this.timeout(400_000);
+  let bucket: LockedBucket;
+  let sshd: TestSshd;
   let crew: Crew;
   let images: PushReport;
-  let backupId: string;
+  let first: BackupResult & { workflowId: string };
+  let latest: BackupResult & { workflowId: string };
+  let locksBefore: Map<string, number>;
 
   before(async () => {
-    crew = await Crew.start('e2e-restore', '2.5.3');
+    [bucket, sshd] = await Promise.all([LockedBucket.start(), startSshd()]);
+    crew = await Crew.start('e2e-restore', '2.5.3', 1, 'local', {
+      prepare: (dtr) => editConfig(dtr, ({ vaults, clusters }) => {
+        vaults.mirror = { sftp: { address: '127.0.0.1', port: sshd.port, user: 'root', key: `file:${sshd.keyFile}`, knownHosts: sshd.knownHosts, path: dtr.lab.state.file('mirror') } };
+        vaults.lab = { s3: bucket.settings };
+        Object.assign(clusters.lab, { copies: ['mirror'], keep: { last: 1 } });
+      }),
+    });
     images = await crew.push(1);
-    const backup = await crew.backup();
-    backupId = backup.backupId;
-    assert.equal(backup.status, 'complete');
+    first = await crew.backup();
+    locksBefore = await locksOf(first.backupId);
+    latest = await crew.backup();
   });
-  after(async () => crew?.stop());
+  after(async () => {
+    await crew?.stop();
+    await bucket?.stop();
+    await sshd?.stop();
+  });
+
+  async function manifestOf(backupId: string): Promise<Manifest> {
+    return JSON.parse((await bucket.vault.readAll(vaultPaths.manifest('lab', backupId), 1 << 20)).toString('utf8')) as Manifest;
+  }
+
+  /** Until when each object that a backup relies on is locked, in milliseconds. */
+  async function locksOf(backupId: string): Promise<Map<string, number>> {
+    const { segments } = await manifestOf(backupId);
+    const names = [...(await bucket.names(`${vaultPaths.backup('lab', backupId)}/`)), ...segments.flatMap(({ segment }) => [vaultPaths.segment('lab', segment), vaultPaths.segmentIndex('lab', segment)])];
+    return new Map(await Promise.all(names.map(async (name): Promise<[string, number]> => [name, await bucket.lockedUntil(name)])));
+  }
 
   async function launch(...args: string[]): Promise<string> {
     const { workflowId } = resultOf<{ workflowId: string }>(await crew.command('restore', 'lab', '--backup', 'latest', '--detach', '--json', ...args), 0);
@@ -51,14 +87,53 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     }, `gate ${name}`, 240);
   }
 
+  /** Waits at the server: a command for each look would take the machine from what is waited for. */
   async function ended(workflowId: string): Promise<Shown> {
-    return until(async () => {
-      const shown = await show(workflowId);
-      return shown.status === 'running' || shown.status === 'waiting' ? undefined : shown;
-    }, `the end of ${workflowId}`, 240);
+    const { client } = await temporal();
+    await client.workflow.getHandle(workflowId).result().catch(() => undefined);
+    return show(workflowId);
   }
 
   const vote = (workflowId: string, name: string, verb = 'approve') => crew.command(verb, workflowId, '--gate', name, '--by', 'operator', '--reason', 'test');
+
+  it('finds every object of each backup locked as long as the newest backup that relies on it', async () => {
+    for (const { status, verified } of [first, latest]) assert.deepEqual([status, verified?.result], ['complete', 'good']);
+    const [before, now] = [(await manifestOf(first.backupId)).segments, (await manifestOf(latest.backupId)).segments].map((segments) => segments.map(({ segment }) => segment));
+    assert.deepEqual(now, before, 'nothing was pushed in between');
+    const locks = await locksOf(latest.backupId);
+    const manifestUntil = locks.get(vaultPaths.manifest('lab', latest.backupId))!;
+    for (const [name, until] of locks) {
+      assert.ok(until >= manifestUntil - SEAL_MS, `${name} is locked until ${new Date(until).toISOString()}`);
+      if (name.includes('/segments/')) assert.ok(until > locksBefore.get(name)!, `${name} was not locked anew`);
+    }
+    const { client } = await temporal();
+    const history = await historyText(client, latest.workflowId);
+    assert.ok(history.includes(latest.backupId) && !history.includes(bucket.secret), 'the key of the bucket stands in a history');
+  });
+
+  it('finds the same in the copy on an SFTP server, which each backup has filled', async () => {
+    const mirror = crew.dtr.lab.state.file('mirror');
+    assert.deepEqual([first, latest].map(({ backupId, copies }) => [copies?.[0]?.vault, copies?.[0]?.copied, copies?.[0]?.findingCount, backupId]), [first, latest].map(({ backupId }) => ['mirror', [backupId], 0, backupId]));
+    for (const { backupId } of [first, latest]) {
+      const sums = spawnSync('sha256sum', ['-c', '--quiet', 'SHA256SUMS'], { cwd: path.join(mirror, vaultPaths.backup('lab', backupId)) });
+      assert.equal(sums.status, 0, sums.stderr.toString());
+    }
+    const kept = (names: string[]): string[] => names.filter((name) => /\/(segments|backups)\//.test(name)).sort();
+    assert.deepEqual(kept((await crew.vaultFiles(mirror)).map((file) => path.relative(mirror, file))), kept(await bucket.names()));
+  });
+
+  it('leaves to retention what is given up: it goes from sight when its hold is over, and its bytes stay as long as they are locked', async () => {
+    const folder = `${vaultPaths.backup('lab', first.backupId)}/`;
+    const kept = await bucket.versions(folder);
+    await bucket.ageMarks('lab', 8);
+    const { removed, notes, copies = [] } = resultOf<PruneResult>(await crew.command('prune', 'lab', '--json'), 0);
+    assert.deepEqual([removed.backups, removed.segments, notes], [[first.backupId], 0, []]);
+    assert.deepEqual(copies.map(({ vault, removed: there }) => [vault, there.backups]), [['mirror', []]], 'its hold there is not over');
+    assert.deepEqual(await bucket.names(folder), []);
+    assert.equal(await bucket.versions(folder), kept);
+    const verified = resultOf<VerifyResult>(await crew.command('verify', 'lab', '--level', 'L3', '--json'), 0);
+    assert.deepEqual([verified.backupId, verified.result, verified.withKeys], [latest.backupId, 'good', true]);
+  });
 
   it('is refused while the cluster is healthy', async () => {
     const shown = await ended(await launch());
@@ -67,14 +142,13 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
   });
 
   it('is planned without force where an earlier one did not come to its end', async () => {
-    const mark = path.join(crew.vault, 'lab', 'operations', 'unfinished-restore');
-    await mkdir(path.dirname(mark), { recursive: true, mode: 0o700 });
-    await writeFile(mark, '{}\n', { mode: 0o600 });
+    const mark = vaultPaths.unfinishedRestore('lab');
+    await bucket.vault.put(mark, '{}\n');
     const workflowId = await launch();
     await gate(workflowId, 'plan');
     await crew.command('cancel', workflowId);
     assert.equal((await ended(workflowId)).status, 'cancelled');
-    await rm(mark);
+    await bucket.vault.remove(mark);
   });
 
   it('from a backup that does not exist is refused', async () => {
@@ -97,12 +171,12 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     }, 'the registry', 120);
   });
 
-  it('names the owners that the target UCP does not know', async () => {
+  it('names the owners that the target UCP does not know, and is planned from the copy as well', async () => {
     await crew.dtr.lab.ucp.api('DELETE', '/accounts/alice');
     const shown = await ended(await launch('--force'));
     assert.match(shown.error ?? '', /alice/);
-    const accepted = await launch('--force', '--accept-missing-owners');
-    await gate(accepted, 'plan');
+    const accepted = await launch('--force', '--accept-missing-owners', '--vault', 'mirror');
+    assert.match((await gate(accepted, 'plan')).gate?.details ?? '', /read from the vault `mirror`/);
     assert.equal((await crew.command('cancel', accepted)).code, 0);
     assert.equal((await ended(accepted)).status, 'cancelled');
   });
@@ -115,7 +189,7 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     const { client } = await temporal();
     const handle = await client.workflow.start('restore', {
       workflowId: 'restore/lab/by-hand', taskQueue: 'drydock',
-      args: [{ cluster: 'lab', backup: backupId, acceptMissingOwners: true, targets: [{ replicaId: id, node: 'node-1', hostKey }] }],
+      args: [{ cluster: 'lab', backup: latest.backupId, acceptMissingOwners: true, targets: [{ replicaId: id, node: 'node-1', hostKey }] }],
     });
     await gate(handle.workflowId, 'plan');
     await crew.killWorker('SIGKILL');
@@ -129,7 +203,7 @@ describe('a restore of DTR 2.5.3 with a local volume', function () {
     }
     const result = (await handle.result()) as RestoreResult;
     assert.equal(result.status, 'restored');
-    assert.ok((await crew.vaultFiles()).every((file) => !file.endsWith('unfinished-restore')));
+    assert.ok(!(await bucket.names()).includes(vaultPaths.unfinishedRestore('lab')));
     assert.ok(result.counts.pulled >= images.repositories.length);
     for (const { repository, tag, digest } of images.images) {
       const pulled = crew.dtr.pull(`${repository}@${digest}`, 'pulled');

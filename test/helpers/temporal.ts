@@ -2,6 +2,7 @@
 import { accessSync, constants } from 'node:fs';
 import path from 'node:path';
 import { randomBytes } from 'node:crypto';
+import type { Client } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { bundleWorkflowCode, DefaultLogger, Runtime, type WorkflowBundleWithSourceMap } from '@temporalio/worker';
 
@@ -30,6 +31,18 @@ export function temporalCli(): string {
 export function temporal(): Promise<TestWorkflowEnvironment> {
   environment ??= start();
   return environment;
+}
+
+/** All that Temporal keeps of a run, as one text, payloads as they are: for tests of what must not stand there. */
+export async function historyText(client: Client, workflowId: string): Promise<string> {
+  return textOf(await client.workflow.getHandle(workflowId).fetchHistory());
+}
+
+/** By hand, because the `toJSON` of protocol messages makes base64 of every payload, in which nothing would ever be found. */
+function textOf(value: unknown): string {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');
+  if (value !== null && typeof value === 'object') return Object.values(value).map(textOf).join('\n');
+  return String(value);
 }
 
 /** A task queue (or an id's prefix) that no other test uses. */
