@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Readable } from 'node:stream';
 import { parentPort } from 'node:worker_threads';
 import type { Client, ClientChannel } from 'ssh2';
+import { DrydockError } from '../../domain/errors';
 import { failureOf } from '../stream/thread';
 import { openConnection } from './ssh-connect';
 import { FRAME_BYTES, type ChannelStream, type FromSshThread, type ToSshThread } from './ssh-messages';
@@ -132,7 +133,7 @@ class Connection {
     } catch (error) {
       connections.delete(this.number);
       // Given up: nobody waits for the answer.
-      if (!this.stop.signal.aborted) send({ kind: 'refused', connection: this.number, failure: failureOf(error) });
+      if (!this.stop.signal.aborted) send({ kind: 'refused', connection: this.number, failure: failureOf(asUnreachable(name, error)) });
       return;
     }
     for (const client of this.clients) client.on('error', (error) => send({ kind: 'lost', connection: this.number, reason: error.message }));
@@ -171,6 +172,13 @@ class Connection {
   private get client(): Client {
     return this.clients[0]!;
   }
+}
+
+/** What nobody has foreseen ends this connection, and not the thread with all others. */
+function asUnreachable(name: string, error: unknown): DrydockError {
+  if (error instanceof DrydockError) return error;
+  const why = error instanceof Error ? error.message : String(error);
+  return new DrydockError('HostUnreachable', `${name} cannot be reached over SSH (${why})`, { remedy: 'check the settings of the host, and that it can be reached', cause: error });
 }
 
 const connections = new Map<number, Connection>();
