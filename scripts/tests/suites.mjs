@@ -29,8 +29,8 @@ export function suitesOf(lane, files = allTestFiles()) {
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
     { name: 'fast', processes: thirds, atOnce: 3 },
-    { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce(), againAlone: true },
-    { name: 'end to end and lab', processes: perFile([...end2end.filter((file) => LONGEST.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), atOnce: labsAtOnce(), againAlone: true },
+    // One queue: the slow files are short and come last, so that no core is idle while the last lab is at work.
+    { name: 'end to end, lab and slow', processes: perFile([...LONGEST.filter((file) => end2end.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab, ...slow]), atOnce: labsAtOnce(), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
 }

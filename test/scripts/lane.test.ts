@@ -50,6 +50,14 @@ describe('suites', () => {
     assert.deepEqual(fast.filter((file) => /^test\/(lab|e2e)\/|\.slow\.test\.ts$/.test(file)), []);
   });
 
+  it('begin with the longest files that need a lab, and end with short ones that need none', () => {
+    const [, queue] = suites.suitesOf('all');
+    const files = queue!.processes.flat();
+    assert.equal(files[0], 'test/e2e/restore-faults.test.ts');
+    assert.match(files.at(-1)!, /\.slow\.test\.ts$/);
+    assert.deepEqual(files.slice(files.findIndex((file) => file.includes('.slow.'))).filter((file) => /^test\/(lab|e2e)\//.test(file)), []);
+  });
+
   it('take two labs at once only where there is memory for them', () => {
     assert.deepEqual([suites.labsAtOnce(4 * 2 ** 30), suites.labsAtOnce(16 * 2 ** 30)], [1, 2]);
   });
