@@ -16,7 +16,7 @@ const LONGEST = ['test/e2e/restore-faults.test.ts', 'test/e2e/without-us.test.ts
 /** A lab takes up to 3 GiB; two of them wait for hosts and health most of the time. */
 const GIB_FOR_TWO_LABS = 8;
 
-/** The suites of a lane, each with its mocha processes (lists of files). Empty suites are left out. */
+/** The suites of a lane, each with its mocha processes (lists of files), and those that run beside them (`light`). Empty suites are left out. */
 export function suitesOf(lane, files = allTestFiles()) {
   const end2end = files.filter((file) => E2E.test(file));
   const lab = files.filter((file) => LAB.test(file));
@@ -29,8 +29,7 @@ export function suitesOf(lane, files = allTestFiles()) {
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
     { name: 'fast', processes: thirds, atOnce: 3 },
-    // One queue: the slow files are short and come last, so that no core is idle while the last lab is at work.
-    { name: 'end to end, lab and slow', processes: perFile([...LONGEST.filter((file) => end2end.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab, ...slow]), atOnce: labsAtOnce(), againAlone: true },
+    { name: 'end to end, lab and slow', processes: perFile([...LONGEST.filter((file) => end2end.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), light: perFile(slow), atOnce: labsAtOnce(), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
 }

@@ -5,10 +5,13 @@ import { pathToFileURL } from 'node:url';
 interface OutputModule {
   OrderedOutput: new (write: (chunk: string) => void) => { open(): { write(chunk: string): void; end(): void } };
 }
+interface QueueModule {
+  runQueue(suite: { processes: string[]; light?: string[]; atOnce: number }, run: (process: string) => Promise<void>): Promise<void>;
+}
 interface SuitesModule {
   allTestFiles(): string[];
   labsAtOnce(bytes: number): number;
-  suitesOf(lane: 'fast' | 'all'): { processes: string[][] }[];
+  suitesOf(lane: 'fast' | 'all'): { processes: string[][]; light?: string[][] }[];
 }
 
 const load = async <T>(name: string): Promise<T> => (await import(pathToFileURL(path.resolve(__dirname, '..', '..', 'scripts', 'tests', name)).href)) as T;
@@ -32,13 +35,42 @@ describe('output of processes side by side', () => {
   });
 });
 
+describe('a queue of test processes', () => {
+  /** Runs it and tells in which order processes began, and the most that ran at once. */
+  async function tried(suite: { processes: string[]; light?: string[]; atOnce: number }): Promise<{ began: string[]; most: number; mostHeavy: number }> {
+    const { runQueue } = await load<QueueModule>('queue.mjs');
+    const began: string[] = [];
+    const running = new Set<string>();
+    let [most, mostHeavy] = [0, 0];
+    await runQueue(suite, async (process) => {
+      began.push(process);
+      running.add(process);
+      most = Math.max(most, running.size);
+      mostHeavy = Math.max(mostHeavy, [...running].filter((name) => suite.processes.includes(name)).length);
+      await new Promise((resolve) => setTimeout(resolve, process.startsWith('lab') ? 20 : 5));
+      running.delete(process);
+    });
+    return { began, most, mostHeavy };
+  }
+
+  it('takes one light process beside the labs, and begins every one once', async () => {
+    const { began, most, mostHeavy } = await tried({ processes: ['lab 1', 'lab 2', 'lab 3'], light: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'], atOnce: 2 });
+    assert.deepEqual([began.slice(0, 3), most, mostHeavy], [['lab 1', 'lab 2', 'a'], 3, 2]);
+    assert.deepEqual([...began].sort(), ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'lab 1', 'lab 2', 'lab 3']);
+  });
+
+  it('takes them behind the labs where only one may run', async () => {
+    assert.deepEqual(await tried({ processes: ['lab 1', 'lab 2'], light: ['a'], atOnce: 1 }), { began: ['lab 1', 'lab 2', 'a'], most: 1, mostHeavy: 1 });
+  });
+});
+
 describe('suites', () => {
   let suites: SuitesModule;
   before(async () => {
     suites = await load<SuitesModule>('suites.mjs');
   });
 
-  const everything = (lane: 'fast' | 'all'): string[] => suites.suitesOf(lane).flatMap((suite) => suite.processes.flat());
+  const everything = (lane: 'fast' | 'all'): string[] => suites.suitesOf(lane).flatMap(({ processes, light = [] }) => [...processes, ...light].flat());
 
   it('hold every test file once when all run', () => {
     assert.deepEqual(everything('all').sort(), suites.allTestFiles());
@@ -50,12 +82,11 @@ describe('suites', () => {
     assert.deepEqual(fast.filter((file) => /^test\/(lab|e2e)\/|\.slow\.test\.ts$/.test(file)), []);
   });
 
-  it('begin with the longest files that need a lab, and end with short ones that need none', () => {
-    const [, queue] = suites.suitesOf('all');
-    const files = queue!.processes.flat();
-    assert.equal(files[0], 'test/e2e/restore-faults.test.ts');
-    assert.match(files.at(-1)!, /\.slow\.test\.ts$/);
-    assert.deepEqual(files.slice(files.findIndex((file) => file.includes('.slow.'))).filter((file) => /^test\/(lab|e2e)\//.test(file)), []);
+  it('begin with the longest files that need a lab, and take those that need none beside them', () => {
+    const [, { processes, light }] = suites.suitesOf('all') as [unknown, { processes: string[][]; light: string[][] }];
+    assert.deepEqual(processes[0], ['test/e2e/restore-faults.test.ts']);
+    assert.ok(processes.flat().every((file) => /^test\/(lab|e2e)\//.test(file)));
+    assert.ok(light.length > 0 && light.flat().every((file) => !/^test\/(lab|e2e)\//.test(file)));
   });
 
   it('take two labs at once only where there is memory for them', () => {
