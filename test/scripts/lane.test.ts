@@ -5,8 +5,14 @@ import { pathToFileURL } from 'node:url';
 interface OutputModule {
   OrderedOutput: new (write: (chunk: string) => void) => { open(): { write(chunk: string): void; end(): void } };
 }
+interface Queue {
+  processes: string[];
+  light: string[];
+  atOnce: number;
+  heavyAtOnce?: number;
+}
 interface QueueModule {
-  runQueue(suite: { processes: string[]; light?: string[]; atOnce: number }, run: (process: string) => Promise<void>): Promise<void>;
+  runQueue(suite: Queue, run: (process: string) => Promise<void>): Promise<void>;
 }
 interface SuitesModule {
   allTestFiles(): string[];
@@ -37,7 +43,7 @@ describe('output of processes side by side', () => {
 
 describe('a queue of test processes', () => {
   /** Runs it and tells in which order processes began, and the most that ran at once. */
-  async function tried(suite: { processes: string[]; light?: string[]; atOnce: number }): Promise<{ began: string[]; most: number; mostHeavy: number }> {
+  async function tried(suite: Queue): Promise<{ began: string[]; most: number; mostHeavy: number }> {
     const { runQueue } = await load<QueueModule>('queue.mjs');
     const began: string[] = [];
     const running = new Set<string>();
@@ -53,14 +59,22 @@ describe('a queue of test processes', () => {
     return { began, most, mostHeavy };
   }
 
-  it('takes one light process beside the labs, and begins every one once', async () => {
-    const { began, most, mostHeavy } = await tried({ processes: ['lab 1', 'lab 2', 'lab 3'], light: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j'], atOnce: 2 });
-    assert.deepEqual([began.slice(0, 3), most, mostHeavy], [['lab 1', 'lab 2', 'a'], 3, 2]);
-    assert.deepEqual([...began].sort(), ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'lab 1', 'lab 2', 'lab 3']);
+  const labs = ['lab 1', 'lab 2', 'lab 3', 'lab 4'];
+  const light = ['a', 'b', 'c'];
+
+  it('takes a light process beside the labs first, then another lab, and begins every one once', async () => {
+    const { began, most, mostHeavy } = await tried({ processes: labs, light, atOnce: 3 });
+    assert.deepEqual([began.slice(0, 4), most, mostHeavy], [['lab 1', 'lab 2', 'a', 'b'], 3, 3]);
+    assert.deepEqual([...began].sort(), [...light, ...labs]);
   });
 
-  it('takes them behind the labs where only one may run', async () => {
-    assert.deepEqual(await tried({ processes: ['lab 1', 'lab 2'], light: ['a'], atOnce: 1 }), { began: ['lab 1', 'lab 2', 'a'], most: 1, mostHeavy: 1 });
+  it('holds no more labs at once than there is memory for', async () => {
+    const { began, most, mostHeavy } = await tried({ processes: labs, light, atOnce: 3, heavyAtOnce: 2 });
+    assert.deepEqual([most, mostHeavy, [...began].sort()], [3, 2, [...light, ...labs]]);
+  });
+
+  it('takes one after the other where only one may run', async () => {
+    assert.deepEqual(await tried({ processes: labs.slice(2), light, atOnce: 1 }), { began: ['lab 3', 'lab 4', 'a', 'b', 'c'], most: 1, mostHeavy: 1 });
   });
 });
 
@@ -89,7 +103,7 @@ describe('suites', () => {
     assert.ok(light.length > 0 && light.flat().every((file) => !/^test\/(lab|e2e)\//.test(file)));
   });
 
-  it('take two labs at once only where there is memory for them', () => {
-    assert.deepEqual([suites.labsAtOnce(4 * 2 ** 30), suites.labsAtOnce(16 * 2 ** 30)], [1, 2]);
+  it('take several labs at once only where there is memory for them', () => {
+    assert.deepEqual([4, 8, 16].map((gib) => suites.labsAtOnce(gib * 2 ** 30)), [1, 2, 3]);
   });
 });
