@@ -49,8 +49,7 @@ function isFresh() {
   return existsSync(STAMP) && readFileSync(STAMP, 'utf8') === digestOfSources();
 }
 
-/** Tells one state of the product's sources from all others. */
-export function digestOfSources() {
+function digestOfSources() {
   const hash = createHash('sha256');
   for (const file of [...CONFIGURATION, ...sources()]) hash.update(`${file}\0`).update(readFileSync(inRoot(file))).update('\0');
   return hash.digest('hex');
