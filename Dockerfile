@@ -1,6 +1,6 @@
 # The Drydock worker (and command). Build: docker build -t drydock .
 # NODE_IMAGE may name any image with Node >= 20.19 and npm.
-ARG NODE_IMAGE=node:22-slim
+ARG NODE_IMAGE=node:24-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /src

@@ -35,7 +35,7 @@ async function lab(args) {
 /** `npm test`: the fast lane, without containers. Arguments: test files or folders, and mocha's options. */
 async function test(args) {
   await ensurePackages();
-  const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);
+  const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS), runsProduct(args) ? ensureBuilt() : undefined]);
   return conclude(await runLane('fast', args, { temporal }));
 }
 
@@ -93,6 +93,12 @@ async function prepareLab(tools, { versions = [], laterTools = [] } = {}) {
 function existing(file) {
   if (!existsSync(inRoot(file))) throw new SetupError(`${file} is missing from this clone.`, 'Run: git status; git checkout -- lab');
   return file;
+}
+
+/** Whether the chosen tests (all, if none is) run the product from dist/; the others need not wait for it. */
+function runsProduct(args) {
+  const chosen = args.filter((arg) => /^(\.\/)?test(\/|$)/.test(arg));
+  return chosen.length === 0 || chosen.some((arg) => /^(\.\/)?test(\/?$|\/(client|workflows|e2e))/.test(arg));
 }
 
 const isHelp = (args) => args.includes('--help') || args.includes('-h') || args[0] === 'help';

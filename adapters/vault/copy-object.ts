@@ -35,7 +35,10 @@ export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, o
   });
   const source = await ofSource(from.read(name));
   source.once('error', noted);
-  const upload = await to.upload(name, { expectedBytes: record.bytes ?? 0 });
+  const upload = await to.upload(name, { expectedBytes: record.bytes ?? 0 }).catch((error: unknown) => {
+    source.destroy();
+    throw error;
+  });
   let moved = true;
   try {
     await pipeline([source, digest, upload.stream], { signal: options.signal });

@@ -1,11 +1,9 @@
 import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import type { DrydockError } from '../../domain/errors';
 import { hasCode } from './fs-errors';
-import { nameTaken, uploadOver } from './probe';
-import type { VaultUpload } from './vault';
+import { nameTaken } from './probe';
+import { Upload, type UploadSink } from './upload';
 
 export interface UploadTarget {
   /** Name in the vault, for messages. */
@@ -19,68 +17,55 @@ export interface UploadTarget {
 }
 
 /** A file written aside and linked into place: link(2) fails when the name exists, so of several writers exactly one wins. */
-export class DirectoryUpload implements VaultUpload {
-  readonly stream: Writable;
-  private state: 'open' | 'committed' | 'aborted' = 'open';
+export async function startDirectoryUpload(target: UploadTarget): Promise<Upload> {
+  try {
+    await mkdir(dirname(target.temporaryPath), { recursive: true, mode: 0o700 });
+    const file = await open(target.temporaryPath, 'wx', 0o600);
+    return new Upload(target.name, new DirectorySink(target, file), 4 << 20);
+  } catch (error) {
+    throw await target.toError(error, `write ${target.name}`, 0);
+  }
+}
+
+class DirectorySink implements UploadSink {
   private bytesWritten = 0;
 
-  private constructor(
+  constructor(
     private readonly target: UploadTarget,
     private readonly file: FileHandle,
-  ) {
-    this.stream = new Writable({
-      highWaterMark: 4 << 20,
-      write: (chunk: Buffer, _encoding, done) => this.append([chunk], done),
-      writev: (chunks: { chunk: Buffer }[], done) => this.append(chunks.map((entry) => entry.chunk), done),
-    });
-    // Whoever pipes into the stream sees its error; without a listener an aborted upload would end the process.
-    this.stream.on('error', () => undefined);
-  }
+  ) {}
 
-  static async start(target: UploadTarget): Promise<DirectoryUpload> {
+  async write(chunks: Buffer[]): Promise<void> {
     try {
-      await mkdir(dirname(target.temporaryPath), { recursive: true, mode: 0o700 });
-      return new DirectoryUpload(target, await open(target.temporaryPath, 'wx', 0o600));
+      await this.writeAll(chunks);
     } catch (error) {
-      throw await target.toError(error, `write ${target.name}`, 0);
+      throw await this.readable(error);
     }
   }
 
-  async commit(): Promise<void> {
-    if (this.state !== 'open') throw uploadOver(this.target.name, this.state);
+  async flush(): Promise<void> {}
+
+  async keep(): Promise<void> {
     const { temporaryPath, finalPath, root, name } = this.target;
     try {
-      if (!this.stream.writableEnded) this.stream.end();
-      await finished(this.stream);
       await this.file.sync();
       await this.file.close();
       await makeDirectories(root, dirname(finalPath));
       await link(temporaryPath, finalPath);
       await syncDirectory(dirname(finalPath));
-      this.state = 'committed';
     } catch (error) {
-      await this.abort();
-      if (hasCode(error, 'EEXIST')) throw nameTaken(name);
-      throw await this.target.toError(error, `write ${name}`, this.bytesWritten);
+      throw hasCode(error, 'EEXIST') ? nameTaken(name) : await this.readable(error);
     }
     await unlink(temporaryPath).catch(() => undefined);
   }
 
-  async abort(): Promise<void> {
-    if (this.state !== 'open') return;
-    this.state = 'aborted';
-    this.stream.destroy();
+  async discard(): Promise<void> {
     await this.file.close().catch(() => undefined);
     await unlink(this.target.temporaryPath).catch(() => undefined);
   }
 
-  private append(chunks: Buffer[], done: (error?: Error | null) => void): void {
-    this.writeAll(chunks).then(
-      () => done(),
-      (error: unknown) => {
-        this.target.toError(error, `write ${this.target.name}`, this.bytesWritten).then(done, done);
-      },
-    );
+  private readable(error: unknown): Promise<DrydockError> {
+    return this.target.toError(error, `write ${this.target.name}`, this.bytesWritten);
   }
 
   private async writeAll(chunks: Buffer[]): Promise<void> {

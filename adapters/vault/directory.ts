@@ -5,7 +5,7 @@ import { lstat, mkdir, open, opendir, readdir, realpath, rm, stat, statfs, unlin
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
-import { DirectoryUpload } from './directory-upload';
+import { startDirectoryUpload } from './directory-upload';
 import { hasCode, vaultError } from './fs-errors';
 import { checkVaultName, isVaultName } from './names';
 import { ensureVaultFile, tooLarge, tryProbe } from './probe';
@@ -88,7 +88,7 @@ class DirectoryVault implements Vault {
     } catch (error) {
       throw await this.toError(error, `write ${name}`);
     }
-    return DirectoryUpload.start({
+    return startDirectoryUpload({
       name,
       root,
       temporaryPath: join(root, TEMPORARY, randomBytes(12).toString('hex')),

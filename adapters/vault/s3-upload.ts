@@ -1,17 +1,13 @@
-import { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { AbortMultipartUploadCommand, UploadPartCommand, type CompletedPart } from '@aws-sdk/client-s3';
-import { uploadOver } from './probe';
 import type { S3Connection } from './s3-client';
 import type { Creator } from './s3-create';
 import { digestOf, signedBody } from './s3-digest';
 import { firstPartSize, partsAtOnce, partSize } from './s3-parts';
-import type { UploadOptions, VaultUpload } from './vault';
+import type { UploadSink } from './upload';
+import type { UploadOptions } from './vault';
 
 /** An object on its way: one call when it is small, else parts, which nobody sees until they are put together at the end. */
-export class S3Upload implements VaultUpload {
-  readonly stream: Writable;
-  private state: 'open' | 'committed' | 'aborted' = 'open';
+export class S3Sink implements UploadSink {
   private readonly first: number;
   /** The part being filled. Copied into, since the giver of the bytes uses their memory again. */
   private part: Buffer;
@@ -32,41 +28,31 @@ export class S3Upload implements VaultUpload {
   ) {
     this.first = firstPartSize(expectedBytes);
     this.part = Buffer.allocUnsafeSlow(this.first);
-    const pass = (work: Promise<void>, done: (error?: Error | null) => void): void => {
-      work.then(() => done(), (error: Error) => done(error));
-    };
-    this.stream = new Writable({
-      highWaterMark: 1 << 20,
-      write: (chunk: Buffer, _encoding, done) => pass(this.take(chunk), done),
-      final: (done) => pass(this.flush(), done),
-    });
-    // Whoever pipes into the stream sees its error; without a listener an aborted upload would end the process.
-    this.stream.on('error', () => undefined);
   }
 
-  async commit(): Promise<void> {
-    if (this.state !== 'open') throw uploadOver(this.name, this.state);
-    try {
-      if (!this.stream.writableEnded) this.stream.end();
-      await finished(this.stream);
-      if (this.multipart) {
-        const parts = this.parts.sort((a, b) => a.PartNumber! - b.PartNumber!);
-        await this.creator.complete(this.name, { ...(await this.multipart), parts });
-      } else {
-        await this.creator.put(this.name, this.part.subarray(0, this.filled));
-      }
-      this.state = 'committed';
-      this.release();
-    } catch (error) {
-      await this.abort();
-      throw error;
+  async write(chunks: Buffer[]): Promise<void> {
+    for (const chunk of chunks) await this.take(chunk);
+  }
+
+  /** What fits into one part needs none: it is written by `keep`. */
+  async flush(): Promise<void> {
+    if (!this.multipart) return;
+    if (this.filled > 0) await this.sendPart();
+    await Promise.all(this.underWay);
+    this.throwFailure();
+  }
+
+  async keep(): Promise<void> {
+    if (this.multipart) {
+      const parts = this.parts.sort((a, b) => a.PartNumber! - b.PartNumber!);
+      await this.creator.complete(this.name, { ...(await this.multipart), parts });
+    } else {
+      await this.creator.put(this.name, this.part.subarray(0, this.filled));
     }
+    this.release();
   }
 
-  async abort(): Promise<void> {
-    if (this.state !== 'open') return;
-    this.state = 'aborted';
-    this.stream.destroy();
+  async discard(): Promise<void> {
     this.cancel.abort();
     // A part that arrives after the abort would stay on the server, unseen and paid for.
     await Promise.allSettled([...this.underWay]);
@@ -85,14 +71,6 @@ export class S3Upload implements VaultUpload {
       this.filled += copied;
       at += copied;
     }
-  }
-
-  /** What fits into one part needs none: it is written by the commit. */
-  private async flush(): Promise<void> {
-    if (!this.multipart) return;
-    if (this.filled > 0) await this.sendPart();
-    await Promise.all(this.underWay);
-    this.throwFailure();
   }
 
   /** Returns when there is memory for the next part. */

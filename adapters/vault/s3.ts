@@ -12,8 +12,9 @@ import { S3Connection, STALL_MS } from './s3-client';
 import { Creator } from './s3-create';
 import { statusOf } from './s3-errors';
 import { ObjectLock } from './s3-lock';
-import { S3Upload } from './s3-upload';
+import { S3Sink } from './s3-upload';
 import { removeExpiredVersions } from './s3-versions';
+import { Upload } from './upload';
 import type { UploadOptions, Vault, VaultEntry, VaultUpload } from './vault';
 
 /** An upload of ours to which nothing was added for so long has no writer any more. */
@@ -84,7 +85,7 @@ class S3Vault implements Vault {
 
   async upload(name: string, options?: UploadOptions): Promise<VaultUpload> {
     checkVaultName(name);
-    return new S3Upload(this.connection, this.creator, name, options);
+    return new Upload(name, new S3Sink(this.connection, this.creator, name, options));
   }
 
   async put(name: string, content: Buffer | string): Promise<void> {

@@ -1,13 +1,10 @@
 import { posix } from 'node:path';
-import { Writable } from 'node:stream';
-import { finished } from 'node:stream/promises';
 import { DrydockError } from '../../domain/errors';
-import { uploadOver } from './probe';
 import { giveName, type CommitTarget } from './sftp-commit';
 import type { SftpConnection } from './sftp-connection';
 import { isStatus, noRoom, sftpError, STATUS } from './sftp-errors';
 import { PipelinedWriter } from './sftp-transfer';
-import type { VaultUpload } from './vault';
+import { Upload, type UploadSink } from './upload';
 
 export interface SftpUploadTarget extends CommitTarget {
   /** Directories below this one are made as needed. */
@@ -18,66 +15,59 @@ export interface SftpUploadTarget extends CommitTarget {
 }
 
 /** A file written aside on the server and given its name at the end. */
-export class SftpUpload implements VaultUpload {
-  readonly stream: Writable;
-  private state: 'open' | 'committed' | 'aborted' = 'open';
+export async function startSftpUpload(connection: SftpConnection, target: SftpUploadTarget): Promise<Upload> {
+  const open = (): Promise<Buffer> => connection.raw((sftp, done) => sftp.open(target.temporaryPath, 'wx', 0o600, done));
+  const doing = `write ${target.name}`;
+  try {
+    const handle = await open().catch(async (error: unknown) => {
+      if (!isStatus(error, STATUS.noSuchFile)) throw error;
+      await connection.makeDirectories(target.root, target.temporaryDirectory, doing);
+      return open();
+    });
+    return new Upload(target.name, new SftpSink(connection, handle, target));
+  } catch (error) {
+    target.onClose();
+    throw isStatus(error, STATUS.failure) ? noRoom(error, target.description, target.name, 0, await target.freeBytes()) : sftpError(error, target.description, doing);
+  }
+}
+
+class SftpSink implements UploadSink {
   private readonly writer: PipelinedWriter;
 
-  private constructor(
+  constructor(
     private readonly connection: SftpConnection,
     private readonly handle: Buffer,
     private readonly target: SftpUploadTarget,
   ) {
     this.writer = new PipelinedWriter(connection, handle);
-    const pass = (work: Promise<void>, done: (error?: Error | null) => void): void => {
-      work.then(() => done(), (error: unknown) => void this.readable(error).then(done, done));
-    };
-    this.stream = new Writable({
-      highWaterMark: 1 << 20,
-      write: (chunk: Buffer, _encoding, done) => pass(this.writer.write(chunk), done),
-      final: (done) => pass(this.writer.flush(), done),
-    });
-    // Whoever pipes into the stream sees its error; without a listener an aborted upload would end the process.
-    this.stream.on('error', () => undefined);
   }
 
-  static async start(connection: SftpConnection, target: SftpUploadTarget): Promise<SftpUpload> {
-    const open = (): Promise<Buffer> => connection.raw((sftp, done) => sftp.open(target.temporaryPath, 'wx', 0o600, done));
-    const doing = `write ${target.name}`;
+  async write(chunks: Buffer[]): Promise<void> {
     try {
-      const handle = await open().catch(async (error: unknown) => {
-        if (!isStatus(error, STATUS.noSuchFile)) throw error;
-        await connection.makeDirectories(target.root, target.temporaryDirectory, doing);
-        return open();
-      });
-      return new SftpUpload(connection, handle, target);
+      for (const chunk of chunks) await this.writer.write(chunk);
     } catch (error) {
-      target.onClose();
-      throw isStatus(error, STATUS.failure) ? noRoom(error, target.description, target.name, 0, await target.freeBytes()) : sftpError(error, target.description, doing);
+      throw await this.readable(error);
     }
   }
 
-  async commit(): Promise<void> {
-    if (this.state !== 'open') throw uploadOver(this.target.name, this.state);
+  async flush(): Promise<void> {
     try {
-      if (!this.stream.writableEnded) this.stream.end();
-      await finished(this.stream);
-      await this.sync();
-      await this.connection.call<void>(`write ${this.target.name}`, (sftp, done) => sftp.close(this.handle, (error) => done(error, undefined)));
-      await this.connection.makeDirectories(this.target.root, posix.dirname(this.target.finalPath), `write ${this.target.name}`);
-      await giveName(this.connection, this.target);
-      this.state = 'committed';
-      this.target.onClose();
+      await this.writer.flush();
     } catch (error) {
-      await this.abort();
-      throw error;
+      throw await this.readable(error);
     }
   }
 
-  async abort(): Promise<void> {
-    if (this.state !== 'open') return;
-    this.state = 'aborted';
-    this.stream.destroy();
+  async keep(): Promise<void> {
+    const { name, root, finalPath, onClose } = this.target;
+    await this.sync();
+    await this.connection.call<void>(`write ${name}`, (sftp, done) => sftp.close(this.handle, (error) => done(error, undefined)));
+    await this.connection.makeDirectories(root, posix.dirname(finalPath), `write ${name}`);
+    await giveName(this.connection, this.target);
+    onClose();
+  }
+
+  async discard(): Promise<void> {
     await this.connection.closeHandle(this.handle);
     await this.connection.raw<void>((sftp, done) => sftp.unlink(this.target.temporaryPath, (error) => done(error, undefined))).catch(() => undefined);
     this.target.onClose();

@@ -10,7 +10,7 @@ import { ensureVaultFile, tooLarge, tryProbe } from './probe';
 import { SftpConnection } from './sftp-connection';
 import { isStatus, sftpError, STATUS } from './sftp-errors';
 import { pipelinedRead } from './sftp-transfer';
-import { SftpUpload } from './sftp-upload';
+import { startSftpUpload } from './sftp-upload';
 import type { Vault, VaultEntry, VaultUpload } from './vault';
 
 /** Half-written files and claims; starts with a dot, so no name of the vault can reach it. */
@@ -89,7 +89,7 @@ class SftpVault implements Vault {
       const { connection, root } = await this.open();
       await this.look(connection, root, name, `write ${name}`);
       const temporaryDirectory = posix.join(root, TEMPORARY);
-      return await SftpUpload.start(connection, {
+      return await startSftpUpload(connection, {
         name, root, temporaryDirectory,
         temporaryPath: posix.join(temporaryDirectory, randomBytes(12).toString('hex')),
         finalPath: posix.join(root, name),

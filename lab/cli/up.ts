@@ -56,9 +56,9 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
   const labState: LabState = { ...(dtr === undefined ? {} : { dtr }), replicas, storage, replicaIds: replicaIds(replicas), complete: false };
   await steps.run('keys and certificates', () => state.makeKeys(names, signal));
   await state.save(labState);
-  await steps.run('four hosts', async () => {
+  await steps.run('four hosts and the load balancer', async () => {
     await hosts.createNetwork();
-    await allDone(HOSTS.map((host) => hosts.create(host, host === 'ucp' ? undefined : seed)));
+    await allDone([...HOSTS.map((host) => hosts.create(host, host === 'ucp' ? undefined : seed)), hosts.createLoadBalancer()]);
     await allDone(HOSTS.map((host) => hosts.waitEngine(host)));
   });
   await steps.run('Swarm with the overlay dtr-ol', () => swarm.create());
@@ -66,7 +66,6 @@ async function build(lab: Lab, { dtr, replicas, storage }: UpOptions): Promise<L
     await ucp.waitUp();
     await ucp.fetchBundle();
   });
-  await steps.run('load balancer', () => hosts.createLoadBalancer());
   if (dtr !== undefined) await installDtr(lab, { ...labState, dtr });
   await writeDrydockYaml(lab);
   await state.save({ ...labState, complete: true });

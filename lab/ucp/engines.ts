@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { IncomingMessage, OutgoingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import { type Duplex, pipeline, type Readable } from 'node:stream';
+import { createSecureContext } from 'node:tls';
 import { HttpError } from './http';
 
 /** A node of the Swarm as the manager lists it (the part that we use). */
@@ -40,14 +41,17 @@ const CONNECT_MS = 3000;
 const NODES_MS = 1000;
 
 export class Engines {
-  private readonly tls: { ca: Buffer; cert: Buffer; key: Buffer };
+  private readonly agent: https.Agent;
   private nodes: { at: number; list: Promise<Engine[]> } = { at: 0, list: Promise.resolve([]) };
 
   constructor(
     private readonly managerAddress: string,
     files: { ca: string; cert: string; key: string },
   ) {
-    this.tls = { ca: readFileSync(files.ca), cert: readFileSync(files.cert), key: readFileSync(files.key) };
+    // Keys and certificates are taken in once: anew for each request they cost as much as all else of it.
+    const secureContext = createSecureContext({ ca: readFileSync(files.ca), cert: readFileSync(files.cert), key: readFileSync(files.key) });
+    // One connection a request: a kept one may be half-closed by a raw stream before.
+    this.agent = new https.Agent({ secureContext, keepAlive: false });
   }
 
   /** All nodes; of two entries with one name (a rebuilt host) the ready one counts. */
@@ -136,8 +140,7 @@ export class Engines {
   }
 
   private open(address: string, method: string, path: string, headers: OutgoingHttpHeaders) {
-    // One connection a request: a kept one may be half-closed by a raw stream before.
-    const request = https.request({ host: address, port: ENGINE_PORT, servername: '', method, path, headers, agent: false, ...this.tls });
+    const request = https.request({ host: address, port: ENGINE_PORT, servername: '', method, path, headers, agent: this.agent });
     request.on('socket', (socket) => {
       const timer = setTimeout(() => socket.destroy(new Error('no answer')), CONNECT_MS);
       socket.once('secureConnect', () => clearTimeout(timer));

@@ -17,7 +17,7 @@ const MINIMUM = [20, 19];
 export function checkNode(version = process.versions.node) {
   const [major, minor] = version.split('.').map(Number);
   if (major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1])) return;
-  throw new SetupError(`Drydock needs Node ${MINIMUM.join('.')} or newer; this is Node ${version}.`, 'Install Node 20 or 22 LTS (https://nodejs.org, or your package manager) and run the same command again.');
+  throw new SetupError(`Drydock needs Node ${MINIMUM.join('.')} or newer; this is Node ${version}.`, 'Install Node 24 LTS (https://nodejs.org, or your package manager) and run the same command again.');
 }
 
 /** Installs the packages of package-lock.json when they are missing or older than it. */

@@ -1,51 +1,35 @@
 /** The Temporal CLI, which carries the development server: found, else downloaded as the SDK does, else built with Go. */
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { SetupError, say, step } from '../lib/console.mjs';
-import { exec, isExecutable, which } from '../lib/exec.mjs';
-import { withLock } from '../lib/lock.mjs';
-import { BIN, STATE } from '../lib/paths.mjs';
-import { GO_MINIMUM, goInstall, usableGo } from './go.mjs';
+import { say, step } from '../lib/console.mjs';
+import { exec } from '../lib/exec.mjs';
+import { acceptProgram, buildProgram, ensureProgram } from './fetched-program.mjs';
 
-/** The newest version that `go install` accepts (later ones need a nested module that the proxy does not have). */
-const GO_MODULE = 'github.com/temporalio/cli/cmd/temporal@v1.5.1';
+export const TEMPORAL = {
+  name: 'temporal',
+  title: 'Temporal CLI',
+  variable: 'TEMPORAL_CLI_PATH',
+  page: 'https://docs.temporal.io/cli',
+  // The newest version that `go install` accepts (later ones need a nested module that the proxy does not have).
+  goModule: 'github.com/temporalio/cli/cmd/temporal@v1.5.1',
+  goTime: 'about 4 minutes',
+};
 const DOWNLOADS = 'https://temporal.download/cli/default';
 const ANSWER_MS = 8_000;
 const ARCHIVE_MS = 180_000;
 
-/**
- * Path of a usable CLI that is already there: TEMPORAL_CLI_PATH, PATH, then what set-up fetched earlier.
- * @returns {string | undefined}
- * @throws SetupError when TEMPORAL_CLI_PATH names no program
- */
-export function findTemporal({ env = process.env, bin = BIN } = {}) {
-  const named = env.TEMPORAL_CLI_PATH;
-  if (named) {
-    if (isExecutable(named)) return path.resolve(named);
-    throw new SetupError(`TEMPORAL_CLI_PATH names ${named}, which is no program.`, 'Correct the variable, or unset it to let set-up find or fetch the Temporal CLI.');
-  }
-  const own = path.join(bin, 'temporal');
-  return which('temporal') ?? (isExecutable(own) ? own : undefined);
-}
-
 /** Finds or fetches the CLI. @returns {Promise<string>} its path */
-export async function ensureTemporal({ bin = BIN } = {}) {
-  const there = findTemporal({ bin });
-  if (there !== undefined) return there;
-  return withLock(path.join(STATE, 'temporal.lock'), async () => {
-    const since = findTemporal({ bin });
-    if (since !== undefined) return since;
-    mkdirSync(bin, { recursive: true });
-    const target = path.join(bin, 'temporal');
+export function ensureTemporal() {
+  return ensureProgram(TEMPORAL, async (target) => {
+    const { host } = new URL(DOWNLOADS);
     try {
-      await step('Temporal CLI', `not found on PATH: asking ${new URL(DOWNLOADS).host}`, (live) => download(target, live));
+      await step(TEMPORAL.title, `not found on PATH: asking ${host}`, (live) => download(target, live));
     } catch (error) {
       const reason = error.cause?.code ?? error.message;
-      say('Temporal CLI', `cannot be downloaded here (${reason})`);
-      await build(target, reason);
+      say(TEMPORAL.title, `cannot be downloaded here (${reason})`);
+      await buildProgram(TEMPORAL, target, [`${host} cannot be reached (${reason})`]);
     }
-    return target;
   });
 }
 
@@ -65,26 +49,8 @@ async function download(target, live) {
     await writeFile(path.join(folder, 'cli.tar.gz'), Buffer.from(await archive.arrayBuffer()));
     const unpacked = await exec('tar', ['-xzf', 'cli.tar.gz', fileToExtract], { cwd: folder });
     if (unpacked.code !== 0) throw new Error(unpacked.output.trim());
-    await accept(path.join(folder, fileToExtract), target);
+    await acceptProgram(TEMPORAL, path.join(folder, fileToExtract), target);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-async function build(target, refusal) {
-  const go = await usableGo();
-  if (go === undefined) {
-    throw new SetupError(
-      `The Temporal CLI is missing: it is not on PATH, temporal.download cannot be reached (${refusal}), and there is no Go >= ${GO_MINIMUM} to build it with.`,
-      `Any one of these helps: put the program "temporal" on PATH (https://docs.temporal.io/cli), name it in TEMPORAL_CLI_PATH,\nor install Go >= ${GO_MINIMUM} (https://go.dev/dl). Then run the same command again.`,
-    );
-  }
-  await step('Temporal CLI', `building ${GO_MODULE} with Go (about 4 minutes, once)`, (live) => goInstall(go, GO_MODULE, target, live, accept));
-}
-
-/** A program that does not even tell its version is not kept. */
-async function accept(program, target) {
-  const { code, output } = await exec(program, ['--version'], { timeoutMs: 30_000 });
-  if (code !== 0) throw new SetupError(`The Temporal CLI that was fetched does not run: ${output.trim()}`, 'Put another "temporal" on PATH.');
-  renameSync(program, target);
 }

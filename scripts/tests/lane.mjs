@@ -6,6 +6,7 @@ import { elapsed } from '../lib/console.mjs';
 import { inRoot } from '../lib/paths.mjs';
 import { runNode } from '../lib/program.mjs';
 import { OrderedOutput } from './output.mjs';
+import { runQueue } from './queue.mjs';
 import { addResults, addUp, noResults, sumOf } from './results.mjs';
 import { allTestFiles, suitesOf } from './suites.mjs';
 
@@ -35,10 +36,10 @@ export async function runLane(lane, args, { temporal } = {}) {
 }
 
 /**
- * As many of the suite's processes at once as it allows, in their order. Two labs on two cores may starve each other: where the suite
+ * As many of the suite's processes at once as it allows (see queue.mjs). Two labs on two cores may starve each other: where the suite
  * says so, what failed in company is run once more alone, and that result counts.
  */
-export async function runSuite({ processes, atOnce, againAlone }, results, settings) {
+export async function runSuite(suite, results, settings) {
   const outcomes = new Map();
   const run = async (files, output) => {
     const outcome = noResults();
@@ -48,11 +49,8 @@ export async function runSuite({ processes, atOnce, againAlone }, results, setti
     return outcome;
   };
   const together = new OrderedOutput((chunk) => process.stdout.write(chunk));
-  const queue = [...processes];
-  const work = async () => {
-    for (let files = queue.shift(); files !== undefined && !results.interrupted; files = queue.shift()) await run(files, together);
-  };
-  await Promise.all(Array.from({ length: atOnce }, work));
+  await runQueue(suite, (files) => run(files, together), () => results.interrupted);
+  const { atOnce, againAlone } = suite;
   const failed = atOnce === 1 || !againAlone ? [] : [...outcomes].filter(([, outcome]) => outcome.failed > 0);
   for (const [files, before] of failed) {
     if (results.interrupted) break;

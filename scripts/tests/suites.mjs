@@ -13,10 +13,11 @@ const E2E = /^test\/e2e\//;
 /** Far longer than the others: begun first, so that neither is left alone at the end. */
 const LONGEST = ['test/e2e/restore-faults.test.ts', 'test/e2e/without-us.test.ts'];
 
-/** A lab takes up to 3 GiB; two of them wait for hosts and health most of the time. */
+/** A lab takes up to 3 GiB; several of them wait for hosts and health most of the time. */
 const GIB_FOR_TWO_LABS = 8;
+const GIB_FOR_THREE_LABS = 12;
 
-/** The suites of a lane, each with its mocha processes (lists of files). Empty suites are left out. */
+/** The suites of a lane, each with its mocha processes (lists of files), and those that run beside them (`light`). Empty suites are left out. */
 export function suitesOf(lane, files = allTestFiles()) {
   const end2end = files.filter((file) => E2E.test(file));
   const lab = files.filter((file) => LAB.test(file));
@@ -29,15 +30,21 @@ export function suitesOf(lane, files = allTestFiles()) {
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
     { name: 'fast', processes: thirds, atOnce: 3 },
-    { name: 'slow', processes: perFile(slow), atOnce: labsAtOnce(), againAlone: true },
-    { name: 'end to end and lab', processes: perFile([...end2end.filter((file) => LONGEST.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), atOnce: labsAtOnce(), againAlone: true },
+    { name: 'end to end, lab and slow', processes: perFile([...LONGEST.filter((file) => end2end.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), light: perFile(slow), ...sideBySide(labsAtOnce()), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));
 }
 
-/** Two on a machine with memory for two labs. */
+/** How many labs this machine's memory can hold. */
 export function labsAtOnce(bytes = os.totalmem()) {
-  return bytes >= GIB_FOR_TWO_LABS * 2 ** 30 * 0.95 ? 2 : 1;
+  const gib = bytes / 2 ** 30 / 0.95;
+  if (gib >= GIB_FOR_THREE_LABS) return 3;
+  return gib >= GIB_FOR_TWO_LABS ? 2 : 1;
+}
+
+/** Three processes keep two cores busy, but only so many labs may be among them. */
+function sideBySide(labs) {
+  return { atOnce: labs === 1 ? 1 : 3, heavyAtOnce: labs };
 }
 
 /** Every test file, relative to the clone's root, sorted. */

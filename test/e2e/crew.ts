@@ -7,7 +7,7 @@ import type { BackupResult } from '../../domain/contract';
 import type { DtrVersion } from '../../lab/contract';
 import { pushToLab } from '../../lab/cli/push';
 import type { PushReport } from '../../lab/push/push';
-import { buildProduct, drydock, start, startBuilt, type Finished, type Running } from '../client/fixtures/drydock';
+import { drydock, start, type Finished, type Running } from '../client/fixtures/drydock';
 import { temporal, unique } from '../helpers/temporal';
 import { DtrLab } from '../lab/dtr-lab';
 
@@ -56,7 +56,6 @@ export class Crew {
   /** `address` names another Temporal server than the tests' own; `prepare` runs before the worker reads its configuration. */
   static async start(name: string, version: DtrVersion, replicas = 1, storage: 'local' | 'nfs' = 'local', options: CrewOptions = {}): Promise<Crew> {
     const address = options.address ?? (await temporal()).connection.options.address;
-    await buildProduct();
     const dtr = await DtrLab.start(name, version, replicas, storage);
     const crew = new Crew(dtr, { DRYDOCK_CONFIG: dtr.lab.state.file('drydock.yaml'), TEMPORAL_ADDRESS: address });
     await options.prepare?.(dtr);
@@ -87,7 +86,7 @@ export class Crew {
   }
 
   async startWorker(env: NodeJS.ProcessEnv = {}): Promise<void> {
-    this.worker = startBuilt(['worker'], { ...this.env, ...env });
+    this.worker = start(['worker'], { ...this.env, ...env });
     await this.worker.said('listen');
   }
 

@@ -7,7 +7,7 @@ import type { Gate } from '../../domain/contract';
 import { openLab, type Lab } from '../../lab/cli/context';
 import { pushToLab } from '../../lab/cli/push';
 import { up } from '../../lab/cli/up';
-import { buildProduct, startBuilt, type Running } from '../client/fixtures/drydock';
+import { start, type Running } from '../client/fixtures/drydock';
 import { temporalCli } from '../helpers/temporal';
 import { freePort } from '../helpers/free-port';
 
@@ -28,7 +28,6 @@ const WAIT_MS = 300_000;
 
 /** Brings up lab (named, so that another may stand beside it), images, server and worker. `stop` removes all of it. */
 export async function startSite(name: string): Promise<Site> {
-  await buildProduct();
   const lab = openLab(undefined, name);
   const parts: { drydock?: Running; session?: Session } = {};
   const stop = async (): Promise<void> => {
@@ -45,7 +44,7 @@ export async function startSite(name: string): Promise<Site> {
     const [port, uiPort] = [await freePort(), await freePort()];
     const address = `127.0.0.1:${port}`;
     const uiUrl = `http://127.0.0.1:${uiPort}`;
-    parts.drydock = startBuilt(['up', '--config', config, '--port', String(port), '--ui-port', String(uiPort)], { TEMPORAL_CLI_PATH: temporalCli() });
+    parts.drydock = start(['up', '--config', config, '--port', String(port), '--ui-port', String(uiPort)], { TEMPORAL_CLI_PATH: temporalCli() });
     await parts.drydock.said('is ready for lab');
     const session = await openSession(await requiredConfig(config), { address, namespace: 'default', taskQueue: 'drydock', uiUrl, connection: {} });
     parts.session = session;

@@ -11,11 +11,14 @@ interface LockModule {
 interface DependenciesModule {
   checkNode(version: string): void;
 }
-interface VersitygwModule {
-  findVersitygw(options: { env: NodeJS.ProcessEnv; bin: string }): string | undefined;
+interface Program {
+  name: string;
+  variable: string;
 }
-interface TemporalModule {
-  findTemporal(options: { env: NodeJS.ProcessEnv; bin: string }): string | undefined;
+interface ProgramModule {
+  findProgram(program: Program, options: { env: NodeJS.ProcessEnv; bin: string }): string | undefined;
+  ensureProgram(program: Program, fetch: (target: string) => Promise<void>, options: { bin: string }): Promise<string>;
+  acceptProgram(program: Program, fetched: string, target: string): Promise<void>;
 }
 
 /** Set-up is plain JavaScript, because it runs before any package is there. */
@@ -73,26 +76,39 @@ describe('set-up', () => {
     });
   }
 
-  it('takes the Temporal CLI that TEMPORAL_CLI_PATH names before any other', async () => {
-    const { findTemporal } = (await load('setup/temporal.mjs')) as TemporalModule;
-    const named = path.join(folder, 'my-temporal');
-    writeFileSync(named, '#!/bin/sh\n', { mode: 0o755 });
-    assert.equal(findTemporal({ env: { TEMPORAL_CLI_PATH: named }, bin: folder }), named);
+  const programs = async (): Promise<Program[]> => {
+    const { TEMPORAL } = (await load('setup/temporal.mjs')) as { TEMPORAL: Program };
+    const { VERSITYGW } = (await load('setup/versitygw.mjs')) as { VERSITYGW: Program };
+    return [TEMPORAL, VERSITYGW];
+  };
+
+  it('takes the program that its variable names before any other, and no file that cannot be executed', async () => {
+    const { findProgram } = (await load('setup/fetched-program.mjs')) as ProgramModule;
+    for (const program of await programs()) {
+      const named = path.join(folder, `my-${program.name}`);
+      writeFileSync(named, '#!/bin/sh\n', { mode: 0o644 });
+      const find = () => findProgram(program, { env: { [program.variable]: named }, bin: folder });
+      assert.throws(find, new RegExp(`${program.variable} names .* which is no program`));
+      chmodSync(named, 0o755);
+      assert.equal(find(), named);
+    }
   });
 
-  it('does not take a file that cannot be executed for the Temporal CLI', async () => {
-    const { findTemporal } = (await load('setup/temporal.mjs')) as TemporalModule;
-    const named = path.join(folder, 'temporal');
-    writeFileSync(named, 'text', { mode: 0o644 });
-    assert.throws(() => findTemporal({ env: { TEMPORAL_CLI_PATH: named }, bin: folder }), /which is no program/);
-  });
-
-  it('finds the S3 server in the same way', async () => {
-    const { findVersitygw } = (await load('setup/versitygw.mjs')) as VersitygwModule;
-    const named = path.join(folder, 'versitygw');
-    writeFileSync(named, '#!/bin/sh\n', { mode: 0o644 });
-    assert.throws(() => findVersitygw({ env: { VERSITYGW_PATH: named }, bin: folder }), /which is no program/);
-    chmodSync(named, 0o755);
-    assert.equal(findVersitygw({ env: { VERSITYGW_PATH: named }, bin: '' }), named);
+  it('fetches a program once that is nowhere, and keeps none that does not run', async () => {
+    const { ensureProgram, acceptProgram } = (await load('setup/fetched-program.mjs')) as ProgramModule;
+    const program = { name: `drydock-test-${process.pid}`, variable: 'DRYDOCK_TEST_PROGRAM' };
+    const fetched = path.join(folder, 'fetched');
+    let fetches = 0;
+    const ensure = (script: string) =>
+      ensureProgram(program, async (target) => {
+        fetches += 1;
+        writeFileSync(fetched, script, { mode: 0o755 });
+        await acceptProgram(program, fetched, target);
+      }, { bin: folder }); // prettier-ignore
+    await assert.rejects(ensure('#!/bin/sh\necho broken; exit 1\n'), /does not run: broken/);
+    const there = await ensure('#!/bin/sh\n');
+    assert.equal(there, path.join(folder, program.name));
+    assert.equal(await ensure('#!/bin/sh\n'), there);
+    assert.equal(fetches, 2);
   });
 });

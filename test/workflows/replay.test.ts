@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { Worker } from '@temporalio/worker';
-import { workflowBundle } from '../helpers/temporal';
+import { builtWorkflows } from '../helpers/product';
 
 /** Histories of real runs (`temporal workflow show -o json`); a change that breaks one needs `patched`. */
 const HISTORIES = path.join(__dirname, 'histories');
@@ -13,7 +13,7 @@ describe('recorded histories', function () {
   it('replay with the workflow code of today', async () => {
     const files = (await readdir(HISTORIES)).filter((file) => file.endsWith('.json'));
     assert.ok(files.length >= 3);
-    const bundle = await workflowBundle(require.resolve('../../workflows'));
+    const bundle = builtWorkflows();
     for (const file of files) {
       const history: unknown = JSON.parse(await readFile(path.join(HISTORIES, file), 'utf8'));
       await Worker.runReplayHistory({ workflowBundle: bundle }, history, file.replace('.json', ''));
@@ -28,7 +28,7 @@ describe('recorded histories', function () {
   });
 
   it('of other workflow code are refused, so the test above can fail', async () => {
-    const bundle = await workflowBundle(require.resolve('../../workflows'));
+    const bundle = builtWorkflows();
     const text = await readFile(path.join(HISTORIES, 'backup.json'), 'utf8');
     const other: unknown = JSON.parse(text.replaceAll('"recordFreeze"', '"somethingElse"'));
     await assert.rejects(Worker.runReplayHistory({ workflowBundle: bundle }, other, 'other'), /[Nn]on-?determinism|Activity/);

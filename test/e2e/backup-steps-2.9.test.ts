@@ -1,0 +1,3 @@
+import { backupSteps } from './backup-steps/all';
+
+backupSteps('2.9.4');
