@@ -13,9 +13,8 @@ const E2E = /^test\/e2e\//;
 /** Far longer than the others: begun first, so that neither is left alone at the end. */
 const LONGEST = ['test/e2e/restore-faults.test.ts', 'test/e2e/without-us.test.ts'];
 
-/** A lab takes up to 3 GiB; several of them wait for hosts and health most of the time. */
+/** A lab takes up to 3 GiB, and waits for hosts and health half of its time; three at once starve each other on two cores. */
 const GIB_FOR_TWO_LABS = 8;
-const GIB_FOR_THREE_LABS = 12;
 
 /** The suites of a lane, each with its mocha processes (lists of files), and those that run beside them (`light`). Empty suites are left out. */
 export function suitesOf(lane, files = allTestFiles()) {
@@ -37,9 +36,7 @@ export function suitesOf(lane, files = allTestFiles()) {
 
 /** How many labs this machine's memory can hold. */
 export function labsAtOnce(bytes = os.totalmem()) {
-  const gib = bytes / 2 ** 30 / 0.95;
-  if (gib >= GIB_FOR_THREE_LABS) return 3;
-  return gib >= GIB_FOR_TWO_LABS ? 2 : 1;
+  return bytes / 2 ** 30 / 0.95 >= GIB_FOR_TWO_LABS ? 2 : 1;
 }
 
 /** Three processes keep two cores busy, but only so many labs may be among them. */
