@@ -12,6 +12,7 @@ import type { RetentionActivities } from '../contract';
 import { report } from '../pulse';
 import { refuseWrongClock } from './clock';
 import { NOTHING, repack, type Repacked } from './repack';
+import { standingMarks } from './standing-marks';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
 
@@ -37,7 +38,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   if (isRestoring) notes.push('Nothing is removed while a restore of this cluster is unfinished.');
   const removal = isRestoring ? { ...planRemoval(first.picture, first.decisions, hold), backups: [], segments: [] } : planRemoval(first.picture, first.decisions, hold);
   notes.push(...removal.notes);
-  if (!step.dryRun) await remove(cluster, removal, await neededWords(cluster, removal, first.picture), signal);
+  if (!step.dryRun) await remove(cluster, removal, await staying(cluster, removal, first.picture), signal);
   if (!step.dryRun && !isRestoring) await removeExpired(cluster, notes, signal);
   // Marks are planned on what stands now: a removed backup has left segments that nothing names.
   const second = step.dryRun ? first : await look();
@@ -60,6 +61,19 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
   };
 }
 
+/** What is left of backups that go. */
+interface Staying {
+  /** Backups whose verdicts stay, and with them their tombstones, by which a later run finds them again. */
+  verdicts: ReadonlySet<string>;
+  /** Names of tombstones. */
+  marks: ReadonlySet<string>;
+}
+
+async function staying(cluster: Cluster, plan: RemovalPlan, picture: ClusterPicture): Promise<Staying> {
+  const going = [...plan.backups, ...plan.leftovers.map(({ id }) => id)];
+  return { verdicts: await neededWords(cluster, plan, picture), marks: await standingMarks(cluster, going) };
+}
+
 /** Backups whose verdicts must stay: they alone say that nothing may be built on a segment which still stands. */
 async function neededWords({ vault, name }: Cluster, plan: RemovalPlan, { segments }: ClusterPicture): Promise<Set<string>> {
   if (plan.backups.length + plan.leftovers.length === 0) return new Set();
@@ -68,8 +82,7 @@ async function neededWords({ vault, name }: Cluster, plan: RemovalPlan, { segmen
   return new Set([...(await readBadSegments(vault, name))].flatMap(([segment, backup]) => (standing.has(segment) ? [backup] : [])));
 }
 
-/** `needed`: backups whose verdicts stay, and with them their tombstones, by which a later run finds them again. */
-async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
+async function remove({ vault, name }: Cluster, plan: RemovalPlan, stays: Staying, signal: AbortSignal): Promise<void> {
   for (const tombstone of plan.lift) await vault.remove(tombstone);
   let done = 0;
   const itemsTotal = plan.backups.length + plan.segments.length + plan.leftovers.length;
@@ -82,9 +95,9 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: Reado
     // First the manifest: from then on the backup does not exist, and what is left of it is nobody's.
     await vault.remove(vaultPaths.manifest(name, id));
     await removeAll({ vault }, `${vaultPaths.backup(name, id)}/`);
-    if (needed.has(id)) continue;
+    if (stays.verdicts.has(id)) continue;
     await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
-    await removeAll({ vault }, `${vaultPaths.tombstones(name)}${id}.`);
+    await removeAll({ vault }, `${vaultPaths.tombstones(name)}${id}.`, stays.marks);
   }
   for (const { id } of plan.segments) {
     progress();
@@ -95,9 +108,9 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: Reado
   }
   for (const { name: tombstone, id } of plan.leftovers) {
     progress();
-    if (needed.has(id)) continue;
+    if (stays.verdicts.has(id)) continue;
     await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
-    await vault.remove(tombstone);
+    if (!stays.marks.has(tombstone)) await vault.remove(tombstone);
   }
 }
 
@@ -124,10 +137,11 @@ async function removeExpired({ vault }: Cluster, notes: string[], signal: AbortS
 }
 
 /** In rounds, so that a million names are never held at once. */
-async function removeAll({ vault }: Pick<Cluster, 'vault'>, prefix: string): Promise<void> {
+async function removeAll({ vault }: Pick<Cluster, 'vault'>, prefix: string, but: ReadonlySet<string> = new Set()): Promise<void> {
   for (let isMore = true; isMore; ) {
     const names: string[] = [];
     for await (const entry of vault.list(prefix)) {
+      if (but.has(entry.name)) continue;
       names.push(entry.name);
       if (names.length === REMOVED_A_ROUND) break;
     }
