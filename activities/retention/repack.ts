@@ -1,5 +1,6 @@
 /** Writes what lives in mostly dead segments into new ones, for the backups to come. What stands is neither changed nor removed here. */
 import { canDecrypt } from '../../adapters/openpgp/keyring';
+import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
 import type { ClusterPicture } from '../../adapters/vault/picture';
 import { readBlobs } from '../../adapters/vault/segment-reader';
@@ -130,7 +131,7 @@ function bySegment(blobs: BlobLine[]): Map<string, BlobLine[]> {
 
 /** Damaged, gone, or closed to the keys at hand: a matter of that segment alone. */
 function isUnreadable(error: unknown): error is DrydockError {
-  return isDamage(error) || (error instanceof DrydockError && error.kind === 'AuthRejected');
+  return isDamage(error) || isForWantOfKey(error);
 }
 
 function mib(bytes: number): string {
