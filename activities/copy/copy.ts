@@ -34,7 +34,6 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   const plan = planCopy(source, target, { keep: from.config.keep, only: request.backup, forgotten });
   const transfer = await Transfer.open(from, to, target, progress);
   const needs = new Map([...source.sealed, ...target.sealed].map(({ id, segments }) => [id, segments]));
-  const copied: string[] = [];
   const leftOut = [...plan.leftOut, ...plan.forgotten.map((id) => ({ id, why: `it is forgotten in ${to.vaultName}; to have it there again: drydock forget ${id} --undo --vault ${to.vaultName}` }))];
   // What is sealed in both is made whole first: it is what people rely on already.
   const unverified = new Set(target.facts.filter(({ verified, bad }) => !verified && !bad).map(({ id }) => id));
@@ -47,7 +46,8 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
       return transfer.found({ name: vaultPaths.manifest(to.name, id) }, to.vaultName, error.message, { backupId: id });
     });
   }
-  transfer.expect(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
+  const lacking = transfer.lacking(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
+  const { sealed: copied, already } = transfer.tally.begin({ wanted: plan.wanted, lacking, already: plan.already });
   for (const id of plan.wanted) {
     const why = await copyBackup(transfer, id, request.by);
     if (why === null) copied.push(id);
@@ -56,10 +56,10 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   return {
     vault: to.vaultName,
     copied: copied.slice(0, SHOWN),
-    already: plan.already.length,
+    already,
     leftOut: leftOut.slice(0, SHOWN),
-    objects: transfer.objects,
-    bytes: transfer.bytes,
+    objects: transfer.tally.objects,
+    bytes: transfer.tally.bytes,
     findingCount: transfer.findings.length,
     findings: transfer.findings.slice(0, SHOWN_FINDINGS),
     notes: [...new Set([...source.faults.map((fault) => `${from.vaultName}: ${fault}`), ...target.faults.map((fault) => `${to.vaultName}: ${fault}`), ...transfer.notes])].slice(0, SHOWN_NOTES),

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure, Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createActivities } from '../../activities';
 import { openCluster, type Cluster } from '../../activities/cluster';
 import { copyBackups } from '../../activities/copy/copy';
@@ -12,6 +13,7 @@ import type { Vault } from '../../adapters/vault/vault';
 import { readVerdicts, writeVerdict } from '../../adapters/vault/verdicts';
 import type { Config } from '../../domain/config';
 import { encryptionSchema, sftpSchema, type VaultConfig } from '../../domain/config';
+import type { Heartbeat } from '../../domain/contract';
 import type { CopiedTo } from '../../domain/copy';
 import { DrydockError } from '../../domain/errors';
 import type { ForgottenIn } from '../../domain/forget';
@@ -92,6 +94,13 @@ describe('copies of a vault', function () {
     return found;
   }
 
+  /** Bytes of all objects of the cluster but verdicts. */
+  async function sizes(directory: string): Promise<number> {
+    let bytes = 0;
+    for (const name of await names(directory)) bytes += (await stat(join(directory, name))).size;
+    return bytes;
+  }
+
   beforeEach(async () => {
     here = await scratchVault();
     await chmod(here.path, 0o700);
@@ -100,7 +109,7 @@ describe('copies of a vault', function () {
     await writeFile(passphrase, 'a passphrase of the tests', { mode: 0o600 });
     config = {
       stateDir: here.path, vaults: { main: { directory: here.directory }, mirror: { directory: copyDirectory } },
-      clusters: { [CLUSTER]: { vault: 'main', copies: ['mirror'], retention: { hold: '7d' }, hosts: {}, encryption: encryptionSchema.parse({ passphrase: `file:${passphrase}` }) } },
+      clusters: { [CLUSTER]: { vault: 'main', copies: ['mirror'], retention: { hold: '7d' }, policy: { bandwidth: [] }, hosts: {}, encryption: encryptionSchema.parse({ passphrase: `file:${passphrase}` }) } },
     } as unknown as Config;
     tree = makeRegistryTree({ layout: 'sha256', seed: 7, repositories: 2, layerBytes: 20_000 });
     first = await seal();
@@ -317,6 +326,50 @@ describe('copies of a vault', function () {
     const after = await copy();
     assert.deepEqual([after.copied, after.leftOut.map(({ id }) => id)], [[], [first.backupId]], 'and it does not come back');
     assert.ok((await names(here.directory)).includes(manifestOf(second.backupId)));
+  });
+
+  it('go on counting where an attempt was cut off: what it brought is progress of this one, and its work is in the result', async () => {
+    const second = await seal({ tree: makeRegistryTree({ layout: 'sha256', seed: 8, repositories: 1, layerBytes: 20_000 }), startedAt: '2026-11-24T02:00:00.000Z' });
+    const deps = { config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client };
+    const all = await names(here.directory);
+    const attempt = async (vault: (to: Vault) => Vault, heartbeat?: Heartbeat): Promise<{ beats: Heartbeat[]; done: CopiedTo | null }> => {
+      const beats: Heartbeat[] = [];
+      const environment = new MockActivityEnvironment({ attempt: heartbeat ? 2 : 1, heartbeatDetails: heartbeat });
+      environment.on('heartbeat', (beat: Heartbeat) => beats.push(beat));
+      const to = openCluster(deps, CLUSTER, undefined, 'mirror');
+      await to.vault.check();
+      const target = Object.create(to, { vault: { value: vault(to.vault) } }) as Cluster;
+      const work = (): Promise<CopiedTo> => copyBackups(openCluster(deps, CLUSTER), target, { by: 'a test' }, new Progress('copy'));
+      const done = await environment.run<[], CopiedTo, typeof work>(work).catch((error: unknown) => {
+        if (error instanceof Killed) return null;
+        throw error;
+      });
+      return { beats: beats.filter(({ phase }) => phase === 'copying to mirror'), done };
+    };
+    // The second backup is sealed, and its verdict and a part of the first are there.
+    const cut = await attempt((to) => killedAfter(to, (second.segments.length + 3) * 2 + 6));
+    assert.equal(cut.done, null);
+    assert.ok((await names(copyDirectory)).includes(manifestOf(second.backupId)));
+    const whole = cut.beats[0]!;
+    assert.deepEqual([whole.bytesDone, whole.itemsDone, whole.itemsTotal], [0, 0, 2]);
+    const there = await sizes(copyDirectory);
+    const { beats, done } = await attempt((to) => to, cut.beats.at(-1));
+    assert.deepEqual([beats[0]!.bytesTotal, beats[0]!.bytesDone, beats[0]!.itemsDone, beats[0]!.itemsTotal], [whole.bytesTotal, there, 1, 2]);
+    assert.deepEqual([beats.at(-1)!.bytesDone, done!.copied, done!.already], [whole.bytesTotal, [second.backupId, first.backupId], 0]);
+    // Manifests are put; the object that the cut was in may not have been told of any more.
+    assert.ok([all.length - 2, all.length - 3].includes(done!.objects), `${done!.objects} of ${all.length}, none of them twice`);
+    assert.deepEqual((await copy()).objects, 0);
+  });
+
+  it('are filled no faster than the cluster\'s bandwidth says', async () => {
+    const bytes = await sizes(here.directory);
+    config.clusters[CLUSTER]!.policy.bandwidth = [{ mibPerSecond: bytes / 2 ** 20 }];
+    const began = performance.now();
+    const done = await copy();
+    const ms = performance.now() - began;
+    assert.deepEqual([done.copied, done.findings], [[first.backupId], []]);
+    // All of it takes a second, less what may pass at once and the manifest.
+    assert.ok(ms > 600, `${ms} ms`);
   });
 
   it('leave out what a person forgot in them alone, also when it is long removed there, until that is taken back', async () => {
