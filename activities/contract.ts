@@ -182,7 +182,7 @@ export interface RetentionActivities {
   planForget(step: Step & { backup: string; everywhere: boolean }): Promise<ForgetPlan>;
   /** Marks it in one vault; it goes when the hold is over. Throws Refused when the clocks of worker and vault disagree. */
   forgetBackup(step: Step & { backup: string; by: string; why: string; approved: boolean }): Promise<ForgottenIn>;
-  /** Undo of `forgetBackup`, as long as the backup stands. */
+  /** Undo of `forgetBackup`, as long as the backup stands there or in another vault that a copy can bring it from. */
   rememberBackup(step: Step & { backup: string }): Promise<ForgottenIn>;
 }
 

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { readManifestJson } from '../adapters/vault/manifest-file';
 import { readGivenUp, type GivenUp } from '../adapters/vault/marks';
 import { openVault } from '../adapters/vault/open';
+import { sealedIds } from '../adapters/vault/read-manifests';
 import type { Vault } from '../adapters/vault/vault';
 import { refuseNewer } from '../adapters/vault/vault-file';
 import { readVerdicts } from '../adapters/vault/verdicts';
@@ -114,6 +115,19 @@ async function firstWith<T>(local: LoadedConfig, id: string, look: (vault: Vault
   throw errors[0] ?? noBackup(local, id);
 }
 
+/** The cluster in one of whose vaults this backup stands, `vault` looked into first: where it was forgotten it may be gone already. Throws NotFound. */
+export async function clusterOfForgotten(local: LoadedConfig, id: string, vault: string | undefined): Promise<string> {
+  const copies = new Set(Object.values(local.config.clusters).flatMap((cluster) => cluster.copies));
+  for (const name of new Set([vault, undefined, ...copies])) {
+    const found = await clusterOfBackup(inVault(local, name), id).catch((error: unknown) => {
+      if (error instanceof DrydockError && error.kind === 'NotFound') return null;
+      throw error;
+    });
+    if (found !== null) return found;
+  }
+  throw noBackup(local, id);
+}
+
 function noBackup(local: LoadedConfig, id: string): DrydockError {
   return new DrydockError('NotFound', `there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
 }
@@ -126,16 +140,6 @@ async function ifThere<T>(reading: Promise<T>): Promise<T | undefined> {
     if (error instanceof DrydockError && error.kind === 'NotFound') return undefined;
     throw error;
   }
-}
-
-async function sealedIds(vault: Vault, cluster: string): Promise<string[]> {
-  const ids: string[] = [];
-  for await (const entry of vault.list(vaultPaths.backups(cluster))) {
-    const id = entry.name.slice(vaultPaths.backups(cluster).length).split('/', 1)[0] ?? '';
-    // A folder without a manifest is an unfinished backup: it does not exist.
-    if (entry.name === vaultPaths.manifest(cluster, id)) ids.push(id);
-  }
-  return ids;
 }
 
 /** What the vault says of backups beside their manifests. */

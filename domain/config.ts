@@ -112,7 +112,7 @@ export const clusterSchema = z.strictObject({
       segmentBytes: z.int().min(1 << 20).max(2 ** 31 - 2 ** 20).default(256 * 1024 * 1024),
       /** How many streams read and encrypt images side by side. Default: one for each core of the worker, four at most. */
       streams: z.int().min(1).max(4).optional(),
-      /** How fast images may be read; the first rule whose span (UTC) holds counts. Absent: as fast as they come. */
+      /** How fast images may be read, and copies filled; the first rule whose span (UTC) holds counts. Absent: as fast as they come. */
       bandwidth: z
         .array(
           z

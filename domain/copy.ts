@@ -61,6 +61,8 @@ export interface CopyPlan {
   /** Newest complete one first; incomplete ones after all complete ones. */
   wanted: string[];
   already: string[];
+  /** Given up by a person in the copy, where it may be long gone. */
+  forgotten: string[];
   leftOut: { id: string; why: string }[];
 }
 
@@ -68,21 +70,30 @@ export interface Side extends Pick<VaultPicture, 'unreadable' | 'marks' | 'now'>
   facts: readonly BackupFact[];
 }
 
+export interface CopySettings {
+  keep: Keep | undefined;
+  /** Asks for one backup. */
+  only?: string;
+  /** What a person gave up in the copy. */
+  forgotten: ReadonlySet<string>;
+}
+
 /**
  * Which backups the copy lacks. What either vault gives up is left out, since it would only be removed again. `only` asks for one backup, which no
- * rule of `keep` holds back then; what is marked for removal is left out even so.
+ * rule of `keep` holds back then; what is marked for removal, or forgotten in the copy, is left out even so.
  */
-export function planCopy(source: Side, target: Side, keep: Keep | undefined, only?: string): CopyPlan {
+export function planCopy(source: Side, target: Side, { keep, only, forgotten }: CopySettings): CopyPlan {
   const there = new Set([...target.facts.map(({ id }) => id), ...target.unreadable]);
   const marked = new Set(source.marks.map(({ id }) => id));
-  const plan: CopyPlan = { wanted: [], already: [], leftOut: source.unreadable.filter((id) => !there.has(id)).map((id) => ({ id, why: 'its manifest cannot be read' })) };
+  const plan: CopyPlan = { wanted: [], already: [], forgotten: [], leftOut: source.unreadable.filter((id) => !there.has(id)).map((id) => ({ id, why: 'its manifest cannot be read' })) };
   const open = source.facts.filter(({ id }) => (only === undefined || id === only) && !there.has(id));
   plan.already = source.facts.map(({ id }) => id).filter((id) => there.has(id));
   const givenUp = only === undefined ? new Set(decideRetention(source.facts, keep, source.now).filter((each) => !each.keep).map(({ id }) => id)) : new Set<string>();
-  const candidates = open.filter(({ id }) => !marked.has(id) && !givenUp.has(id));
-  for (const { id } of open) if (!candidates.some((each) => each.id === id)) plan.leftOut.push({ id, why: 'it is given up' });
-  // As the copy will see them: what arrives whole is verified there.
-  const after = [...target.facts, ...candidates.map((fact) => ({ ...fact, verified: !fact.bad }))];
+  const candidates = open.filter(({ id }) => !marked.has(id) && !givenUp.has(id) && !forgotten.has(id));
+  plan.forgotten = open.map(({ id }) => id).filter((id) => !marked.has(id) && !givenUp.has(id) && forgotten.has(id));
+  for (const { id } of open) if (marked.has(id) || givenUp.has(id)) plan.leftOut.push({ id, why: 'it is given up' });
+  // As the copy will see them: what arrives whole is verified there, and a drill in another vault is none of its own.
+  const after = [...target.facts, ...candidates.map((fact) => ({ ...fact, verified: !fact.bad, drilled: false }))];
   const kept = new Set(decideRetention(after, keep, target.now).filter((each) => each.keep).map(({ id }) => id));
   for (const fact of [...candidates].sort(inOrder)) {
     if (only !== undefined || kept.has(fact.id)) plan.wanted.push(fact.id);

@@ -33,6 +33,8 @@ export interface ForgottenIn {
   state: 'marked' | 'already' | 'lifted' | 'absent' | 'failed';
   /** When a prune may remove it, ISO 8601; null unless it is marked. */
   removableFrom: string | null;
+  /** One sentence, where more is to be said. */
+  note?: string;
 }
 
 /** Result of `forget`: also what `drydock forget --json` prints (plus workflowId). */

@@ -42,6 +42,8 @@ export interface Mark {
 export interface RemovalPlan {
   backups: string[];
   segments: SegmentFiles[];
+  /** Tombstones whose hold is over, of what goes, by its id. */
+  due: ReadonlyMap<string, string[]>;
   /** Tombstones of what is kept or needed again. */
   lift: string[];
   /** Tombstones of what is gone; their backups' verdicts go first. */
@@ -60,7 +62,8 @@ const MARGIN_MS = 1000;
 export function planRemoval(picture: VaultPicture, decisions: readonly Decision[], hold: Duration): RemovalPlan {
   const deadline = before(picture.now, hold);
   const marks = marksById(picture.marks);
-  const isOver = (id: string): boolean => (marks.get(id) ?? []).some(({ since }) => since <= deadline);
+  const over = (id: string): string[] => (marks.get(id) ?? []).filter(({ since }) => since <= deadline).map(({ name }) => name);
+  const isOver = (id: string): boolean => over(id).length > 0;
   const givenUp = new Set(decisions.filter(({ keep }) => !keep).map(({ id }) => id));
   const needed = neededSegments(picture);
   const notes = unreadableNote(picture);
@@ -69,9 +72,12 @@ export function planRemoval(picture: VaultPicture, decisions: readonly Decision[
   const unsealed = new Set(picture.unsealed.map(({ id }) => id));
   // Nobody can judge a manifest that cannot be read, but a person may give it up.
   const forgotten = new Set(picture.marks.filter(({ isForgotten }) => isForgotten).map(({ id }) => id));
+  const backups = [...[...picture.sealed, ...picture.unsealed].map(({ id }) => id).filter((id) => isOver(id) && (givenUp.has(id) || unsealed.has(id))), ...picture.unreadable.filter((id) => isOver(id) && forgotten.has(id))];
+  const segments = notes.length > 0 ? [] : picture.segments.filter(({ id }) => isOver(id) && !needed.has(id));
   return {
-    backups: [...[...picture.sealed, ...picture.unsealed].map(({ id }) => id).filter((id) => isOver(id) && (givenUp.has(id) || unsealed.has(id))), ...picture.unreadable.filter((id) => isOver(id) && forgotten.has(id))],
-    segments: notes.length > 0 ? [] : picture.segments.filter(({ id }) => isOver(id) && !needed.has(id)),
+    backups,
+    segments,
+    due: new Map([...backups, ...segments.map(({ id }) => id)].map((id) => [id, over(id)])),
     lift: picture.marks.filter(({ id, isForgotten }) => !isForgotten && (needed.has(id) || kept.has(id))).map(({ name }) => name),
     leftovers: picture.marks.filter(({ id }) => !known.has(id)).map(({ name, id }) => ({ name, id })),
     notes,

@@ -45,7 +45,9 @@ async function inEach(operation: Operation, vaults: readonly string[], act: (vau
     const done: ForgottenIn[] = [];
     for (const vault of vaults) {
       try {
-        done.push(await act(vault));
+        const one = await act(vault);
+        if (one.note !== undefined) operation.warn(one.note);
+        done.push(one);
       } catch (error) {
         if (isCancellation(error) || done.length === 0) throw error;
         operation.warn(`Nothing was changed in ${vault}: ${sentenceOf(error)} Do it there later with --vault ${vault}.`);

@@ -32,7 +32,7 @@ export async function copyBackup(transfer: Transfer, id: string, by: string): Pr
     await seal(transfer, sealed);
     await carryForgotten(transfer, id);
     await verifyCopy(transfer, id, by);
-    transfer.backupDone();
+    transfer.tally.backupDone();
     return null;
   } catch (error) {
     if (error instanceof Vanished || (isNotFound(error) && !(await transfer.isSealedHere(id)))) return `it went from ${transfer.from.vaultName} while it was copied`;
@@ -133,7 +133,7 @@ async function isMarked({ from }: Transfer, id: string): Promise<boolean> {
 }
 
 /** A last look before the manifest says that all of this exists there. */
-async function seal({ from, to }: Transfer, { manifest, content }: SealedBackup): Promise<void> {
+async function seal({ from, to, tally }: Transfer, { manifest, content }: SealedBackup): Promise<void> {
   const there = new Map<string, number>();
   for (const prefix of [vaultPaths.segments(to.name), `${vaultPaths.backup(to.name, manifest.backupId)}/`]) {
     for await (const entry of to.vault.list(prefix)) there.set(entry.name, entry.size);
@@ -147,6 +147,7 @@ async function seal({ from, to }: Transfer, { manifest, content }: SealedBackup)
   const name = vaultPaths.manifest(to.name, manifest.backupId);
   try {
     await to.vault.put(name, content);
+    tally.moved(content.length);
   } catch (error) {
     if (!isConflict(error)) throw error;
     // Sealed by another copy meanwhile; under one id stands one manifest.

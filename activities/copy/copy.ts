@@ -1,5 +1,6 @@
 /** Fills one vault from another with whole backups, newest first. Everything that is there already stays; every step may be the last. */
 import { checkVaultFile, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
+import { readForgotten } from '../../adapters/vault/marks';
 import { readPicture } from '../../adapters/vault/picture';
 import { planCopy, type CopiedTo } from '../../domain/copy';
 import { DrydockError } from '../../domain/errors';
@@ -29,12 +30,11 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   if (request.backup !== undefined) await readBackup(from, request.backup);
   const source = await readPicture(from.vault, from.name, from.signal);
   const target = await readPicture(to.vault, to.name, to.signal);
-  const forgotten = new Set(target.marks.filter(({ isForgotten }) => isForgotten).map(({ id }) => id));
-  const plan = planCopy(source, target, from.config.keep, request.backup);
+  const forgotten = new Set((await readForgotten(to.vault, to.name, new Set(source.facts.map(({ id }) => id)))).keys());
+  const plan = planCopy(source, target, { keep: from.config.keep, only: request.backup, forgotten });
   const transfer = await Transfer.open(from, to, target, progress);
   const needs = new Map([...source.sealed, ...target.sealed].map(({ id, segments }) => [id, segments]));
-  const copied: string[] = [];
-  const leftOut = [...plan.leftOut];
+  const leftOut = [...plan.leftOut, ...plan.forgotten.map((id) => ({ id, why: `it is forgotten in ${to.vaultName}; to have it there again: drydock forget ${id} --undo --vault ${to.vaultName}` }))];
   // What is sealed in both is made whole first: it is what people rely on already.
   const unverified = new Set(target.facts.filter(({ verified, bad }) => !verified && !bad).map(({ id }) => id));
   for (const id of plan.already) {
@@ -46,19 +46,20 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
       return transfer.found({ name: vaultPaths.manifest(to.name, id) }, to.vaultName, error.message, { backupId: id });
     });
   }
-  transfer.expect(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
+  const lacking = transfer.lacking(plan.wanted.map((id) => ({ id, segments: needs.get(id) ?? [] })));
+  const { sealed: copied, already } = transfer.tally.begin({ wanted: plan.wanted, lacking, already: plan.already });
   for (const id of plan.wanted) {
-    const why = forgotten.has(id) ? `it is forgotten in ${to.vaultName}` : await copyBackup(transfer, id, request.by);
+    const why = await copyBackup(transfer, id, request.by);
     if (why === null) copied.push(id);
     else leftOut.push({ id, why });
   }
   return {
     vault: to.vaultName,
     copied: copied.slice(0, SHOWN),
-    already: plan.already.length,
+    already,
     leftOut: leftOut.slice(0, SHOWN),
-    objects: transfer.objects,
-    bytes: transfer.bytes,
+    objects: transfer.tally.objects,
+    bytes: transfer.tally.bytes,
     findingCount: transfer.findings.length,
     findings: transfer.findings.slice(0, SHOWN_FINDINGS),
     notes: [...new Set([...source.faults.map((fault) => `${from.vaultName}: ${fault}`), ...target.faults.map((fault) => `${to.vaultName}: ${fault}`), ...transfer.notes])].slice(0, SHOWN_NOTES),

@@ -1,6 +1,7 @@
 /** One vault being filled from another: what stands where, what moved, and what was found. */
 import { copyObject, digestOf, hasDigest, isOfSource, ofSource, type ObjectRecord } from '../../adapters/vault/copy-object';
 import type { ClusterPicture } from '../../adapters/vault/picture';
+import type { RateLimit } from '../../adapters/stream/rate-limit';
 import type { Vault } from '../../adapters/vault/vault';
 import type { CopyFinding } from '../../domain/copy';
 import { vaultPaths } from '../../domain/vault-format';
@@ -8,18 +9,17 @@ import type { Cluster } from '../cluster';
 import { Elsewhere } from '../intact';
 import type { Progress } from '../restore/progress';
 import { isDamage } from '../verify/files';
+import { limitOf } from '../reading';
 import type { SealedRecord } from './records';
+import { Tally } from './tally';
 
 export type Files = Map<string, number>;
 
 export class Transfer {
   readonly findings: CopyFinding[] = [];
   readonly notes: string[] = [];
-  objects = 0;
-  bytes = 0;
-  private bytesTotal = 0;
-  private backupsDone = 0;
-  private backupsTotal = 0;
+  readonly tally: Tally;
+  private readonly limits: { limit?: RateLimit; backLimit?: RateLimit };
   private readonly elsewhere: Elsewhere;
 
   private constructor(
@@ -33,6 +33,10 @@ export class Transfer {
     readonly progress: Progress,
   ) {
     this.elsewhere = new Elsewhere(from);
+    this.tally = new Tally(progress, to.vaultName);
+    // The two ways of a line are held to the same rate, each for itself.
+    const [limit, backLimit] = [limitOf(from.config.policy), limitOf(from.config.policy)];
+    this.limits = { ...(limit ? { limit } : {}), ...(backLimit ? { backLimit } : {}) };
   }
 
   static async open(from: Cluster, to: Cluster, target: ClusterPicture, progress: Progress): Promise<Transfer> {
@@ -40,22 +44,18 @@ export class Transfer {
     return new Transfer(from, to, await filesOf(from), await filesOf(to), relied, progress);
   }
 
-  /** For the bar: what these backups lack in `to`. */
-  expect(backups: { id: string; segments: string[] }[]): void {
+  /** Bytes of these backups that are not in `to`. */
+  lacking(backups: { id: string; segments: string[] }[]): number {
     const names = new Set(backups.flatMap(({ id, segments }) => this.namesOf(id, segments)));
-    for (const name of names) if (!this.there.has(name)) this.bytesTotal += this.here.get(name) ?? 0;
-    this.backupsTotal = backups.length;
+    let bytes = 0;
+    for (const name of names) if (!this.there.has(name)) bytes += this.here.get(name) ?? 0;
+    return bytes;
   }
 
   /** What belongs to a backup in `from` (or in `to`), session keys that were added later included; tars before indexes. */
   namesOf(id: string, segments: readonly string[], side: 'here' | 'there' = 'here'): string[] {
     const owners = this.byOwner(side);
     return [...segments.flatMap((segment) => owners.get(segment) ?? []), ...(owners.get(`${vaultPaths.backup(this.from.name, id)}/`) ?? [])];
-  }
-
-  backupDone(): void {
-    this.backupsDone += 1;
-    this.show();
   }
 
   /**
@@ -66,7 +66,7 @@ export class Transfer {
     const { name } = record;
     try {
       if (this.there.has(name)) {
-        if (await hasDigest(this.to.vault, await this.complete(record), this.to.signal)) return true;
+        if (await hasDigest(this.to.vault, await this.complete(record), this.to.signal, this.limits.backLimit)) return true;
         if (of.segment !== undefined && this.relied.has(of.segment)) {
           // A damaged segment still holds whole blobs: it is never thrown away where something sealed relies on it.
           await this.found(record, this.to.vaultName, `${name} is damaged`, of);
@@ -75,9 +75,9 @@ export class Transfer {
         await this.to.vault.remove(name);
         this.there.delete(name);
       }
-      const copied = await copyObject(this.from.vault, this.to.vault, record, { signal: this.to.signal, onBytes: (moved) => this.moved(moved) });
+      const copied = await copyObject(this.from.vault, this.to.vault, record, { ...this.limits, signal: this.to.signal, onBytes: (moved) => this.tally.moved(moved) });
       this.there.set(name, copied.bytes);
-      if (copied.moved) this.objects += 1;
+      if (copied.moved) this.tally.objectDone();
       return true;
     } catch (error) {
       if (!isOfSource(error) || !isDamage(error)) throw error;
@@ -109,15 +109,6 @@ export class Transfer {
     }
     const other = await this.elsewhere.find(record);
     return other === damagedIn ? null : other;
-  }
-
-  private moved(bytes: number): void {
-    this.bytes += bytes;
-    this.show();
-  }
-
-  private show(): void {
-    this.progress.update({ phase: `copying to ${this.to.vaultName}`, bytesDone: this.bytes, bytesTotal: Math.max(this.bytesTotal, this.bytes), itemsDone: this.backupsDone, itemsTotal: this.backupsTotal });
   }
 
   /** As they stood when both vaults were listed. */

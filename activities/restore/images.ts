@@ -1,5 +1,6 @@
 /** Stage 2: images back into the registry volume of the first replica. */
 import { readArtifact } from '../../adapters/vault/artifacts';
+import { recordedSegments } from '../../adapters/vault/segment-places';
 import { restoreBlobs, type RestoreResult } from '../../adapters/images/restore';
 import { restoreTree } from '../../adapters/images/tree';
 import type { Host } from '../../adapters/host/host';
@@ -42,7 +43,7 @@ async function writeBlobs(cluster: Cluster, place: { host: Host; root: string; o
     vault: cluster.vault,
     cluster: cluster.name,
     keys: await cluster.decryptionKeys(),
-    recorded: new Map(manifest.segments.map(({ segment, bytes, sha256 }) => [segment, { bytes, sha256 }])),
+    recorded: recordedSegments(manifest),
     stallMs: cluster.config.policy.stallSeconds * 1000,
     onProgress: ({ phase, blobs, bytes, totalBlobs, totalBytes }) => {
       progress.update({ phase: `${phase} blobs`, bytesDone: bytes, bytesTotal: totalBytes, itemsDone: blobs, itemsTotal: totalBlobs });

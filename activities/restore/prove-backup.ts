@@ -1,5 +1,6 @@
 /** Shows, before anything is destroyed, that the backup opens with the key at hand. */
 import { readMetadataArchive } from '../../adapters/archive/metadata';
+import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { readArtifact } from '../../adapters/vault/artifacts';
 import { openStored } from '../../adapters/vault/open-stored';
 import { DrydockError } from '../../domain/errors';
@@ -31,7 +32,7 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   progress.update({ phase: 'opening the metadata' });
   await refusals.attempt(async () => {
     const rows = await readMetadata(cluster, manifest).catch((error: unknown) => {
-      if (!(error instanceof DrydockError) || error.kind !== 'AuthRejected') throw error;
+      if (!isForWantOfKey(error)) throw error;
       isClosed = true;
       throw withRecipients(error, manifest);
     });

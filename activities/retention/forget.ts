@@ -1,5 +1,6 @@
 /** Gives one backup up by hand: a mark like that of `prune`, which no policy can lift; the bytes go when the hold is over. */
 import { createHash } from 'node:crypto';
+import { readForgotten } from '../../adapters/vault/marks';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
 import { tryManifest } from '../../adapters/vault/read-manifests';
 import { refuseNewer } from '../../adapters/vault/vault-file';
@@ -12,6 +13,7 @@ import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import { refuseWrongClock } from './clock';
+import { heldElsewhere } from './standing-marks';
 
 const SHOWN_OTHERS = 20;
 /** Marks of one backup made in the same second. */
@@ -38,7 +40,7 @@ export async function planForget(cluster: Cluster, { backup, everywhere }: { bac
     '### What remains',
     ...(remaining.length === 0 ? ['- no other backup of this cluster'] : remaining.slice(0, SHOWN_OTHERS).map((line) => `- ${line}`)),
     ...(remaining.length > SHOWN_OTHERS ? [`- and ${remaining.length - SHOWN_OTHERS} more`] : []),
-    ...elsewhere.map(({ where, gate }) => `- the same backup in ${where}${everywhere ? `, where it is given up as well${gate === null ? '' : ` although ${gate}`}` : ''}`),
+    ...elsewhere.map(({ where, gate }) => `- the same backup in ${where}${everywhere ? `, where it is given up as well${gate === null ? '' : ` although ${gate}`}` : `; no copy from there brings it to ${cluster.vaultName} again until this is taken back`}`),
   ];
   return {
     backupId: backup,
@@ -73,13 +75,19 @@ export async function forgetBackup(cluster: Cluster, step: { operation: string; 
   }
 }
 
-/** Lifts what `forgetBackup` marked, as long as the backup stands. Marks of retention stay: it decides about them by itself. */
+/**
+ * Lifts what `forgetBackup` marked, as long as the backup stands, or a copy can bring it again. Marks of retention stay: it decides about them by itself.
+ */
 export async function rememberBackup(cluster: Cluster, { backup }: { backup: string }): Promise<ForgottenIn> {
   const { vault, name, vaultName } = cluster;
-  if ((await vault.stat(vaultPaths.manifest(name, backup))) === null) return { vault: vaultName, state: 'absent', removableFrom: null };
-  const marks = await forgottenMarks(cluster, backup);
-  for (const mark of marks) await vault.remove(mark.name);
-  return { vault: vaultName, state: marks.length > 0 ? 'lifted' : 'already', removableFrom: null };
+  const stands = (await vault.stat(vaultPaths.manifest(name, backup))) !== null;
+  const marks = (await readForgotten(vault, name, new Set([backup]))).get(backup) ?? [];
+  if (!stands && (marks.length === 0 || !(await heldElsewhere(cluster))(backup))) return { vault: vaultName, state: 'absent', removableFrom: null };
+  for (const mark of marks) await vault.remove(mark);
+  return {
+    vault: vaultName, state: marks.length > 0 ? 'lifted' : 'already', removableFrom: null,
+    ...(stands ? {} : { note: `It is removed from ${vaultName} already; the next copy brings it there again.` }),
+  };
 }
 
 async function requireSealed({ vault, name }: Cluster, backup: string): Promise<void> {

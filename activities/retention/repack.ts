@@ -1,7 +1,9 @@
 /** Writes what lives in mostly dead segments into new ones, for the backups to come. What stands is neither changed nor removed here. */
 import { canDecrypt } from '../../adapters/openpgp/keyring';
+import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
 import type { ClusterPicture } from '../../adapters/vault/picture';
+import { recordedSegments } from '../../adapters/vault/segment-places';
 import { readBlobs } from '../../adapters/vault/segment-reader';
 import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { before, toDuration } from '../../domain/duration';
@@ -57,7 +59,7 @@ export async function repack(cluster: Cluster, step: { operation: string; dryRun
     notes.push(`${candidates.length} segment(s) are mostly dead; they are not repacked, because that needs ${mib(needed)} and ${mib(free)} are free.`);
     return NOTHING;
   }
-  const damaged = step.dryRun ? new Set<string>() : await writeAnew(cluster, step.operation, open, stored, signal, notes);
+  const damaged = step.dryRun ? new Set<string>() : await writeAnew(cluster, step.operation, { open, manifest }, stored, signal, notes);
   const moved = open.filter(({ segment }) => !damaged.has(segment));
   const emptied = new Set(moved.map(({ segment }) => segment));
   return { segments: emptied.size, bytes: moved.reduce((sum, { size }) => sum + size, 0), frees: candidates.filter(({ segment }) => emptied.has(segment)).reduce((sum, { bytes }) => sum + bytes, 0) };
@@ -87,7 +89,7 @@ async function liveBlobs(cluster: Cluster, manifest: Manifest, candidates: Repac
 }
 
 /** Returns the segments that are damaged: their blobs stay where they are. */
-async function writeAnew(cluster: Cluster, operation: string, open: BlobLine[], stored: StoredBlobs, signal: AbortSignal, notes: string[]): Promise<Set<string>> {
+async function writeAnew(cluster: Cluster, operation: string, { open, manifest }: { open: BlobLine[]; manifest: Manifest }, stored: StoredBlobs, signal: AbortSignal, notes: string[]): Promise<Set<string>> {
   const { vault, name, config } = cluster;
   const damaged = new Set<string>();
   const bytesTotal = open.reduce((sum, { size }) => sum + size, 0);
@@ -100,7 +102,7 @@ async function writeAnew(cluster: Cluster, operation: string, open: BlobLine[], 
     try {
       for (const [segment, blobs] of bySegment(left)) {
         current = segment;
-        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal, reuse: true })) {
+        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal, recorded: recordedSegments(manifest), reuse: true })) {
           signal.throwIfAborted();
           await writer.push({ path, size, sha256 }, data);
           report({ phase: 'repacking mostly dead segments', bytesDone: (bytesDone += size), bytesTotal: Math.max(bytesTotal, bytesDone) });
@@ -130,7 +132,7 @@ function bySegment(blobs: BlobLine[]): Map<string, BlobLine[]> {
 
 /** Damaged, gone, or closed to the keys at hand: a matter of that segment alone. */
 function isUnreadable(error: unknown): error is DrydockError {
-  return isDamage(error) || (error instanceof DrydockError && error.kind === 'AuthRejected');
+  return isDamage(error) || isForWantOfKey(error);
 }
 
 function mib(bytes: number): string {

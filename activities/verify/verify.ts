@@ -1,6 +1,7 @@
 /** Verification of one sealed backup to a level, and the verdict on it. Changes nothing but the verdict. */
 import { version } from '../../package.json';
 import { canDecrypt } from '../../adapters/openpgp/keyring';
+import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { writeBadSegments } from '../../adapters/vault/bad-segments';
 import { writeVerdict } from '../../adapters/vault/verdicts';
 import { DrydockError } from '../../domain/errors';
@@ -157,7 +158,7 @@ class Look {
       await this.catalogue.readLists(this.cluster, this.sealed.manifest);
       this.listsRead = true;
     } catch (error) {
-      if (error instanceof DrydockError && error.kind === 'AuthRejected') this.withKeys = false;
+      if (isForWantOfKey(error)) this.withKeys = false;
       else if (isDamage(error)) this.listFault = error;
       else throw error;
     }

@@ -60,7 +60,10 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
   stdout.on('error', () => undefined);
   const interrupted = new Interruption(options.signal);
   const stallMs = options.stallMs ?? DEFAULT_STALL_MS;
-  const watch = new StallWatch(stallMs, () => interrupted.raise(stalled(options, stallMs)), () => stdout.unread);
+  const input = { isAwaited: false };
+  // The container has got all that we have given it so far, and more is to come: the wait is for our own source.
+  const wantsInput = (): boolean => input.isAwaited && socket.writableLength === 0;
+  const watch = new StallWatch(stallMs, () => interrupted.raise(stalled(options, stallMs)), () => stdout.unread || wantsInput());
   try {
     const consumed = options.onStdout === undefined ? collect(stdout) : options.onStdout(stdout).then(() => Buffer.alloc(0));
     const demultiplexed = receive(socket, new Demultiplexer(stdout, stderrSink)).then(
@@ -73,7 +76,7 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
     );
     // The container has ended and said all: what still takes time is our own reader.
     Promise.all([exitCode, demultiplexed]).then(() => watch.stop(), () => undefined);
-    const fed = options.stdin === undefined ? Promise.resolve() : feed(options.stdin, socket, () => watch.touch());
+    const fed = options.stdin === undefined ? Promise.resolve() : feed(options.stdin, socket, input, () => watch.touch());
     const work = Promise.all([exitCode, consumed, demultiplexed, fed]);
     const [code, collected] = await Promise.race([work, interrupted.raised]);
     lines.end();
@@ -87,22 +90,27 @@ async function move(where: string, socket: Socket, exitCode: Promise<number>, op
   }
 }
 
-/** Writes the source into the container and ends its input; stops without a word when the container takes no more. */
-async function feed(source: Readable, socket: Socket, touch: () => void): Promise<void> {
+/** Writes the source into the container and ends its input; stops without a word when the container takes no more. `input` tells when the source has nothing for us. */
+async function feed(source: Readable, socket: Socket, input: { isAwaited: boolean }, touch: () => void): Promise<void> {
   let open = true;
   socket.once('close', () => {
     open = false;
     source.destroy();
   });
   try {
+    input.isAwaited = true;
     for await (const chunk of source as AsyncIterable<Buffer>) {
       if (!open) return;
+      input.isAwaited = false;
       touch();
       if (!socket.write(chunk)) await roomIn(socket);
+      input.isAwaited = true;
     }
   } catch (error) {
     if (!open) return;
     throw error;
+  } finally {
+    input.isAwaited = false;
   }
   if (open) endInput(socket);
 }

@@ -116,6 +116,7 @@ export async function unlockPrivateKey(armored: string, passphrase: string | und
         const why = passphrase === undefined ? `is locked and no ${setting} is configured` : `is not unlocked by ${setting}`;
         throw new DrydockError('AuthRejected', `the private key ${privateKey.getFingerprint().toUpperCase()} of ${name} ${why}`, {
           remedy: `set encryption.${setting} to the passphrase of this key`,
+          details: { wanted: 'key' },
           cause,
         });
       }

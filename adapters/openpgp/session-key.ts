@@ -44,8 +44,8 @@ export async function openMessage(start: Buffer, keys: DecryptionKeys, further: 
   });
 }
 
-/** Whether it was for want of a key that a message could not be opened. */
-export function isForWantOfKey(error: unknown): boolean {
+/** Whether it was for want of a key that a message could not be opened: none fits, or it stays locked. What a vault says of our login is another matter. */
+export function isForWantOfKey(error: unknown): error is DrydockError {
   return error instanceof DrydockError && error.kind === 'AuthRejected' && error.details?.wanted === 'key';
 }
 

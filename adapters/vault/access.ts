@@ -5,6 +5,7 @@ import type { WrappedKeys } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { decryptionRecipients, onlyFor } from '../openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../openpgp/keys';
+import { isForWantOfKey } from '../openpgp/session-key';
 import { wrapSessionKey } from '../openpgp/wrap';
 import { locateBody, MAX_KEYS_BYTES, openStored } from './open-stored';
 import type { Vault } from './vault';
@@ -69,7 +70,7 @@ export class Access {
 
   /**
    * Makes sure that every current recipient can open the file: wraps its session key for those who cannot yet. False when that is not
-   * possible because no key at hand opens it. Throws NotFound or IntegrityMismatch when the file itself is not sound.
+   * possible because no key at hand opens it. Throws NotFound or IntegrityMismatch when the file itself is not sound, and what keeps us from the vault.
    */
   async cover(name: string, writtenFor: readonly string[]): Promise<boolean> {
     const missing = this.missingFrom(name, writtenFor);
@@ -77,7 +78,7 @@ export class Access {
     if (!this.canOpen(name, writtenFor)) return false;
     const message = await openStored(this.vault, name, this.keys).catch((error: unknown) => {
       // Names may promise what the file does not keep; then it is no use to the recipients either.
-      if (error instanceof DrydockError && error.kind === 'AuthRejected') return null;
+      if (isForWantOfKey(error)) return null;
       throw error;
     });
     if (message === null) return false;

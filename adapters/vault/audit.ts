@@ -102,7 +102,7 @@ class ClusterAudit {
     }
     for (const { id, entry } of tombstones) {
       signal?.throwIfAborted();
-      if (!backups.has(id) && !segments.has(id)) this.left(entry, 'what it marks is gone');
+      if (!backups.has(id) && !segments.has(id)) this.left(entry, 'what it marks is gone; a mark by `drydock forget` stays as long as another vault of the cluster holds the backup');
       else await this.readable(entry, tombstoneSchema, 'tombstone');
     }
     for (const entry of operations) this.left(entry, 'an operation keeps here what it has changed: it runs, or `drydock reconcile` puts it back');

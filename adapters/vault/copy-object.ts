@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto';
 import { pipeline } from 'node:stream/promises';
 import { DrydockError } from '../../domain/errors';
+import { Paced } from '../stream/paced';
+import type { RateLimit } from '../stream/rate-limit';
 import { DigestStream } from './artifacts';
 import { isConflict } from './probe';
 import type { Vault } from './vault';
@@ -17,6 +19,10 @@ export interface CopyOptions {
   signal?: AbortSignal;
   /** Called with the bytes of each chunk that moved. */
   onBytes?: (bytes: number) => void;
+  /** How fast bytes may move. */
+  limit?: RateLimit;
+  /** How fast they may be read back. */
+  backLimit?: RateLimit;
 }
 
 /**
@@ -41,7 +47,7 @@ export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, o
   });
   let moved = true;
   try {
-    await pipeline([source, digest, upload.stream], { signal: options.signal });
+    await pipeline([source, ...(options.limit ? [new Paced(options.limit, options.signal)] : []), digest, upload.stream], { signal: options.signal });
     await upload.commit();
   } catch (error) {
     await upload.abort();
@@ -50,7 +56,7 @@ export async function copyObject(from: Vault, to: Vault, record: ObjectRecord, o
     moved = false;
   }
   const expected = { bytes: digest.bytes, sha256: digest.digest() };
-  if (await hasDigest(to, { name, ...expected }, options.signal)) return { ...expected, moved };
+  if (await hasDigest(to, { name, ...expected }, options.signal, options.backLimit)) return { ...expected, moved };
   // What we have just written ourselves is in nobody's use yet.
   if (moved) await to.remove(name);
   throw new DrydockError('VaultUnavailable', `${to.description} gives back other bytes of ${name} than were written`, { remedy: 'check the disk, the mount or the server of the vault' });
@@ -78,8 +84,8 @@ function noted<E>(error: E): E {
 }
 
 /** Whether an object is there with just these bytes: read from its first to its last. */
-export async function hasDigest(vault: Vault, record: { name: string; bytes: number; sha256: string }, signal?: AbortSignal): Promise<boolean> {
-  const found = await digestOf(vault, record.name, signal).catch((error: unknown) => {
+export async function hasDigest(vault: Vault, record: { name: string; bytes: number; sha256: string }, signal?: AbortSignal, limit?: RateLimit): Promise<boolean> {
+  const found = await digestOf(vault, record.name, signal, limit).catch((error: unknown) => {
     if (error instanceof DrydockError && error.kind === 'NotFound') return null;
     throw error;
   });
@@ -87,11 +93,12 @@ export async function hasDigest(vault: Vault, record: { name: string; bytes: num
 }
 
 /** Reads a whole object. Throws NotFound. */
-export async function digestOf(vault: Vault, name: string, signal?: AbortSignal): Promise<{ bytes: number; sha256: string }> {
+export async function digestOf(vault: Vault, name: string, signal?: AbortSignal, limit?: RateLimit): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
   for await (const chunk of (await vault.read(name)) as AsyncIterable<Buffer>) {
     signal?.throwIfAborted();
+    await limit?.take(chunk.length, signal);
     hash.update(chunk);
     bytes += chunk.length;
   }

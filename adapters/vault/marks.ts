@@ -95,6 +95,22 @@ export async function readGivenUp(vault: Vault, cluster: string, backups: Readon
   return new Map([...found].map(([id, { since, by, why }]) => [id, { since, by, why }]));
 }
 
+/** Names of the tombstones by which a person gave up these backups, by backup, whether the backups still stand in this vault or not. */
+export async function readForgotten(vault: Vault, cluster: string, backups: ReadonlySet<string>): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  const seen = new Map<string, number>();
+  if (backups.size === 0) return found;
+  for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
+    const id = markedId(cluster, entry.name);
+    if (id === null || !backups.has(id)) continue;
+    const before = seen.get(id) ?? 0;
+    seen.set(id, before + 1);
+    const tombstone = before < MAX_OF_ONE ? await readOne(vault, entry, id, []) : null;
+    if (tombstone?.forgotten !== undefined) found.set(id, [...(found.get(id) ?? []), entry.name]);
+  }
+  return found;
+}
+
 /** Null for one that cannot be read, or that is about something else than its name says. */
 async function readOne(vault: Vault, { name }: VaultEntry, id: string, faults: string[]): Promise<Tombstone | null> {
   const tombstone = await readSmall(vault, name, tombstoneSchema, faults);

@@ -4,7 +4,7 @@ import { vaultPaths } from '../../domain/vault-format';
 import { readMessageStart, type MessageStart } from '../openpgp/framing';
 import { decryptionRecipients } from '../openpgp/keyring';
 import type { DecryptionKeys } from '../openpgp/keys';
-import { openMessage, readKeyPackets, type OpenedMessage } from '../openpgp/session-key';
+import { isForWantOfKey, openMessage, readKeyPackets, type OpenedMessage } from '../openpgp/session-key';
 import type { Vault } from './vault';
 
 /** Session key packets for one recipient are far below this. */
@@ -15,7 +15,7 @@ export async function openStored(vault: Vault, name: string, keys: DecryptionKey
   try {
     return await readStart(vault, name, (start) => openMessage(start, keys));
   } catch (error) {
-    if (!(error instanceof DrydockError) || error.kind !== 'AuthRejected') throw error;
+    if (!isForWantOfKey(error)) throw error;
     const further = await wrappedFor(vault, name, keys);
     if (further.length === 0) throw error;
     return readStart(vault, name, (start) => openMessage(start, keys, further));

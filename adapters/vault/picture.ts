@@ -33,12 +33,14 @@ export interface ClusterPicture extends VaultPicture {
  */
 export async function readPicture(vault: Vault, cluster: string, signal?: AbortSignal): Promise<ClusterPicture> {
   const faults: string[] = [];
+  // Before all that it judges: a hold that ends while we look is not over.
+  const now = await vault.clock();
   const segments = await readSegments(vault, cluster, signal);
   const folders = await readFolders(vault, cluster, signal);
   const { marks, forgotten } = await readMarks(vault, cluster, new Set([...folders.keys()]), new Set(segments.map(({ id }) => id)), faults, signal);
   const verdicts = await readVerdicts(vault, cluster, faults, signal);
   const picture: ClusterPicture = {
-    now: await vault.clock(), sealed: [], unreadable: [], unsealed: [], facts: [], segments, marks, faults,
+    now, sealed: [], unreadable: [], unsealed: [], facts: [], segments, marks, faults,
   };
   for (const [id, { isSealed, newest }] of folders) {
     signal?.throwIfAborted();

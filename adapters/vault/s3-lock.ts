@@ -42,13 +42,23 @@ export class ObjectLock {
     const { settings, bucket, calls } = this.connection;
     if (!settings.objectLock) return null;
     const object = { Bucket: bucket, Key: this.connection.key(name) };
-    return this.connection.run(`lock ${name}`, async () => {
-      const now = await this.retentionOf(object);
-      if (now.until && now.until >= until) return now.until;
-      // A lock in compliance mode stays one.
-      const Mode = now.mode === 'COMPLIANCE' ? now.mode : modeOf(settings.objectLock!);
+    const lockAs = async (Mode: ObjectLockRetentionMode): Promise<Date> => {
       await calls.send(new PutObjectRetentionCommand({ ...object, Retention: { Mode, RetainUntilDate: until }, ChecksumAlgorithm: 'SHA256' }));
       return until;
+    };
+    return this.connection.run(`lock ${name}`, async () => {
+      const mode = modeOf(settings.objectLock!);
+      try {
+        // Nearly always the lock becomes longer, which no server refuses: asking first would double the calls for all that a backup needs.
+        return await lockAs(mode);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        const now = await this.retentionOf(object);
+        if (now.until && now.until >= until) return now.until;
+        // A lock in compliance mode stays one.
+        if (now.mode !== 'COMPLIANCE' || now.mode === mode) throw error;
+        return lockAs(now.mode);
+      }
     });
   }
 
@@ -92,6 +102,11 @@ export class ObjectLock {
     this.bucketsOwn.catch(() => (this.bucketsOwn = null));
     return this.bucketsOwn;
   }
+}
+
+/** The lock is longer already, or of the stricter mode, or we may not. */
+function isRefusal(error: unknown): boolean {
+  return [400, 403, 409].includes(statusOf(error) ?? 0);
 }
 
 function modeOf({ mode }: { mode: 'governance' | 'compliance' }): 'GOVERNANCE' | 'COMPLIANCE' {

@@ -6,6 +6,7 @@ import { parseBlobPath } from '../../domain/layout';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { readJsonLines } from './json-lines';
 import { readManifest } from './manifest-file';
+import { recordedSegments, type RecordedSegment } from './segment-places';
 import type { Vault } from './vault';
 
 export class SealedBackup {
@@ -39,8 +40,8 @@ export class SealedBackup {
   }
 
   /** What the manifest says about the segments, by id. */
-  recorded(): ReadonlyMap<string, { bytes: number; sha256: string }> {
-    return new Map(this.manifest.segments.map(({ segment, bytes, sha256 }) => [segment, { bytes, sha256 }]));
+  recorded(): ReadonlyMap<string, RecordedSegment> {
+    return recordedSegments(this.manifest);
   }
 
   private async *rows<T>(record: ArtifactRef, schema: z.ZodType<T>): AsyncGenerator<T> {

@@ -1,6 +1,8 @@
 /** Finding a few blobs in a segment's index without parsing all of it: an index may list a hundred thousand. */
+import { createHash } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
+import type { Manifest } from '../../domain/manifest';
 import { MAX_LINE_BYTES, parseIndexHeader, parseIndexLine } from './segment-index';
 import type { Vault } from './vault';
 
@@ -10,6 +12,19 @@ export interface WantedBlob {
   size: number;
   sha256: string;
   segment: string;
+}
+
+/** What a manifest says about a segment. */
+export interface RecordedSegment {
+  bytes: number;
+  sha256: string;
+  /** Its index. */
+  index?: { bytes: number; sha256: string };
+}
+
+/** What a manifest says about the segments, by id. */
+export function recordedSegments({ segments }: Pick<Manifest, 'segments'>): Map<string, RecordedSegment> {
+  return new Map(segments.map(({ segment, bytes, sha256, index }) => [segment, { bytes, sha256, index }]));
 }
 
 export interface SegmentPlaces {
@@ -23,26 +38,37 @@ const NEWLINE = 0x0a;
 const FEW = 8;
 
 /**
- * Reads a segment's index just as far as needed. Void copies are passed over. Throws NotFound, or IntegrityMismatch when the index is damaged or
- * does not list what is wanted.
+ * Reads a segment's index: to its end where `recorded` says what it must be, else just as far as needed. Void copies are passed over. Throws NotFound, or
+ * IntegrityMismatch when the index is damaged, another one than was sealed, or does not list what is wanted.
  */
-export async function findPlaces(vault: Vault, cluster: string, segment: string, wanted: readonly WantedBlob[]): Promise<SegmentPlaces> {
+export async function findPlaces(vault: Vault, cluster: string, segment: string, wanted: readonly WantedBlob[], recorded?: { bytes: number; sha256: string }): Promise<SegmentPlaces> {
   const name = vaultPaths.segmentIndex(cluster, segment);
   const open = new Map(wanted.map((blob) => [keyOf(blob), blob]));
   const places: StoredBlob[] = [];
   let header: SegmentHeader | null = null;
-  for await (const lines of lineBlocks(vault, name)) {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  const onChunk = (chunk: Buffer): void => {
+    if (recorded === undefined) return;
+    hash.update(chunk);
+    bytes += chunk.length;
+  };
+  for await (const lines of lineBlocks(vault, name, onChunk)) {
     let block = lines;
     if (header === null) {
       const end = block.indexOf(NEWLINE);
       header = parseIndexHeader(block.subarray(0, end).toString('utf8'), name, segment);
       block = block.subarray(end + 1);
     }
+    if (open.size === 0) continue;
     for (const line of candidates(block, open)) {
       const place = parseIndexLine(line, name);
       if (!place.void && open.delete(keyOf(place))) places.push(place);
     }
-    if (open.size === 0) break;
+    if (open.size === 0 && recorded === undefined) break;
+  }
+  if (recorded !== undefined && (bytes !== recorded.bytes || hash.digest('hex') !== recorded.sha256)) {
+    throw new DrydockError('IntegrityMismatch', `the segment index ${name} is not the one that the backup was sealed with`, { remedy: REMEDY });
   }
   if (header === null) throw new DrydockError('IntegrityMismatch', `the segment index ${name} is empty`, { remedy: REMEDY });
   for (const blob of open.values()) throw notListed(segment, blob.path);
@@ -56,11 +82,12 @@ function notListed(segment: string, path: string): DrydockError {
 }
 
 /** The index in blocks that end at the end of a line. */
-async function* lineBlocks(vault: Vault, name: string): AsyncGenerator<Buffer> {
+async function* lineBlocks(vault: Vault, name: string, onChunk: (chunk: Buffer) => void): AsyncGenerator<Buffer> {
   const source = await vault.read(name);
   let carried: Buffer = Buffer.alloc(0);
   try {
     for await (const chunk of source as AsyncIterable<Buffer>) {
+      onChunk(chunk);
       const data = carried.length === 0 ? chunk : Buffer.concat([carried, chunk]);
       const end = data.lastIndexOf(NEWLINE) + 1;
       carried = data.subarray(end);

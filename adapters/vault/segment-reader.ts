@@ -8,7 +8,7 @@ import { proven } from './blob-reader';
 import { openCiphertext } from './ciphertext';
 import { openStored } from './open-stored';
 import { OpeningThread } from './opening';
-import { findPlaces, type SegmentPlaces, type WantedBlob } from './segment-places';
+import { findPlaces, type RecordedSegment, type SegmentPlaces, type WantedBlob } from './segment-places';
 import type { Vault } from './vault';
 
 export type { WantedBlob } from './segment-places';
@@ -20,8 +20,8 @@ export interface ReadBlob extends WantedBlob {
 
 export interface ReadBlobsOptions {
   signal?: AbortSignal;
-  /** What the manifest says about the segments; an index that disagrees is refused. */
-  recorded?: ReadonlyMap<string, { bytes: number; sha256: string }>;
+  /** What the manifest says about the segments (`recordedSegments`); an index that is another one, or that disagrees, is refused. */
+  recorded?: ReadonlyMap<string, RecordedSegment>;
   /** For readers that are done with a piece of data when they ask for the next: its memory is then used again. */
   reuse?: boolean;
 }
@@ -43,8 +43,9 @@ export async function* readBlobs(vault: Vault, cluster: string, wanted: Iterable
   }
   for (const [segment, blobs] of [...bySegment].sort(([a], [b]) => (a < b ? -1 : 1))) {
     options.signal?.throwIfAborted();
-    const found = await findPlaces(vault, cluster, segment, blobs);
-    checkRecorded(found, options.recorded?.get(segment));
+    const recorded = options.recorded?.get(segment);
+    const found = await findPlaces(vault, cluster, segment, blobs, recorded?.index);
+    checkRecorded(found, recorded);
     const alone = blobs.reduce((sum, blob) => sum + blob.size + ALONE_OVERHEAD_BYTES, 0);
     yield* alone < found.header.plainBytes / 2 ? readAlone(vault, cluster, found, keys) : readWhole(vault, cluster, found, keys, options);
   }
@@ -82,7 +83,7 @@ async function* readAlone(vault: Vault, cluster: string, { header, places }: Seg
   }
 }
 
-function checkRecorded({ header }: SegmentPlaces, recorded: { bytes: number; sha256: string } | undefined): void {
+function checkRecorded({ header }: SegmentPlaces, recorded: RecordedSegment | undefined): void {
   if (!recorded || (recorded.bytes === header.bytes && recorded.sha256 === header.sha256)) return;
   throw new DrydockError('IntegrityMismatch', `the index of segment ${header.segment} does not describe the segment that the backup was made with`, { remedy: 'put the segment and its index back from a second copy of the vault' });
 }

@@ -4,7 +4,7 @@ import { GateAsker } from '../gate-asker';
 import { startOperation } from '../operations';
 import { afterStart } from '../run-to-end';
 import { openSession, requiredConfig } from '../session';
-import { clusterOfBackup, inVault } from '../vaults';
+import { clusterOfBackup, clusterOfForgotten, inVault } from '../vaults';
 
 export interface ForgetOptions {
   config?: string;
@@ -20,7 +20,7 @@ export interface ForgetOptions {
 export async function run(backup: string, options: ForgetOptions): Promise<number> {
   const screen = createConsole({ json: options.json ?? false });
   const local = await requiredConfig(options.config);
-  const cluster = await clusterOfBackup(inVault(local, options.vault), backup);
+  const cluster = options.undo ? await clusterOfForgotten(local, backup, options.vault) : await clusterOfBackup(inVault(local, options.vault), backup);
   const session = await openSession(local);
   try {
     const { vault, undo, reason } = options;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { chmod, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure, Client } from '@temporalio/client';
+import { MockActivityEnvironment } from '@temporalio/testing';
 import { createActivities } from '../../activities';
 import { openCluster, type Cluster } from '../../activities/cluster';
 import { copyBackups } from '../../activities/copy/copy';
@@ -9,11 +10,13 @@ import { Progress } from '../../activities/restore/progress';
 import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
-import { readVerdicts } from '../../adapters/vault/verdicts';
+import { readVerdicts, writeVerdict } from '../../adapters/vault/verdicts';
 import type { Config } from '../../domain/config';
 import { encryptionSchema, sftpSchema, type VaultConfig } from '../../domain/config';
+import type { Heartbeat } from '../../domain/contract';
 import type { CopiedTo } from '../../domain/copy';
 import { DrydockError } from '../../domain/errors';
+import type { ForgottenIn } from '../../domain/forget';
 import type { Manifest } from '../../domain/manifest';
 import type { PruneResult } from '../../domain/prune-result';
 import type { VerifyResult } from '../../domain/verify';
@@ -24,7 +27,7 @@ import { Killed, killedAfter } from '../helpers/failing-vault';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup, type SealOptions } from '../helpers/sealed-backup';
 import { startSshd } from '../helpers/sshd';
-import { scratchVault } from '../helpers/vault';
+import { scratchVault, writeKeys } from '../helpers/vault';
 
 const CLUSTER = 'lab';
 const DAY = 86_400_000;
@@ -55,6 +58,28 @@ describe('copies of a vault', function () {
     return activityEnvironment().run(activities().verifyBackup as (input: unknown) => Promise<VerifyResult>, { cluster: CLUSTER, operation: 'verify', backup: first.backupId, level, withoutKeys: false, by: 'a test', vault });
   }
 
+  function prune(vault: string): Promise<PruneResult> {
+    return activityEnvironment().run(activities().prune as (input: unknown) => Promise<PruneResult>, { cluster: CLUSTER, operation: 'prune_test', dryRun: false, vault });
+  }
+
+  function forget(vault: string, backup: string): Promise<ForgottenIn> {
+    return activityEnvironment().run(activities().forgetBackup as (input: unknown) => Promise<ForgottenIn>, { cluster: CLUSTER, operation: 'forget_test', backup, vault, by: 'anna', why: 'Given up: anna asked to forget it.', approved: true });
+  }
+
+  function remember(vault: string, backup: string): Promise<ForgottenIn> {
+    return activityEnvironment().run(activities().rememberBackup as (input: unknown) => Promise<ForgottenIn>, { cluster: CLUSTER, operation: 'forget_test', backup, vault });
+  }
+
+  /** As if all marks in a vault had been made eight days ago. */
+  async function ageMarks(directory: string): Promise<void> {
+    const old = new Date(Date.now() - 8 * DAY);
+    for (const name of await names(directory, vaultPaths.tombstones(CLUSTER))) {
+      const file = join(directory, name);
+      await writeFile(file, JSON.stringify({ ...(JSON.parse(await readFile(file, 'utf8')) as object), at: old.toISOString() }));
+      await utimes(file, old, old);
+    }
+  }
+
   async function flip(file: string): Promise<void> {
     const content = await readFile(file);
     content[content.length >> 1]! ^= 1;
@@ -69,6 +94,13 @@ describe('copies of a vault', function () {
     return found;
   }
 
+  /** Bytes of all objects of the cluster but verdicts. */
+  async function sizes(directory: string): Promise<number> {
+    let bytes = 0;
+    for (const name of await names(directory)) bytes += (await stat(join(directory, name))).size;
+    return bytes;
+  }
+
   beforeEach(async () => {
     here = await scratchVault();
     await chmod(here.path, 0o700);
@@ -77,7 +109,7 @@ describe('copies of a vault', function () {
     await writeFile(passphrase, 'a passphrase of the tests', { mode: 0o600 });
     config = {
       stateDir: here.path, vaults: { main: { directory: here.directory }, mirror: { directory: copyDirectory } },
-      clusters: { [CLUSTER]: { vault: 'main', copies: ['mirror'], retention: { hold: '7d' }, hosts: {}, encryption: encryptionSchema.parse({ passphrase: `file:${passphrase}` }) } },
+      clusters: { [CLUSTER]: { vault: 'main', copies: ['mirror'], retention: { hold: '7d' }, policy: { bandwidth: [] }, hosts: {}, encryption: encryptionSchema.parse({ passphrase: `file:${passphrase}` }) } },
     } as unknown as Config;
     tree = makeRegistryTree({ layout: 'sha256', seed: 7, repositories: 2, layerBytes: 20_000 });
     first = await seal();
@@ -286,18 +318,106 @@ describe('copies of a vault', function () {
     const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
     await copy();
     config.clusters[CLUSTER]!.keep = { last: 1 };
-    const prune = (vault: string): Promise<PruneResult> => activityEnvironment().run(activities().prune as (input: unknown) => Promise<PruneResult>, { cluster: CLUSTER, operation: 'prune_test', dryRun: false, vault });
     const marked = await prune('mirror');
     assert.deepEqual([marked.vault, marked.marked.backups], ['mirror', [first.backupId]]);
     assert.deepEqual(await names(here.directory, vaultPaths.tombstones(CLUSTER)), []);
-    const [mark] = await names(copyDirectory, vaultPaths.tombstones(CLUSTER));
-    const old = new Date(Date.now() - 8 * DAY);
-    await writeFile(copied(mark!), JSON.stringify({ ...(JSON.parse(await readFile(copied(mark!), 'utf8')) as object), at: old.toISOString() }));
-    await utimes(copied(mark!), old, old);
+    await ageMarks(copyDirectory);
     assert.deepEqual((await prune('mirror')).removed.backups, [first.backupId]);
     const after = await copy();
     assert.deepEqual([after.copied, after.leftOut.map(({ id }) => id)], [[], [first.backupId]], 'and it does not come back');
     assert.ok((await names(here.directory)).includes(manifestOf(second.backupId)));
+  });
+
+  it('go on counting where an attempt was cut off: what it brought is progress of this one, and its work is in the result', async () => {
+    const second = await seal({ tree: makeRegistryTree({ layout: 'sha256', seed: 8, repositories: 1, layerBytes: 20_000 }), startedAt: '2026-11-24T02:00:00.000Z' });
+    const deps = { config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client };
+    const all = await names(here.directory);
+    const attempt = async (vault: (to: Vault) => Vault, heartbeat?: Heartbeat): Promise<{ beats: Heartbeat[]; done: CopiedTo | null }> => {
+      const beats: Heartbeat[] = [];
+      const environment = new MockActivityEnvironment({ attempt: heartbeat ? 2 : 1, heartbeatDetails: heartbeat });
+      environment.on('heartbeat', (beat: Heartbeat) => beats.push(beat));
+      const to = openCluster(deps, CLUSTER, undefined, 'mirror');
+      await to.vault.check();
+      const target = Object.create(to, { vault: { value: vault(to.vault) } }) as Cluster;
+      const work = (): Promise<CopiedTo> => copyBackups(openCluster(deps, CLUSTER), target, { by: 'a test' }, new Progress('copy'));
+      const done = await environment.run<[], CopiedTo, typeof work>(work).catch((error: unknown) => {
+        if (error instanceof Killed) return null;
+        throw error;
+      });
+      return { beats: beats.filter(({ phase }) => phase === 'copying to mirror'), done };
+    };
+    // The second backup is sealed, and its verdict and a part of the first are there.
+    const cut = await attempt((to) => killedAfter(to, (second.segments.length + 3) * 2 + 6));
+    assert.equal(cut.done, null);
+    assert.ok((await names(copyDirectory)).includes(manifestOf(second.backupId)));
+    const whole = cut.beats[0]!;
+    assert.deepEqual([whole.bytesDone, whole.itemsDone, whole.itemsTotal], [0, 0, 2]);
+    const there = await sizes(copyDirectory);
+    const { beats, done } = await attempt((to) => to, cut.beats.at(-1));
+    assert.deepEqual([beats[0]!.bytesTotal, beats[0]!.bytesDone, beats[0]!.itemsDone, beats[0]!.itemsTotal], [whole.bytesTotal, there, 1, 2]);
+    assert.deepEqual([beats.at(-1)!.bytesDone, done!.copied, done!.already], [whole.bytesTotal, [second.backupId, first.backupId], 0]);
+    // Manifests are put; the object that the cut was in may not have been told of any more.
+    assert.ok([all.length - 2, all.length - 3].includes(done!.objects), `${done!.objects} of ${all.length}, none of them twice`);
+    assert.deepEqual((await copy()).objects, 0);
+  });
+
+  it('are filled no faster than the cluster\'s bandwidth says', async () => {
+    const bytes = await sizes(here.directory);
+    config.clusters[CLUSTER]!.policy.bandwidth = [{ mibPerSecond: bytes / 2 ** 20 }];
+    const began = performance.now();
+    const done = await copy();
+    const ms = performance.now() - began;
+    assert.deepEqual([done.copied, done.findings], [[first.backupId], []]);
+    // All of it takes a second, less what may pass at once and the manifest.
+    assert.ok(ms > 600, `${ms} ms`);
+  });
+
+  it('leave out what a person forgot in them alone, also when it is long removed there, until that is taken back', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    await copy();
+    await forget('mirror', first.backupId);
+    await ageMarks(copyDirectory);
+    assert.deepEqual((await prune('mirror')).removed.backups, [first.backupId]);
+    const why = `it is forgotten in mirror; to have it there again: drydock forget ${first.backupId} --undo --vault mirror`;
+    for (const more of [{}, { backup: first.backupId }]) {
+      const done = await copy(more);
+      assert.deepEqual([done.copied, done.leftOut], [[], [{ id: first.backupId, why }]]);
+      await prune('mirror');
+    }
+    assert.equal((await names(copyDirectory, vaultPaths.tombstones(CLUSTER))).filter((name) => name.includes(first.backupId)).length, 1, 'the mark stays');
+    const back = await remember('mirror', first.backupId);
+    assert.deepEqual([back.state, back.note], ['lifted', 'It is removed from mirror already; the next copy brings it there again.']);
+    assert.deepEqual((await copy()).copied, [first.backupId]);
+    assert.equal((await verify('mirror', 'L4')).result, 'good');
+    assert.ok((await names(here.directory)).includes(manifestOf(second.backupId)));
+  });
+
+  it('keep the mark of what was forgotten in them while the first vault cannot be looked into, and drop it when that has the backup no more', async () => {
+    await copy();
+    await forget('mirror', first.backupId);
+    await ageMarks(copyDirectory);
+    await rename(here.directory, `${here.directory}.away`);
+    const marks = async (): Promise<number> => (await names(copyDirectory, vaultPaths.tombstones(CLUSTER))).filter((name) => name.includes(first.backupId)).length;
+    assert.deepEqual((await prune('mirror')).removed.backups, [first.backupId]);
+    assert.equal(await marks(), 1, 'a disk that is not mounted is no empty vault');
+    await rename(`${here.directory}.away`, here.directory);
+    await prune('mirror');
+    assert.equal(await marks(), 1);
+    await rm(source(manifestOf(first.backupId)));
+    await prune('mirror');
+    assert.deepEqual([await marks(), (await remember('mirror', first.backupId)).state], [0, 'absent']);
+  });
+
+  it('leave out what only a drill in the first vault holds, since their own retention knows of none and would give it up at once', async () => {
+    const second = await seal({ startedAt: '2026-11-24T02:00:00.000Z' });
+    const good = (id: string, more: object): Promise<unknown> => writeVerdict(here.vault, CLUSTER, {
+      format: 1, backupId: id, level: 'L2', startedAt: second.startedAt, at: second.startedAt, by: 'a test', tool: { name: 'drydock', version: '0' }, withKeys: true, result: 'good', checked: { segments: 1, blobs: 1, bytes: 1, tags: 1 }, findings: 0, ...more,
+    }, [], writeKeys);
+    await good(first.backupId, { drill: true });
+    await good(second.backupId, {});
+    config.clusters[CLUSTER]!.keep = { last: 1 };
+    const done = await copy();
+    assert.deepEqual([done.copied, done.leftOut], [[second.backupId], [{ id: first.backupId, why: 'retention in the copy would give it up at once' }]]);
   });
 
   it('catch up after an outage of their server, and after connections that were cut', async () => {

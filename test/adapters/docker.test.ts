@@ -182,6 +182,22 @@ describe('a Docker Engine', function () {
     assert.equal(result.exitCode, 0);
   });
 
+  it('does not call a run stalled while our own source is slow, and does when the command takes nothing or hangs after its input', async () => {
+    const engine = engines['the socket']!;
+    const run = (script: string, stdin: Readable) => engine.run({ image: IMAGE, command: ['sh', '-c', script], labels, stallMs: 1_500, stdin });
+    async function* pausing(): AsyncGenerator<Buffer> {
+      await sleep(3_500);
+      yield Buffer.alloc(300_000);
+      await sleep(3_500);
+      yield Buffer.alloc(300_000);
+    }
+    assert.equal((await run('test "$(wc -c)" -eq 600000', Readable.from(pausing()))).exitCode, 0);
+    await Promise.all([
+      failure(run('exec sleep 600', Readable.from(noise(50, createHash('sha256')))), 'Stalled'),
+      failure(run('cat > /dev/null; exec sleep 600', Readable.from([Buffer.alloc(1000)])), 'Stalled'),
+    ]);
+  });
+
   describe('refusals', () => {
     const port = () => (door.address() as net.AddressInfo).port;
 

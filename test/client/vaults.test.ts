@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import { givenUpText, verifiedText } from '../../client/verified';
-import { clusterOfBackup, latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
+import { clusterOfBackup, clusterOfForgotten, latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
 import type { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
@@ -127,6 +127,18 @@ describe('backups read from the vault', () => {
   it('show a manifest by its id, and know no backup without one', async () => {
     assert.equal((await readManifest(local, OLD)).cluster, 'lab');
     await assert.rejects(readManifest(local, UNSEALED), { kind: 'NotFound' });
+  });
+
+  it('are found in a copy as well, to take back what was forgotten and has gone from the first vault', async () => {
+    const copy = path.join(path.dirname(here.vault), 'copy');
+    const gone = '20261120T020000Z-eeeeee';
+    const { config } = local;
+    const both = { ...local, config: { ...config, vaults: { ...config.vaults, copy: { directory: copy } }, clusters: { lab: { ...config.clusters.lab!, copies: ['copy'] } } } };
+    await mkdir(copy);
+    await openDirectoryVault(copy).put(vaultPaths.manifest('lab', gone), '{}');
+    assert.equal(await clusterOfForgotten(both, gone, undefined), 'lab');
+    assert.equal(await clusterOfForgotten(both, OLD, 'copy'), 'lab');
+    await assert.rejects(clusterOfForgotten(both, UNSEALED, 'copy'), { kind: 'NotFound', message: /there is no backup/ });
   });
 
   it('show what verification found last: the best good verdict and a newer bad one before it', async () => {

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { END_OF_ARCHIVE, makeHeader } from '../../adapters/archive/tar-header';
+import { vaultPaths } from '../../domain/vault-format';
 import { BACKUP_ID, sealedBackup, type FixtureOptions, type SealedFixture } from '../helpers/sealed-images';
 import { drydock, type Finished } from '../client/fixtures/drydock';
 
@@ -49,6 +50,19 @@ for (const [layout, segmentBytes] of [['sha256', 64 << 20], ['id', 1 << 16]] as 
       const children = (await readdir(out('copied-multi'))).filter((name) => name.endsWith('.manifest.json')).map((name) => name.slice(0, 64)).sort();
       const index = JSON.parse(fixture.content.get(digestOf('acme/web', 'multi').slice(-64))!.toString()) as { manifests: { digest: string }[] };
       assert.deepEqual(children, index.manifests.map(({ digest }) => digest.slice(-64)).sort(), 'both platforms come with their digests');
+    });
+
+    it('takes nothing by an index that was forged since the backup was sealed', async () => {
+      const file = path.join(fixture.directory, vaultPaths.segmentIndex('lab', fixture.manifest.segments[0]!.segment));
+      const sealed = await readFile(file, 'utf8');
+      await writeFile(file, sealed.replace('"writtenBy":"', '"writtenBy":"x'));
+      for (const args of [['--repo', 'acme/web'], ['--blobs']]) {
+        const { code, stderr } = await run(...args, '-o', out('forged'));
+        assert.match(stderr, /index .* is not the one that the backup was sealed with/);
+        assert.equal(code, 1);
+      }
+      assert.ok(!(await readdir(path.join(fixture.path, 'out'))).includes('forged'));
+      await writeFile(file, sealed);
     });
 
     it('keeps media types as they are, in content and in the first entry of each tag', async () => {

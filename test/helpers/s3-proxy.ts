@@ -2,6 +2,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Transform } from 'node:stream';
 
 export interface S3Proxy {
   url: string;
@@ -20,6 +21,8 @@ export interface Fault {
   answer?: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** The server's answer does not come back: the connection is cut after the server has done its work. */
   loseAnswer?: (request: IncomingMessage) => boolean;
+  /** A bit of the request's body is flipped on the way; its headers, and with them signature and digest, stay as they are. */
+  flip?: (request: IncomingMessage) => boolean;
   /** The connection is cut after so many bytes of an answer's body. */
   cutAfter?: (request: IncomingMessage) => number | undefined;
 }
@@ -53,7 +56,8 @@ export async function startS3Proxy(port: number, fault: Fault): Promise<S3Proxy>
       });
     });
     onward.on('error', () => outgoing.destroy());
-    incoming.pipe(onward);
+    if (fault.flip?.(incoming)) incoming.pipe(flipping()).pipe(onward);
+    else incoming.pipe(onward);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -65,6 +69,18 @@ export async function startS3Proxy(port: number, fault: Fault): Promise<S3Proxy>
       server.closeAllConnections();
     }),
   };
+}
+
+function flipping(): Transform {
+  let isDone = false;
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      const changed = Buffer.from(chunk);
+      if (!isDone) changed[0]! ^= 1;
+      isDone = true;
+      done(null, changed);
+    },
+  });
 }
 
 /** An error in the words of S3. */

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../../adapters/archive/tar-header';
-import { readIndexes, indexDigest, formatIndex } from '../../adapters/vault/segment-index';
+import { listSegments, readIndexes, summarizeIndex } from '../../adapters/vault/segment-index';
 import { writeArtifact } from '../../adapters/vault/artifacts';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { SegmentWriter } from '../../adapters/vault/segment-writer';
@@ -147,10 +147,11 @@ function harmlessTree(): Buffer {
 
 async function makeManifest(vault: Vault, layout: BlobLayout, artifacts: Manifest['artifacts'], images: Images, blobs: BlobLine[]): Promise<Manifest> {
   const segments: Manifest['segments'] = [];
-  for await (const index of readIndexes(vault, 'lab')) {
-    const used = blobs.filter(({ segment }) => segment === index.header.segment);
-    const { segment, bytes, sha256, recipients } = index.header;
-    segments.push({ segment, bytes, sha256, recipients, index: indexDigest(formatIndex(index)), usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) });
+  for (const { segment: id } of await listSegments(vault, 'lab')) {
+    const used = blobs.filter(({ segment }) => segment === id);
+    const { header, ...index } = await summarizeIndex(vault, 'lab', id);
+    const { segment, bytes, sha256, recipients } = header;
+    segments.push({ segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) });
   }
   const bytes = [...images.content.values()].reduce((sum, { length }) => sum + length, 0);
   return manifestSchema.parse({

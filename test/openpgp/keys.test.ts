@@ -10,6 +10,7 @@ import { encryptStream } from '../../adapters/openpgp/encrypt';
 import { loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../../adapters/openpgp/keys';
 import { passphraseName, wrapForPassphrases } from '../../adapters/openpgp/passphrase';
+import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { GpgHome, makeKey, writeKey, type TestKey } from '../helpers/openpgp-keys';
 import { collect, isError, scratchDirectory, type Scratch } from '../helpers/vault';
 
@@ -77,6 +78,14 @@ describe('the keys of a backup', function () {
     await assert.rejects(decrypt(message, { passphrases: ['old words'], privateKeys: [] }), isError('AuthRejected', /none of the keys/));
     const old = await encrypt(Buffer.from('from last year'), { passphrases: ['old words'], publicKeys: [], recipients: [] });
     assert.equal((await decrypt(old, await loadDecryptionKeys(encryption))).toString(), 'from last year');
+  });
+
+  it('that stay locked are a want of a key, as one that does not fit is', async () => {
+    const locked = await makeKey(scratch.path, 'locked', { passphrase: 'open sesame' });
+    const privateKeys = [`file:${locked.privateFile}`];
+    for (const encryption of [{ privateKeys }, { privateKeys, privateKeyPassphrase: await secret('not-it', 'not it') }]) {
+      await assert.rejects(loadDecryptionKeys(encryption), (error: unknown) => isError('AuthRejected', /is locked and no|is not unlocked by/)(error) && isForWantOfKey(error));
+    }
   });
 
   it('never mislead gpg: no passphrase fits the session key packet of another', () => {

@@ -10,6 +10,8 @@ import { Access, recordWrapped } from '../../adapters/vault/access';
 import { readArtifact, writeArtifact } from '../../adapters/vault/artifacts';
 import { readBlobs } from '../../adapters/vault/segment-reader';
 import { SegmentWriter, type WrittenSegment } from '../../adapters/vault/segment-writer';
+import type { Vault } from '../../adapters/vault/vault';
+import { DrydockError } from '../../domain/errors';
 import { sha256BlobPath } from '../../domain/layout';
 import { vaultPaths } from '../../domain/vault-format';
 import { GpgHome, makeKey, type TestKey } from '../helpers/openpgp-keys';
@@ -98,6 +100,15 @@ describe('access of new recipients to old files', function () {
     await scratch.vault.remove(vaultPaths.wrappedKeys(name(), fresh.fingerprint));
     assert.ok(await (await load(forBoth, ofOld)).cover(name(), forOld.recipients));
     assert.ok((await read(ofFresh)).equals(blob));
+  });
+
+  it('is no matter of keys where the vault itself refuses the worker: that ends the look, and is no reason to store everything anew', async () => {
+    const refused = new DrydockError('AuthRejected', 'the server does not accept the keys (ExpiredToken)', { remedy: 'check them' });
+    const closed = Object.assign(Object.create(scratch.vault) as Vault, { read: () => Promise.reject(refused) });
+    const access = await Access.load(closed, vaultPaths.segments('lab'), forBoth, ofOld);
+    await assert.rejects(access.cover(name(), forOld.recipients), refused);
+    const promised = await Access.load(scratch.vault, vaultPaths.segments('lab'), forBoth, ofFresh);
+    assert.equal(await promised.cover(name(), [fresh.fingerprint]), false, 'a header that promises what the file does not keep');
   });
 
   it('is given to artifacts in the same way', async () => {

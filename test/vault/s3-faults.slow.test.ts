@@ -138,7 +138,15 @@ describe('a vault in an S3 bucket', function () {
     await assert.rejects(vault.put('lab/often', 'x'), isError('Busy', /slow down/));
   });
 
-  it('refuses a part or object that arrives changed', async () => {
+  it('takes no part and no object whose bytes were changed on the way: the server compares them with their SHA-256', async () => {
+    const { vault, proxy } = await vaultBehind({ flip: ({ method, url = '' }) => method === 'PUT' && url.includes('/lab/') });
+    await assert.rejects(vault.put('lab/x', 'x'), isError('Refused', /SHA256|checksum|BadDigest/i));
+    await assert.rejects(uploadTo(vault, 'lab/y.gpg', randomBytes(9 * MIB)), isError('Refused', /SHA256|checksum|BadDigest/i));
+    assert.ok(proxy.calls.some((call) => call.includes('/lab/y.gpg?') && call.includes('partNumber=')), 'a part was sent');
+    assert.deepEqual([await vault.stat('lab/x'), await vault.stat('lab/y.gpg')], [null, null]);
+  });
+
+  it('refuses a request whose signed headers were changed on the way', async () => {
     const { vault } = await vaultBehind({ strip: ['if-none-match'] });
     await assert.rejects(vault.put('lab/x', 'x'), isError('AuthRejected', /SignatureDoesNotMatch/), 'whatever stands between cannot change a request unseen');
   });

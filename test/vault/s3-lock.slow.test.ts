@@ -6,6 +6,10 @@ import { openS3Vault } from '../../adapters/vault/s3';
 import type { Vault } from '../../adapters/vault/vault';
 import type { S3Config } from '../../domain/config';
 import { vaultPaths } from '../../domain/vault-format';
+import type { Manifest } from '../../domain/manifest';
+import { lockUsed } from '../../activities/backup/lock-used';
+import { activityEnvironment } from '../helpers/backup-run';
+import { startS3Proxy } from '../helpers/s3-proxy';
 import { isError } from '../helpers/vault';
 import { startVersitygw, type TestS3 } from '../helpers/versitygw';
 import { names } from './conformance';
@@ -95,6 +99,38 @@ for (const mode of ['compliance', 'governance'] as const) {
       await vault.remove(SEGMENT);
       await sleep(3_100);
       assert.equal(await vault.removeExpired(), 0, 'the longer lock holds');
+    });
+
+    it('leaves a lock in compliance mode one, whatever the vault is set to now', async () => {
+      const strict = openS3Vault({ ...settings(3), objectLock: { mode: 'compliance', days: 3 / DAY_S } });
+      await strict.put(SEGMENT, 'x');
+      const later = new Date(Math.floor(Date.now() / 1000) * 1000 + 6_000);
+      assert.equal((await vault.extendRetention(SEGMENT, later))?.getTime(), later.getTime());
+      const { Retention } = await s3.client.send(new GetObjectRetentionCommand({ Bucket: bucket, Key: SEGMENT }));
+      assert.deepEqual([Retention?.Mode, Retention?.RetainUntilDate?.getTime()], ['COMPLIANCE', later.getTime()]);
+      await strict.close();
+    });
+
+    if (mode === 'compliance') it('is renewed with one call for each object that a backup names, not by asking first', async () => {
+      const objects = 1000;
+      const segments = Array.from({ length: objects / 2 }, (_, at) => ({ segment: `20261123T020000Z-${at.toString(16).padStart(12, '0')}` }));
+      const all = segments.flatMap(({ segment }) => [vaultPaths.segment('lab', segment), vaultPaths.segmentIndex('lab', segment)]);
+      for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((name) => vault.put(name, 'x')));
+      const proxy = await startS3Proxy(Number(new URL(s3.settings(bucket).endpoint!).port), {});
+      const counted = openS3Vault({ ...settings(600), endpoint: proxy.url });
+      try {
+        const manifest = { artifacts: {}, segments } as unknown as Manifest;
+        await activityEnvironment().run(() => lockUsed({ vault: counted, name: 'lab' }, manifest, new AbortController().signal));
+        const calls = proxy.calls.filter((call) => call.includes('retention'));
+        assert.deepEqual([calls.filter((call) => call.startsWith('PUT')).length, calls.filter((call) => call.startsWith('GET')).length], [objects, 0]);
+        for (const name of [all[0]!, all.at(-1)!]) {
+          const { Retention } = await s3.client.send(new GetObjectRetentionCommand({ Bucket: bucket, Key: name }));
+          assert.ok(Retention!.RetainUntilDate!.getTime() > Date.now() + 500_000, name);
+        }
+      } finally {
+        await counted.close();
+        await proxy.stop();
+      }
     });
 
     it('keeps probes, tombstones and records of operations out of the lock, whatever the bucket does by default', async () => {

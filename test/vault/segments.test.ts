@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { readBlobs, type WantedBlob } from '../../adapters/vault/segment-reader';
@@ -175,6 +175,27 @@ describe('segments', function () {
     await assert.rejects(readAll(first.wanted), isError('IntegrityMismatch', /SHA-256 is not the one recorded/));
     const recorded = new Map([[first.segments[0]!.segment, { bytes: 1, sha256: 'f'.repeat(64) }]]);
     await assert.rejects(collect(readBlobs(scratch.vault, 'lab', first.wanted, readKeys, { recorded }) as unknown as AsyncIterable<Buffer>), isError('IntegrityMismatch', /does not describe the segment/));
+  });
+
+  it('are not read by another index than the one that was sealed, however well it describes them', async () => {
+    const { wanted, segments } = await store([randomBytes(100_000), randomBytes(100)]);
+    const { segment, bytes, sha256: digest, index } = segments[0]!;
+    const recorded = new Map([[segment, { bytes, sha256: digest, index }]]);
+    const read = async (blobs: typeof wanted): Promise<number> => {
+      let count = 0;
+      for await (const { data } of readBlobs(scratch.vault, 'lab', blobs, readKeys, { recorded })) count += (await collect(data)).length > 0 ? 1 : 0;
+      return count;
+    };
+    assert.equal(await read(wanted), 2);
+    const file = join(scratch.directory, vaultPaths.segmentIndex('lab', segment));
+    await chmod(file, 0o600);
+    for (const [from, to] of [['"writtenBy":"t', '"writtenBy":"T'], [/\n$/, '\n\n']] as const) {
+      const before = await readFile(file, 'utf8');
+      await writeFile(file, before.replace(from, to));
+      assert.notEqual(await readFile(file, 'utf8'), before);
+      for (const some of [wanted, wanted.slice(0, 1)]) await assert.rejects(read(some), isError('IntegrityMismatch', /index .* is not the one that the backup was sealed with/));
+      await writeFile(file, before);
+    }
   });
 
   it('leave nothing visible when a writer is aborted or its source breaks', async () => {
