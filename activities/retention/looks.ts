@@ -14,7 +14,7 @@ export interface Look {
 }
 
 /** A look that is quicker than this is taken anew for each thing that goes. */
-const QUICK_MS = 20;
+const QUICK_MS = 250;
 const RESTORING = 'Nothing is removed while a restore of this cluster is unfinished.';
 
 export class Looks {
