@@ -90,11 +90,13 @@ describe('the keys of a backup', function () {
 
   it('never mislead gpg: no passphrase fits the session key packet of another', () => {
     const passphrases = ['a', 'b', 'c'];
+    // Ciphers that gpg has; 5 and 6 of RFC 4880 are reserved, and it passes over a key that names one of them.
+    const known = [1, 2, 3, 4, 7, 8, 9, 10, 11, 12, 13];
     for (let round = 0; round < 6; round += 1) {
       const packets = wrapForPassphrases(randomBytes(32), passphrases);
       for (const [at, packet] of packets.entries()) {
         const foreign = passphrases.filter((_, other) => other !== at);
-        assert.deepEqual(foreign.map((passphrase) => firstOctet(packet.subarray(2), passphrase) <= 13 && firstOctet(packet.subarray(2), passphrase) > 0), [false, false]);
+        assert.deepEqual(foreign.map((passphrase) => known.includes(firstOctet(packet.subarray(2), passphrase))), [false, false]);
       }
     }
   });
