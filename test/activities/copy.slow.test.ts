@@ -33,7 +33,7 @@ const CLUSTER = 'lab';
 const DAY = 86_400_000;
 
 describe('copies of a vault', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let here: Awaited<ReturnType<typeof scratchVault>>;
   let copyDirectory: string;
   let tree: RegistryTree;

@@ -9,7 +9,7 @@ import { Killed, killedAfter } from '../helpers/failing-vault';
 import { pruneScene } from '../helpers/prune-scene';
 
 describe('prune', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it('ends by the next run what a run that was killed at any step has left, and keeps what is kept', async () => {
     const { here, id, segment, config, prune, put, putSegment, putBackup, names, ageMarks } = await pruneScene();

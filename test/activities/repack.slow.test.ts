@@ -22,7 +22,7 @@ import { scratchVault } from '../helpers/vault';
 const DAY = 86_400_000;
 
 describe('repacking of mostly dead segments', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let here: Awaited<ReturnType<typeof scratchVault>>;
   let config: Config;
   let all: RegistryTree;

@@ -27,7 +27,7 @@ const LOCK_S = 12;
 const DAY = 86_400_000;
 
 describe('a backup in a bucket in compliance mode', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let s3: TestS3;
   let scratch: Scratch;
   let vault: Vault;

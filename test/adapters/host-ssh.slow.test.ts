@@ -18,7 +18,7 @@ import { runs, unusual } from '../helpers/processes';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 
 describe('a host over SSH', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let sshd: TestSshd;
   const open: Host[] = [];
 

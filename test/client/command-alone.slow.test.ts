@@ -9,7 +9,7 @@ import { Doors } from './fixtures/doors';
 import { drydock, place, start, type Place } from './fixtures/drydock';
 
 describe('the drydock command while no worker is up', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let doors: Doors;
 
   beforeEach(async () => {
@@ -45,7 +45,7 @@ describe('the drydock command while no worker is up', function () {
 });
 
 describe('the drydock command without a Temporal server', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let here: Place;
 
   before(async () => {

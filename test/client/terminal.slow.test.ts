@@ -8,7 +8,7 @@ const CTRL_C = '\u0003';
 const ESCAPE = '\u001b[';
 
 describe('the drydock command on a terminal', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let doors: Doors;
 
   before(async () => {

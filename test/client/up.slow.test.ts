@@ -62,7 +62,7 @@ describe('drydock up', function () {
 });
 
 describe('drydock up, where it cannot start', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   it('says how to get the temporal program when it is not there', async () => {
     const [port, uiPort] = await freePorts();

@@ -21,7 +21,7 @@ const sha256 = (data: Buffer): string => createHash('sha256').update(data).diges
 
 for (const [layout, segmentBytes] of [['sha256', 64 << 20], ['id', 1 << 16]] as const) {
   describe(`drydock extract, blobs by ${layout}`, function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     let fixture: SealedFixture;
     before(async () => {
       fixture = await sealedBackup({ layout, segmentBytes });
@@ -125,7 +125,7 @@ for (const [layout, segmentBytes] of [['sha256', 64 << 20], ['id', 1 << 16]] as 
 }
 
 describe('drydock extract from a hostile vault', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
 
   async function refused(options: Partial<FixtureOptions>, ...args: string[]): Promise<string> {
     const fixture = await sealedBackup({ layout: 'id', ...options });

@@ -18,7 +18,7 @@ import { isError, readKeys, scratchVault, writeKeys } from '../helpers/vault';
 const MIB = 1 << 20;
 
 describe('images over SSH as an ordinary user with sudo', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   let sshd: TestSshd;
   let scratch: Awaited<ReturnType<typeof scratchVault>>;
   let root: string;

@@ -26,7 +26,7 @@ function isRunning(pid: number): boolean {
 }
 
 describe('a Docker Engine of set-up', function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let folder: string;
   let options: EngineOptions;
   let engine: EngineModule;

@@ -50,7 +50,7 @@ const kinds: [string, (directory: string) => Promise<Server>][] = [
 ];
 
 for (const [where, serve] of kinds) describe(`a vault ${where} whose disk is full`, function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let server: Server | undefined;
   let disk: SmallDisk | null;
   let scratch: Scratch;

@@ -55,7 +55,7 @@ function hostileMembers(outside: string): [string, Buffer][] {
 }
 
 describe('archives in a vault that someone forged who has the passphrase', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let scratch: Awaited<ReturnType<typeof scratchVault>>;
   let outside: string;
 

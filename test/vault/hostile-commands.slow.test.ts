@@ -34,7 +34,7 @@ async function filesBelow(folder: string): Promise<string[]> {
 }
 
 describe('verification of a backup that someone forged who has the passphrase', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let scratch: Awaited<ReturnType<typeof scratchVault>>;
   let sealed: Manifest;
 
@@ -114,7 +114,7 @@ describe('verification of a backup that someone forged who has the passphrase', 
 });
 
 describe('prune of a vault that someone forged', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let scene: PruneScene;
 
   beforeEach(async () => {
@@ -178,7 +178,7 @@ describe('prune of a vault that someone forged', function () {
 });
 
 describe('commands on a vault that someone forged', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let fixture: SealedFixture;
 
   beforeEach(async () => {

@@ -24,7 +24,7 @@ const OTHER_ID = '20261124T020000Z-aaaaaa';
 const hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
 describe('a vault that someone forged: manifests', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let fixture: SealedFixture;
   const file = (name: string): string => path.join(fixture.directory, name);
   const manifestFile = (id = BACKUP_ID): string => file(vaultPaths.manifest('lab', id));

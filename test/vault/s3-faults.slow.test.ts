@@ -20,7 +20,7 @@ const BUCKET = 'backups';
 const MIB = 1 << 20;
 
 describe('a vault in an S3 bucket', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let s3: TestS3;
   const opened: { close(): unknown }[] = [];
   before(async () => {
@@ -195,7 +195,7 @@ describe('a vault in an S3 bucket', function () {
 });
 
 describe('a vault on an S3 server without conditional writes', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let s3: TestS3;
   let proxy: S3Proxy;
   let vault: Vault;

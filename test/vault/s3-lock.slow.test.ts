@@ -19,7 +19,7 @@ const SEGMENT = vaultPaths.segmentIndex('lab', '20261123T020000Z-0123456789ab');
 
 for (const mode of ['compliance', 'governance'] as const) {
   describe(`a vault in a bucket with object lock, ${mode}`, function () {
-    this.timeout(60_000);
+    this.timeout(180_000);
     let s3: TestS3;
     let vault: Vault;
     const bucket = 'locked';

@@ -81,7 +81,7 @@ const faults = {
 conformance({ name: 'SFTP', start: async () => placeIn(await fresh()), ...faults });
 
 describe('a vault on an SFTP server without hard links', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let place: Place;
   before(async () => {
     place = await placeIn(await fresh({ sftp: '/usr/lib/openssh/sftp-server -P hardlink,fsync,statvfs' }));
@@ -105,7 +105,7 @@ describe('a vault on an SFTP server without hard links', function () {
 });
 
 describe('a vault on an SFTP server', function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   let here: Awaited<ReturnType<typeof fresh>>;
   let vault: Vault;
   before(async () => {

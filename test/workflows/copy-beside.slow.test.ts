@@ -9,7 +9,7 @@ import { failureOf, newWorker, start, until } from './fixtures/harness';
 const policy = async (): ReturnType<Activities['readPolicy']> => ({ approvers: [], releaseGate: true, verify: 'off', prunes: true, vault: 'main', copies: ['mirror'] });
 
 describe('copies that take long', function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
 
   it('keep no backup from starting, and nothing is removed while they are being made', async () => {
     const { client } = await temporal();
