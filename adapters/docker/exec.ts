@@ -2,7 +2,6 @@
 import { PassThrough, Writable } from 'node:stream';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { roomIn } from '../stream/room';
 import { Demultiplexer, receive } from './demux';
 import type { ContainerCommand } from './engine';
 import { dockerError } from './errors';
@@ -65,8 +64,8 @@ class SocketInput extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    if (this.socket.write(chunk)) done();
-    else void roomIn(this.socket).then(() => done());
+    // Only then is its memory free again; a socket that has room has not sent it yet.
+    this.socket.write(chunk, (error) => done(error));
   }
 
   override _final(done: (error?: Error | null) => void): void {

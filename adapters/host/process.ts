@@ -13,6 +13,8 @@ export interface Channel {
   readonly input: Writable;
   /** Input that `input` has taken and the connection has not, where that is not the same. */
   inputPending?(): number;
+  /** To be called when the connection has taken some of it. */
+  onInput?: () => void;
   readonly output: Readable;
   readonly errors: Readable;
   /** How the command ended; rejects when the channel closed without telling. */
@@ -104,6 +106,7 @@ export class ChannelProcess implements RemoteProcess {
     const touch = () => this.watch.touch();
     this.closed = channel.closed;
     const stdin = inputInto(channel.input, touch);
+    channel.onInput = touch;
     const stdout = new GuardedStream(touch, () => this.ownEnd());
     this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread || this.wantsInput());
     const outputEnd = new Promise((resolve) => channel.output.once('end', resolve));

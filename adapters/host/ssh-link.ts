@@ -18,7 +18,7 @@ const CLOSING_MS = 3_000;
 /** So much input may be on its way; then the writer waits. */
 const INPUT_BYTES = 4 * FRAME_BYTES;
 /** Pieces that lie ready for the reader. */
-const PIECES_AHEAD = 4;
+const PIECES_AHEAD = 2;
 
 /** One SSH connection. Throws what `openConnection` throws, and the signal's reason. */
 export function openLink(name: string, config: HostConfig, options: SshOptions): Promise<SshLink> {
@@ -56,8 +56,9 @@ export class SshLink {
           leave();
           resolve(use(channel));
         },
-        refused: (reason) => {
+        refused: (reason, isLost) => {
           leave();
+          if (isLost) this.fail(reason);
           reject(this.reason ?? new DrydockError('Busy', `${this.name} opens no further SSH session (${reason})`, { remedy: 'raise MaxSessions of sshd, or try again' }));
         },
       });
@@ -68,6 +69,9 @@ export class SshLink {
     this.reason ??= new DrydockError('HostUnreachable', `the SSH connection to ${this.name} is closed`);
     this.thread.send({ kind: 'close', connection: this.number });
     await Promise.race([this.gone, sleep(CLOSING_MS, undefined, { ref: false })]);
+    // A server that says nothing any more is left to itself.
+    this.thread.forget(this.number);
+    this.end();
   }
 
   /** The thread's words: something is wrong with the connection. */
@@ -79,7 +83,9 @@ export class SshLink {
   end(): void {
     this.reason ??= connectionLost(this.name);
     this.settle();
-    for (const listener of [...this.listeners]) listener(this.reason);
+    const listeners = [...this.listeners];
+    this.listeners.clear();
+    for (const listener of listeners) listener(this.reason);
   }
 }
 
@@ -89,7 +95,7 @@ export function connectionLost(hostName: string, cause?: unknown): DrydockError 
 
 interface Opening {
   opened(channel: Channel): void;
-  refused(reason: string): void;
+  refused(reason: string, isLost: boolean): void;
 }
 
 interface Connecting {
@@ -142,7 +148,7 @@ class SshThread {
         },
         failed: (error) => {
           signal?.removeEventListener('abort', onAbort);
-          reject(error);
+          reject(error instanceof DrydockError ? error : connectionLost(name, error));
         },
       });
       this.worker.ref();
@@ -204,7 +210,7 @@ class SshThread {
       case 'notOpened': {
         const waiting = this.opening.get(message.channel);
         this.opening.delete(message.channel);
-        waiting?.answer.refused(message.reason);
+        waiting?.answer.refused(message.reason, message.isLost);
         break;
       }
       case 'output':
@@ -230,7 +236,7 @@ class SshThread {
   }
 
   /** An idle thread keeps nobody from ending. */
-  private forget(connection: number): void {
+  forget(connection: number): void {
     this.connecting.delete(connection);
     this.links.delete(connection);
     if (this.busy === 0) this.worker.unref();
@@ -260,6 +266,7 @@ class LinkChannel implements Channel {
   readonly closed: Promise<void>;
   readonly exited: (exit: Exit) => void;
   readonly end: () => void;
+  onInput?: () => void;
   private isClosed = false;
   /** What was written and has not been handed over yet. */
   private frame: Buffer | null = null;
@@ -325,6 +332,7 @@ class LinkChannel implements Channel {
   /** The connection has taken a frame of input. */
   wrote(bytes: number): void {
     this.unsent -= bytes;
+    this.onInput?.();
     if (this.unsent <= INPUT_BYTES) this.makeRoom();
   }
 
@@ -400,7 +408,7 @@ class Incoming extends Readable {
     while (this.wanted && this.waiting.length > 0) {
       const piece = this.waiting.shift()!;
       this.wanted = this.push(piece);
-      if (piece !== null) this.onTaken(piece.length);
+      if (piece !== null) this.onTaken(piece.buffer.byteLength);
     }
   }
 }

@@ -8,7 +8,7 @@ export const FRAME_BYTES = 256 * 1024;
 
 export type ChannelStream = 'output' | 'errors';
 
-/** `abort` gives up connecting; `taken` says that so much output has been read; `memory` may be used again; `release` closes a channel that nobody reads. */
+/** `abort` gives up connecting; `taken` says that so much memory of output has been read; `memory` may be used again; `release` closes a channel that nobody reads. */
 export type ToSshThread =
   | { kind: 'connect'; connection: number; name: string; config: HostConfig; options: Omit<SshOptions, 'signal' | 'place'> }
   | { kind: 'abort'; connection: number }
@@ -27,7 +27,7 @@ export type FromSshThread =
   | { kind: 'lost'; connection: number; reason: string }
   | { kind: 'closed'; connection: number }
   | { kind: 'opened'; channel: number }
-  | { kind: 'notOpened'; channel: number; reason: string }
+  | { kind: 'notOpened'; channel: number; isLost: boolean; reason: string }
   | { kind: 'output'; channel: number; stream: ChannelStream; memory: ArrayBuffer; bytes: number }
   | { kind: 'outputEnd'; channel: number; stream: ChannelStream }
   | { kind: 'wrote'; channel: number; memory: ArrayBuffer; bytes: number }

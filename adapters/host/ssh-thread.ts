@@ -11,8 +11,8 @@ import { failureOf } from '../stream/thread';
 import { openConnection } from './ssh-connect';
 import { FRAME_BYTES, type ChannelStream, type FromSshThread, type ToSshThread } from './ssh-messages';
 
-/** So much of a stream may be on its way to its reader; then the channel waits, and the far side with it. */
-const IN_FLIGHT_BYTES = 4 * FRAME_BYTES;
+/** So much memory of a stream may be on its way to its reader; then the channel waits, and the far side with it. */
+const IN_FLIGHT_BYTES = 8 * FRAME_BYTES;
 /** Below this a piece is copied, so that the output of a short command does not take a frame along. */
 const SMALL_BYTES = FRAME_BYTES / 8;
 const MAX_FREE_FRAMES = 16;
@@ -32,6 +32,7 @@ class Outgoing {
     readable.on('data', (chunk: Buffer) => this.add(chunk));
     readable.once('end', () => {
       this.flush();
+      this.free();
       send({ kind: 'outputEnd', channel, stream });
     });
   }
@@ -44,7 +45,14 @@ class Outgoing {
   /** Nobody reads any more: the stream runs dry. */
   drop(): void {
     this.isDropped = true;
+    this.free();
     this.readable.resume();
+  }
+
+  private free(): void {
+    if (this.frame && freeFrames.length < MAX_FREE_FRAMES) freeFrames.push(this.frame.buffer as ArrayBuffer);
+    this.frame = null;
+    this.filled = 0;
   }
 
   private add(chunk: Buffer): void {
@@ -73,7 +81,7 @@ class Outgoing {
     const memory = isSmall ? frame.slice(0, bytes) : frame;
     if (!isSmall) this.frame = null;
     this.filled = 0;
-    this.inFlight += bytes;
+    this.inFlight += memory.byteLength;
     if (this.inFlight > IN_FLIGHT_BYTES) this.readable.pause();
     send({ kind: 'output', channel: this.channel, stream: this.stream, memory, bytes }, memory);
   }
@@ -152,14 +160,14 @@ class Connection {
   }
 
   exec(channel: number, command: string): void {
-    const refused = (error: unknown): void => send({ kind: 'notOpened', channel, reason: error instanceof Error ? error.message : String(error) });
+    const refused = (error: unknown, isLost: boolean): void => send({ kind: 'notOpened', channel, isLost, reason: error instanceof Error ? error.message : String(error) });
     try {
       this.client.exec(command, (error, opened) => {
         if (error === undefined) channels.set(channel, new OpenChannel(channel, opened));
-        else refused(error);
+        else refused(error, false);
       });
     } catch (error) {
-      refused(error);
+      refused(error, true);
     }
   }
 
@@ -202,7 +210,7 @@ function take(message: ToSshThread): void {
     case 'exec': {
       const connection = connections.get(message.connection);
       if (connection) connection.exec(message.channel, message.command);
-      else send({ kind: 'notOpened', channel: message.channel, reason: 'the connection was closed' });
+      else send({ kind: 'notOpened', channel: message.channel, isLost: true, reason: 'it was closed' });
       break;
     }
     case 'input':

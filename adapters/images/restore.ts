@@ -132,7 +132,10 @@ interface Lane {
 }
 
 async function writeShare(options: RestoreBlobsOptions, { share, ...lane }: Lane, onDone: (done: { blobs: number; bytes: number }) => void): Promise<void> {
-  const { vault, cluster, keys, signal, recorded } = options;
+  const { vault, cluster, keys, recorded } = options;
+  // Where the host breaks, the vault is not read on.
+  const over = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, over.signal]) : over.signal;
   const source = new BlobSource(readBlobs(vault, cluster, share, keys, { signal, recorded, reuse: true }));
   try {
     while (await source.peek()) {
@@ -141,6 +144,7 @@ async function writeShare(options: RestoreBlobsOptions, { share, ...lane }: Lane
       onDone({ blobs: batch.length, bytes: 0 });
     }
   } finally {
+    over.abort();
     await source.close();
   }
 }

@@ -42,7 +42,7 @@ export async function restoreTree({ host, root, source, ...options }: RestoreTre
   const filter = new TreeFilter((member) => {
     throw oddMember(member);
   });
-  const checked = source.on('error', (error) => filter.destroy(error)).pipe(filter);
+  const checked = source.on('error', (error) => filter.destroy(error)).pipe(filter).on('close', () => source.destroy());
   await feedTar(host, ['tar', '-C', volumeRoot(root), '--numeric-owner', '--same-owner', '-p', '-xf', '-'], checked, options);
   return { files: filter.files, bytes: filter.bytes };
 }

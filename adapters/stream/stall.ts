@@ -32,7 +32,7 @@ export class StallWatch {
  */
 export class GuardedStream extends Transform {
   constructor(private readonly touch: () => void, private readonly verdict: () => Promise<unknown>) {
-    super({ writableHighWaterMark: 256 * 1024, readableObjectMode: true, readableHighWaterMark: 8 });
+    super({ writableHighWaterMark: 256 * 1024, readableObjectMode: true, readableHighWaterMark: 4 });
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {

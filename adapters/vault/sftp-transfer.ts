@@ -20,13 +20,19 @@ export class PipelinedWriter {
     private readonly handle: Buffer,
   ) {}
 
-  /** Returns when there is room for more, not when all is written. Throws what the server said about an earlier piece. */
+  /**
+   * Returns when the server has taken all of it: where it takes less in a request than a piece, ssh2 cuts the rest from the same memory later.
+   * Throws what the server said about this or an earlier piece.
+   */
   async write(data: Buffer): Promise<void> {
+    const own: Promise<void>[] = [];
     for (let at = 0; at < data.length; at += PIECE_BYTES) {
       while (this.underWay.size >= UNDER_WAY) await Promise.race(this.underWay);
       this.throwFailure();
-      this.send(data.subarray(at, at + PIECE_BYTES));
+      own.push(this.send(data.subarray(at, at + PIECE_BYTES)));
     }
+    await Promise.all(own);
+    this.throwFailure();
   }
 
   /** Waits until the server has taken everything. */
@@ -35,7 +41,7 @@ export class PipelinedWriter {
     this.throwFailure();
   }
 
-  private send(piece: Buffer): void {
+  private send(piece: Buffer): Promise<void> {
     const position = this.position;
     this.position += piece.length;
     const sent: Promise<void> = this.connection
@@ -46,6 +52,7 @@ export class PipelinedWriter {
       )
       .finally(() => this.underWay.delete(sent));
     this.underWay.add(sent);
+    return sent;
   }
 
   private throwFailure(): void {

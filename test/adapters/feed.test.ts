@@ -47,6 +47,16 @@ describe('feeding a stream', () => {
     await assert.rejects(feeding, /the target broke/);
   });
 
+  it('throws what breaks the target while the source takes its time, and lets the source go', async () => {
+    const target = new Writable({ write: (_chunk, _encoding, done) => done() });
+    let isLetGo = false;
+    const source: AsyncIterable<Buffer> = { [Symbol.asyncIterator]: () => ({ next: () => new Promise(() => undefined), return: () => ((isLetGo = true), Promise.resolve({ done: true, value: undefined })) }) };
+    const feeding = feed(source, target);
+    setImmediate(() => target.destroy(new Error('the target broke')));
+    await assert.rejects(feeding, /the target broke/);
+    assert.ok(isLetGo);
+  });
+
   it('throws when the target was closed before it began, or is closed without a reason', async () => {
     const closed = new Writable({ write: (_chunk, _encoding, done) => done() }).destroy();
     await assert.rejects(feed(reusing(['a']), closed), { code: 'ERR_STREAM_PREMATURE_CLOSE' });

@@ -104,6 +104,28 @@ describe('a vault on an SFTP server without hard links', function () {
   });
 });
 
+describe('a vault on an SFTP server that does not tell its limits, as before OpenSSH 8.5', function () {
+  this.timeout(180_000);
+  let place: Place;
+  before(async () => {
+    place = await placeIn(await fresh({ sftp: '/usr/lib/openssh/sftp-server -P limits' }));
+  });
+  after(() => place.stop());
+
+  it('is done with the memory of a write when it calls back', async () => {
+    const pieces = Array.from({ length: 6 }, (_, at) => Buffer.alloc(1 << 20, at + 1));
+    const upload = await place.vault.upload('lab/reused');
+    const memory = Buffer.alloc(1 << 20);
+    for (const piece of pieces) {
+      piece.copy(memory);
+      await new Promise<void>((resolve, reject) => upload.stream.write(memory, (error) => (error ? reject(error) : resolve())));
+      memory.fill(0);
+    }
+    await upload.commit();
+    assert.ok((await place.vault.readAll('lab/reused', 8 << 20)).equals(Buffer.concat(pieces)));
+  });
+});
+
 describe('a vault on an SFTP server', function () {
   this.timeout(180_000);
   let here: Awaited<ReturnType<typeof fresh>>;
