@@ -33,6 +33,8 @@ export interface RotateReport {
   unreadable: string[];
   /** Files whose session keys were wrapped anew. */
   rewrapped: number;
+  /** One sentence for each file of session keys that is damaged. */
+  warnings: string[];
 }
 
 export interface RotateOptions {
@@ -59,14 +61,19 @@ export async function rotateKeys(local: LoadedConfig, cluster: string, options: 
   return withVault(local, cluster, async (vault) => {
     const backups: Backup[] = [];
     const unreadable: string[] = [];
+    const artifacts: Access[] = [];
     const segments = await Access.load(vault, vaultPaths.segments(cluster), current, keys);
     for (const { id } of entries) {
       const manifest = await readSealed(vault, cluster, id);
       if (!manifest) unreadable.push(id);
-      else backups.push({ manifest, files: filesOf(cluster, manifest, segments, await Access.load(vault, `${vaultPaths.backup(cluster, id)}/`, current, keys)) });
+      else {
+        const own = await Access.load(vault, `${vaultPaths.backup(cluster, id)}/`, current, keys);
+        artifacts.push(own);
+        backups.push({ manifest, files: filesOf(cluster, manifest, segments, own) });
+      }
     }
     const rewrapped = options.rewrap ? await rewrap(backups, options.onProgress) : 0;
-    return { cluster, recipients: current.recipients, signsWith: signer?.getFingerprint().toUpperCase() ?? null, backups: backups.map((backup) => accessOf(backup, current.recipients)), unreadable, rewrapped };
+    return { cluster, recipients: current.recipients, signsWith: signer?.getFingerprint().toUpperCase() ?? null, backups: backups.map((backup) => accessOf(backup, current.recipients)), unreadable, rewrapped, warnings: [...new Set([segments, ...artifacts].flatMap(({ warnings }) => warnings))] };
   });
 }
 

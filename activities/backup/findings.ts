@@ -5,7 +5,7 @@ export class Findings {
   private readonly errors: DrydockError[] = [];
 
   add(message: string, remedy: string): void {
-    this.errors.push(new DrydockError('Refused', message, { remedy }));
+    this.note(new DrydockError('Refused', message, { remedy }));
   }
 
   /** Runs a part of the check; what goes wrong becomes a finding and the answer undefined. Other errors than ours pass through. */
@@ -14,9 +14,14 @@ export class Findings {
       return await work();
     } catch (error) {
       if (!(error instanceof DrydockError)) throw error;
-      this.errors.push(error);
+      this.note(error);
       return undefined;
     }
+  }
+
+  /** Two parts of the check may trip over the same thing, which is told once. */
+  private note(error: DrydockError): void {
+    if (!this.errors.some(({ kind, message }) => kind === error.kind && message === error.message)) this.errors.push(error);
   }
 
   get any(): boolean {

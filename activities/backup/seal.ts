@@ -108,6 +108,8 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
     if (!share) continue;
     used.delete(header.segment);
     const name = vaultPaths.segment(cluster.name, header.segment);
+    // What rotted since the blobs were found stored must be sealed neither as right nor as open to all.
+    if (access.isDamaged(name) && !(await access.cover(name, header.recipients))) throw lostAccess(header.segment);
     const wrapped = await recordWrapped(cluster.vault, name, access.addedTo(name));
     segments.used.push({
       segment: header.segment, bytes: header.bytes, sha256: header.sha256, recipients: access.recipientsOf(name, header.recipients), index, usedBlobs: share.blobs, usedBytes: share.bytes,
@@ -187,6 +189,10 @@ async function refuseMarked({ vault, name }: Cluster, manifest: Manifest): Promi
   const lost = manifest.segments.filter(({ segment }) => marked.has(segment));
   if (lost.length === 0) return;
   throw new DrydockError('WorkLost', `${lost.length} segment(s) that this backup relies on were marked for removal while it ran`, { remedy: 'their blobs are copied again' });
+}
+
+function lostAccess(segment: string): DrydockError {
+  return new DrydockError('WorkLost', `session keys beside the segment ${segment} were found damaged, and not every recipient can open it`, { remedy: 'its blobs are copied again' });
 }
 
 function gone(what: string): DrydockError {

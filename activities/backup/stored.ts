@@ -27,7 +27,7 @@ export class StoredBlobs {
   readonly copies: CopyList;
   /** Paths whose stored copies include void ones: these files were torn, or are broken for good. */
   private readonly voidAt = new Set<string>();
-  /** One sentence for each index that could not be used; its blobs count as not stored. */
+  /** One sentence for each index or file of session keys that could not be used; blobs count as not stored for that. */
   readonly damaged: string[] = [];
   private readonly written = new Map<string, { blobs: number; bytes: number }>();
   /** Segments that are not trusted as they lie; they count for nothing before `admit`. */
@@ -44,6 +44,8 @@ export class StoredBlobs {
   static async load(vault: Vault, cluster: string, options: LoadOptions = {}): Promise<StoredBlobs> {
     const stored = new StoredBlobs(vault, cluster, options);
     await stored.read(undefined);
+    // Those that could be written anew by now are no longer among them.
+    stored.damaged.push(...(options.access?.warnings ?? []));
     return stored;
   }
 

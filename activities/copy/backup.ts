@@ -1,7 +1,8 @@
 /** One backup into the other vault: segments with their session keys and indexes, artifacts, checksums, signature and, last and once, the manifest. */
-import { parseKeysName } from '../../adapters/vault/access';
 import { parseBounded } from '../../adapters/vault/bounded-json';
+import { hasDigest } from '../../adapters/vault/copy-object';
 import { isConflict } from '../../adapters/vault/probe';
+import { parseKeysName } from '../../adapters/vault/wrapped-files';
 import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
@@ -11,7 +12,7 @@ import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import { isDamage } from '../verify/files';
 import { verifyBackup } from '../verify/verify';
-import { artifactRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES } from './records';
+import { artifactRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES, type SealedRecord } from './records';
 import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
 
 /** A distant vault is kept busy while another segment is being read back. */
@@ -94,11 +95,20 @@ async function bringSegment(transfer: Transfer, backupId: string, ref: SegmentRe
       there.delete(index.name);
     }
   }
+  for (const record of records) if (parseKeysName(record.name) !== null && there.has(record.name)) await replaceKeys(transfer, record);
   await liftMarks(to, ref.segment);
   const lacking = there.has(index.name) ? records.filter(({ name }) => !there.has(name)) : records;
   for (const record of lacking) if (!(await transfer.bring(record, of))) return false;
   for (const record of added) if (here.has(record.name) && !there.has(record.name)) await transfer.bring(record, of);
   return true;
+}
+
+/** Session keys that were damaged and wrapped anew in the first vault have other bytes than the copy of the damaged ones. */
+async function replaceKeys({ from, to, there }: Transfer, record: SealedRecord): Promise<void> {
+  if (await hasDigest(to.vault, record, to.signal)) return;
+  if (!(await hasDigest(from.vault, record, from.signal))) return;
+  await to.vault.remove(record.name);
+  there.delete(record.name);
 }
 
 /** Artifacts, session keys added to them, `RESTORE.md`, `SHA256SUMS` and the signature. */

@@ -4,7 +4,7 @@ import { readJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { refuseNewer } from '../../adapters/vault/vault-file';
 import { backupIdSchema } from '../../domain/contract';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, type ErrorKind } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import { blobLineSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
@@ -18,6 +18,9 @@ export interface SealedBackup {
   /** The manifest's bytes: what a signature is about. */
   content: Buffer;
 }
+
+/** What says of a manifest that it is damaged, and not only out of reach. */
+const UNREADABLE: ReadonlySet<ErrorKind> = new Set(['IntegrityMismatch', 'Refused']);
 
 /** `latest` is the newest complete backup of the cluster. Throws NotFound (no such backup, or one without a seal), IntegrityMismatch, VersionMismatch (the vault is of a newer format). */
 export async function readBackup(cluster: Cluster, backup: string): Promise<SealedBackup> {
@@ -34,9 +37,24 @@ export async function readDecided(cluster: Cluster, decisions: RestoreDecisions)
 
 async function readSealed(cluster: Cluster, id: string): Promise<SealedBackup> {
   const name = vaultPaths.manifest(cluster.name, id);
-  if ((await cluster.vault.stat(name)) === null) throw await notThere(cluster, id);
-  const { manifest, content } = await readManifest(cluster.vault, cluster.name, id);
-  return { manifest, sha256: createHash('sha256').update(content).digest('hex'), content };
+  try {
+    if ((await cluster.vault.stat(name)) === null) throw await notThere(cluster, id);
+    const { manifest, content } = await readManifest(cluster.vault, cluster.name, id);
+    return { manifest, sha256: createHash('sha256').update(content).digest('hex'), content };
+  } catch (error) {
+    throw error instanceof DrydockError && UNREADABLE.has(error.kind) ? withBackupId(error, id) : error;
+  }
+}
+
+function withBackupId(error: DrydockError, backupId: string): DrydockError {
+  const { kind, message, remedy, details, cause } = error;
+  return new DrydockError(kind, message, { ...(remedy === undefined ? {} : { remedy }), details: { ...details, unreadable: backupId }, cause });
+}
+
+/** The backup whose manifest an error of `readBackup` calls damaged; null for any other error. */
+export function unreadableBackup(error: unknown): string | null {
+  const id = error instanceof DrydockError ? error.details?.unreadable : undefined;
+  return typeof id === 'string' ? id : null;
 }
 
 async function notThere(cluster: Cluster, id: string): Promise<DrydockError> {

@@ -1,4 +1,6 @@
 /** Whether another vault still holds what a verification found damaged. */
+import { readManifest } from '../../adapters/vault/manifest-file';
+import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Finding } from '../../domain/verify';
@@ -22,4 +24,17 @@ export async function findElsewhere(cluster: Cluster, manifest: Manifest, findin
     found.push(typeof intactIn === 'string' ? { ...finding, intactIn } : finding);
   }
   return found;
+}
+
+/** Another vault that has a manifest of this backup which can be read; undefined when none is known to. */
+export async function manifestElsewhere(cluster: Cluster, backupId: string): Promise<string | undefined> {
+  for (const { name, vault } of cluster.otherVaults()) {
+    try {
+      await readManifest(vault, cluster.name, backupId);
+      return name;
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+    }
+  }
+  return undefined;
 }

@@ -9,10 +9,10 @@ import { vaultPaths } from '../../domain/vault-format';
 import type { Verdict, VerifyLevel } from '../../domain/verdict';
 import { checkGraph, includes, type Damage, type Finding, type VerifyPart, type VerifyResult } from '../../domain/verify';
 import type { Cluster } from '../cluster';
-import { readBackup, type SealedBackup } from '../restore/backup';
+import { readBackup, unreadableBackup, type SealedBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
 import { Catalogue } from './catalogue';
-import { findElsewhere } from './elsewhere';
+import { findElsewhere, manifestElsewhere } from './elsewhere';
 import { asDamage, checkFiles, checkSegments, isDamage } from './files';
 import { checkLinks } from './links';
 import { nameFindings } from './names';
@@ -34,27 +34,49 @@ const SHOWN_FINDINGS = 100;
 /** Throws NotFound (no such backup), Refused (L4 without a key), or what keeps us from looking; damage is a finding, not an error. */
 export async function verifyBackup(cluster: Cluster, request: VerifyRequest, progress: Progress): Promise<VerifyResult> {
   const startedAt = new Date().toISOString();
-  const sealed = await readBackup(cluster, request.backup);
+  let sealed: SealedBackup;
+  try {
+    sealed = await readBackup(cluster, request.backup);
+  } catch (error) {
+    return judgeUnreadable(cluster, request, startedAt, error);
+  }
   const { manifest } = sealed;
   const look = new Look(cluster, request, sealed, progress);
   await look.open();
   await look.all();
   const findings = await findElsewhere(cluster, manifest, await nameFindings(cluster, manifest, look.catalogue, look.damages));
+  return conclude(cluster, request, { backupId: manifest.backupId, startedAt, withKeys: look.withKeys, checked: look.checked, findings, notes: look.notes }, look.damages.flatMap(({ segment }) => segment ?? []));
+}
+
+/** The verdict on a backup whose manifest is damaged. Throws the error again where it says something else. */
+async function judgeUnreadable(cluster: Cluster, request: VerifyRequest, startedAt: string, error: unknown): Promise<VerifyResult> {
+  const backupId = unreadableBackup(error);
+  if (backupId === null) throw error;
+  const file = vaultPaths.manifest(cluster.name, backupId);
+  const intactIn = await manifestElsewhere(cluster, backupId);
+  const finding: Finding = { image: null, digest: null, segment: null, file, what: (error as DrydockError).message, lastBackup: null, ...(intactIn === undefined ? {} : { intactIn }) };
+  const notes = ['Nothing else of this backup was looked at: what belongs to it stands in its manifest. It cannot be restored before that is put back from a second copy of the vault; prune keeps all segments meanwhile.'];
+  return conclude(cluster, request, { backupId, startedAt, withKeys: false, checked: { segments: 0, blobs: 0, bytes: 0, tags: 0 }, findings: [finding], notes }, []);
+}
+
+/** What was found becomes the result, and the verdict in the vault. */
+async function conclude(cluster: Cluster, request: VerifyRequest, found: Pick<VerifyResult, 'backupId' | 'startedAt' | 'withKeys' | 'checked' | 'findings' | 'notes'>, badSegments: string[]): Promise<VerifyResult> {
+  const { backupId, startedAt, withKeys, checked, findings, notes } = found;
   const result: VerifyResult = {
-    backupId: manifest.backupId,
+    backupId,
     cluster: cluster.name,
     level: request.level,
     ...(request.part ? { part: request.part } : {}),
     result: findings.length === 0 ? 'good' : 'bad',
-    withKeys: look.withKeys,
+    withKeys,
     startedAt,
     at: new Date().toISOString(),
-    checked: look.checked,
+    checked,
     findingCount: findings.length,
     findings: findings.slice(0, SHOWN_FINDINGS),
-    notes: look.notes,
+    notes,
   };
-  await keepVerdict(cluster, request, result, findings, look.damages.flatMap(({ segment }) => segment ?? []));
+  await keepVerdict(cluster, request, result, findings, badSegments);
   return result;
 }
 
@@ -168,7 +190,9 @@ class Look {
 /** A verdict that cannot be kept is said, and fails nothing. */
 async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: VerifyResult, findings: Finding[], badSegments: string[]): Promise<void> {
   const { vault, name } = cluster;
-  if ((await vault.stat(vaultPaths.manifest(name, result.backupId))) === null) {
+  // A link in its place is among the findings.
+  const stands = await vault.stat(vaultPaths.manifest(name, result.backupId)).then((entry) => entry !== null, (error: unknown) => asDamage(error, name) !== null);
+  if (!stands) {
     throw new DrydockError('NotFound', `the backup ${result.backupId} was removed while it was verified`, { remedy: 'verify another one of `drydock list`' });
   }
   const { backupId, level, part, startedAt, at, withKeys, checked } = result;

@@ -94,7 +94,8 @@ export class BodyReader {
   }
 }
 
-function parseLength(octets: number[]): { bytes: number; partial: boolean } | null {
+/** Null when more octets are needed (RFC 4880, 4.2.2). */
+export function parseLength(octets: number[]): { bytes: number; partial: boolean } | null {
   const [a, b, c, d, e] = octets;
   if (a === undefined) return null;
   if (a < 192) return { bytes: a, partial: false };

@@ -6,6 +6,9 @@ import { DrydockError } from '../../domain/errors';
 const UNKNOWN_TO_GPG_22 = ['x25519', 'x448', 'ed25519', 'ed448'];
 const WEAK_ALGORITHMS = ['elgamal', 'dsa'];
 const MIN_RSA_BITS = 2048;
+/** gpg has them; OpenPGP.js has them in browsers only. */
+const CURVES_WITHOUT_CODE = ['brainpoolP256r1', 'brainpoolP384r1', 'brainpoolP512r1', 'secp256k1'];
+const CURVE_REMEDY = 'use a key on Curve25519 or NIST P-256, or an RSA key of 3072 bits, as `gpg --quick-generate-key "NAME <MAIL>" default default` makes them';
 /** OpenPGP.js takes certifications by SHA-1; we do not, because another key's certification can be forged onto them. */
 const STRICT: typeof openpgp.config = { ...openpgp.config, rejectHashAlgorithms: new Set([...openpgp.config.rejectHashAlgorithms, openpgp.enums.hash.sha1]) };
 
@@ -23,6 +26,23 @@ export async function assertUsable(key: openpgp.Key, use: KeyUse, file: string):
   if (fault) throw new DrydockError('InvalidInput', `${nameOf(key, file)} ${fault.what}`, { remedy: fault.remedy });
 }
 
+/** Throws InvalidInput for a private key that could open nothing here, because Drydock has no code for the curve that it, or all of it that decrypts, is on. */
+export async function assertOpens(key: openpgp.PrivateKey, file: string): Promise<void> {
+  const curve = curveWithoutCode(key) ?? (await curveOfDecryption(key));
+  if (curve === null) return;
+  throw new DrydockError('InvalidInput', `${nameOf(key, file)} is on the curve ${curve}, which Drydock cannot use (gpg can)`, {
+    remedy: `open what was encrypted for it with gpg, as RESTORE.md beside the backup says; for Drydock, ${CURVE_REMEDY}`,
+  });
+}
+
+/** Null as soon as one part that decrypts is on another curve or on none. */
+async function curveOfDecryption(key: openpgp.PrivateKey): Promise<string | null> {
+  // Backups are old; so a part that has expired since opens them as well.
+  const parts = await key.getDecryptionKeys(undefined, null).catch(() => []);
+  const curves = parts.map(curveWithoutCode);
+  return curves.includes(null) ? null : (curves[0] ?? null);
+}
+
 /** `the key FINGERPRINT (Name <mail>) in FILE`. */
 export function nameOf(key: openpgp.Key, file: string): string {
   const user = key.getUserIDs()[0];
@@ -32,6 +52,9 @@ export function nameOf(key: openpgp.Key, file: string): string {
 async function faultOf(key: openpgp.Key, use: KeyUse): Promise<Fault | null> {
   const another = use === 'encrypt' ? 'give another recipient' : 'give another signing key';
   if (key.keyPacket.version !== 4) return { what: `is an OpenPGP version ${key.keyPacket.version} key, which gpg 2.2 cannot use`, remedy: 'use a version 4 key' };
+  const curve = curveWithoutCode(key);
+  // Not even its own certifications can be checked then.
+  if (curve !== null) return onCurve('is', curve);
   if (await key.isRevoked()) return { what: 'is revoked', remedy: another };
   const keyWeakness = weakness(key);
   if (use === 'verify') return keyWeakness === null ? null : { what: `is weak: ${keyWeakness}`, remedy: another };
@@ -39,6 +62,8 @@ async function faultOf(key: openpgp.Key, use: KeyUse): Promise<Fault | null> {
   if (isPast(expires)) return { what: `expired on ${expires!.toISOString().slice(0, 10)}`, remedy: `extend its life and export it again, or ${another}` };
   const chosen = await chosenPart(key, use, openpgp.config);
   if (!chosen) return whyNone(key, use, another);
+  const curveOfPart = curveWithoutCode(chosen);
+  if (curveOfPart !== null) return onCurve(use === 'encrypt' ? 'encrypts' : 'signs', curveOfPart);
   const algorithm = chosen.getAlgorithmInfo().algorithm;
   // The older forms of the same curves are named eddsaLegacy and ecdh.
   if (UNKNOWN_TO_GPG_22.includes(algorithm)) return { what: `${use === 'encrypt' ? 'encrypts' : 'signs'} with ${algorithm}, which gpg 2.2 cannot use`, remedy: 'use an RSA key or one on Curve25519 as gpg makes them' };
@@ -71,6 +96,15 @@ async function chosenPart(key: openpgp.Key, use: Exclude<KeyUse, 'verify'>, conf
     // OpenPGP.js says why in words of its own; the caller finds out in ours.
     return null;
   }
+}
+
+function curveWithoutCode(part: openpgp.Key | openpgp.Subkey): string | null {
+  const { curve } = part.getAlgorithmInfo();
+  return curve !== undefined && CURVES_WITHOUT_CODE.includes(curve) ? curve : null;
+}
+
+function onCurve(does: 'is' | 'encrypts' | 'signs', curve: string): Fault {
+  return { what: `${does} on the curve ${curve}, which Drydock cannot use (gpg can)`, remedy: CURVE_REMEDY };
 }
 
 function weakness(part: openpgp.Key | openpgp.Subkey): string | null {

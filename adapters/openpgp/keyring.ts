@@ -1,10 +1,10 @@
 /** Reading OpenPGP keys: from the cluster's configuration to keys that can be used. */
-import { readFile } from 'node:fs/promises';
 import * as openpgp from 'openpgp';
 import type { EncryptionConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { resolveSecret } from '../secrets/secrets';
-import { assertUsable } from './key-faults';
+import { assertOpens, assertUsable } from './key-faults';
+import { readKeyFile, readPrivateKeys } from './key-file';
 import type { DecryptionKeys, EncryptionKeys } from './keys';
 import { passphraseName } from './passphrase';
 
@@ -17,27 +17,38 @@ export const OPENPGP_CONFIG: openpgp.PartialConfig = { aeadProtect: false, s2kTy
  */
 export async function loadEncryptionKeys(encryption: EncryptionConfig): Promise<EncryptionKeys> {
   const passphrases = await resolveAll(writtenPassphrases(encryption));
-  const publicKeys: string[] = [];
-  const recipients = new Set(await Promise.all(passphrases.map(passphraseName)));
-  const faults: DrydockError[] = [];
-  for (const file of encryption.recipients ?? []) {
-    try {
-      for (const key of await readKeyFile(file)) {
-        await assertUsable(key, 'encrypt', file);
-        publicKeys.push(key.toPublic().armor());
-        recipients.add(key.getFingerprint().toUpperCase());
-      }
-    } catch (error) {
-      if (!(error instanceof DrydockError)) throw error;
-      faults.push(error);
-    }
-  }
-  if (faults.length === 1) throw faults[0]!;
-  if (faults.length > 1) throw new DrydockError('InvalidInput', faults.map(({ message }) => message).join('; '), { remedy: [...new Set(faults.map(({ remedy }) => remedy))].join('; ') });
+  const publicKeys = await loadPublicKeys(encryption.recipients ?? []);
+  const recipients = new Set([...(await Promise.all(passphrases.map(passphraseName))), ...publicKeys.keys()]);
   if (recipients.size === 0) {
     throw new DrydockError('InvalidInput', 'encryption has neither a passphrase nor recipients', { remedy: 'give a passphrase, recipients, or both: encryption is not optional' });
   }
-  return { passphrases, publicKeys, recipients: [...recipients].sort() };
+  return { passphrases, publicKeys: [...publicKeys.values()].map((key) => key.armor()), recipients: [...recipients].sort() };
+}
+
+/** By fingerprint, each once however often it is named. Throws InvalidInput with all faults. */
+async function loadPublicKeys(files: readonly string[]): Promise<Map<string, openpgp.PublicKey>> {
+  const found = new Map<string, openpgp.PublicKey>();
+  const faults: DrydockError[] = [];
+  const attempt = async (work: () => Promise<void>): Promise<void> => work().catch((error: unknown) => {
+    if (!(error instanceof DrydockError)) throw error;
+    if (!faults.some(({ message }) => message === error.message)) faults.push(error);
+  });
+  for (const file of files) {
+    await attempt(async () => {
+      for (const key of await readKeyFile(file)) {
+        await attempt(async () => {
+          await assertUsable(key, 'encrypt', file);
+          const fingerprint = key.getFingerprint().toUpperCase();
+          const before = found.get(fingerprint);
+          // Two exports of one key may differ by what was added to it between them.
+          found.set(fingerprint, before ? await before.update(key.toPublic()) : key.toPublic());
+        });
+      }
+    });
+  }
+  if (faults.length === 1) throw faults[0]!;
+  if (faults.length > 1) throw new DrydockError('InvalidInput', faults.map(({ message }) => message).join('; '), { remedy: [...new Set(faults.map(({ remedy }) => remedy))].join('; ') });
+  return found;
 }
 
 /** What can open backups here; may be empty on a worker that only writes (see `canDecrypt`). Throws InvalidInput for a key that cannot be read, AuthRejected for one that stays locked. */
@@ -47,7 +58,7 @@ export async function loadDecryptionKeys(encryption: EncryptionConfig): Promise<
   const privateKeys: { armored: string; passphrase?: string }[] = [];
   for (const reference of encryption.privateKeys ?? []) {
     const armored = await resolveSecret(reference);
-    await unlockPrivateKey(armored, unlock, reference, 'privateKeyPassphrase');
+    for (const key of await unlockPrivateKeysOf(armored, unlock, reference, 'privateKeyPassphrase')) await assertOpens(key, reference);
     privateKeys.push({ armored, ...(unlock === undefined ? {} : { passphrase: unlock }) });
   }
   return { passphrases, privateKeys };
@@ -61,7 +72,7 @@ export function canDecrypt(keys: DecryptionKeys): boolean {
 /** Names under which these keys stand among a message's recipients: passphrases' names and primary keys' fingerprints, sorted. */
 export async function decryptionRecipients(keys: DecryptionKeys): Promise<string[]> {
   const fingerprints = (await unlockPrivateKeys(keys)).map((key) => key.getFingerprint().toUpperCase());
-  return [...(await Promise.all(keys.passphrases.map(passphraseName))), ...fingerprints].sort();
+  return [...new Set([...(await Promise.all(keys.passphrases.map(passphraseName))), ...fingerprints])].sort();
 }
 
 /** Of these keys, what one recipient alone needs. Empty when it is not among them. */
@@ -79,49 +90,28 @@ export function readPublicKeys(keys: EncryptionKeys): Promise<openpgp.PublicKey[
 
 /** Unlocked private keys; unlocked once for each set of keys, because it is slow on purpose. */
 export function unlockPrivateKeys(keys: DecryptionKeys): Promise<openpgp.PrivateKey[]> {
-  return once(unlockedPrivateKeys, keys, async () => (await Promise.all(keys.privateKeys.map((key) => unlockPrivateKey(key.armored, key.passphrase, 'the private key', 'privateKeyPassphrase')))).flat());
+  return once(unlockedPrivateKeys, keys, async () => (await Promise.all(keys.privateKeys.map((key) => unlockPrivateKeysOf(key.armored, key.passphrase, 'the private key', 'privateKeyPassphrase')))).flat());
 }
 
-/** All keys of one file, armoured or binary. Throws InvalidInput. */
-export async function readKeyFile(file: string): Promise<openpgp.Key[]> {
-  let content: Buffer;
-  try {
-    content = await readFile(file);
-  } catch (cause) {
-    throw new DrydockError('InvalidInput', `the public key file ${file} cannot be read`, { remedy: 'check that it exists and that the worker may read it', cause });
-  }
-  try {
-    const armored = content.includes('-----BEGIN PGP');
-    return await (armored ? openpgp.readKeys({ armoredKeys: content.toString('utf8') }) : openpgp.readKeys({ binaryKeys: content }));
-  } catch (cause) {
-    throw new DrydockError('InvalidInput', `${file} holds no OpenPGP public key`, { remedy: 'export one with: gpg --armor --export FINGERPRINT', cause });
-  }
+/** All private keys of an armoured text. `setting`: the field of `encryption` that should hold their passphrase. Throws InvalidInput or AuthRejected. */
+async function unlockPrivateKeysOf(armored: string, passphrase: string | undefined, name: string, setting: string): Promise<openpgp.PrivateKey[]> {
+  return Promise.all((await readPrivateKeys(armored, name)).map((key) => unlockPrivateKey(key, passphrase, name, setting)));
 }
 
-/** `setting`: the field of `encryption` that should hold its passphrase. Throws InvalidInput or AuthRejected. */
-export async function unlockPrivateKey(armored: string, passphrase: string | undefined, name: string, setting: string): Promise<openpgp.PrivateKey[]> {
-  let keys: openpgp.PrivateKey[];
+/** `setting`: the field of `encryption` that should hold its passphrase. Throws AuthRejected. */
+export async function unlockPrivateKey(privateKey: openpgp.PrivateKey, passphrase: string | undefined, name: string, setting: string): Promise<openpgp.PrivateKey> {
+  if (privateKey.isDecrypted()) return privateKey;
   try {
-    keys = await openpgp.readPrivateKeys({ armoredKeys: armored });
+    if (passphrase === undefined) throw new Error('no passphrase');
+    return await openpgp.decryptKey({ privateKey, passphrase });
   } catch (cause) {
-    throw new DrydockError('InvalidInput', `${name} holds no armoured OpenPGP private key`, { remedy: 'export one with: gpg --armor --export-secret-keys FINGERPRINT', cause });
+    const why = passphrase === undefined ? `is locked and no ${setting} is configured` : `is not unlocked by ${setting}`;
+    throw new DrydockError('AuthRejected', `the private key ${privateKey.getFingerprint().toUpperCase()} of ${name} ${why}`, {
+      remedy: `set encryption.${setting} to the passphrase of this key`,
+      details: { wanted: 'key' },
+      cause,
+    });
   }
-  return Promise.all(
-    keys.map(async (privateKey) => {
-      if (privateKey.isDecrypted()) return privateKey;
-      try {
-        if (passphrase === undefined) throw new Error('no passphrase');
-        return await openpgp.decryptKey({ privateKey, passphrase });
-      } catch (cause) {
-        const why = passphrase === undefined ? `is locked and no ${setting} is configured` : `is not unlocked by ${setting}`;
-        throw new DrydockError('AuthRejected', `the private key ${privateKey.getFingerprint().toUpperCase()} of ${name} ${why}`, {
-          remedy: `set encryption.${setting} to the passphrase of this key`,
-          details: { wanted: 'key' },
-          cause,
-        });
-      }
-    }),
-  );
 }
 
 function writtenPassphrases({ passphrase, passphrases }: EncryptionConfig): string[] {

@@ -49,10 +49,15 @@ export function wrapForPassphrases(sessionKey: Buffer, passphrases: readonly str
   });
 }
 
+/** Whether a packet's body has the form that is written here. */
+export function isWrappedForPassphrase(body: Buffer): boolean {
+  const [version, cipher, s2k, hash] = body;
+  return body.length === BODY_BYTES && version === SKESK_VERSION && cipher === AES_256 && s2k === S2K_ITERATED_SALTED && hash === SHA_256;
+}
+
 /** The session key in a packet's body; null when the passphrase does not fit or the packet is not of our form. A wrong passphrase may yield a wrong key. */
 export function unwrapByPassphrase(body: Buffer, passphrase: string): Buffer | null {
-  const [version, cipher, s2k, hash] = body;
-  if (body.length !== BODY_BYTES || version !== SKESK_VERSION || cipher !== AES_256 || s2k !== S2K_ITERATED_SALTED || hash !== SHA_256) return null;
+  if (!isWrappedForPassphrase(body)) return null;
   const key = decryptKey(body, passphrase);
   return key[0] === AES_256 ? key.subarray(1) : null;
 }

@@ -4,7 +4,8 @@ import type { EncryptionConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { resolveSecret } from '../secrets/secrets';
 import { assertUsable } from './key-faults';
-import { OPENPGP_CONFIG, readKeyFile, unlockPrivateKey } from './keyring';
+import { readKeyFile, readPrivateKeys } from './key-file';
+import { OPENPGP_CONFIG, unlockPrivateKey } from './keyring';
 
 export type { PrivateKey, PublicKey } from 'openpgp';
 
@@ -21,10 +22,26 @@ export async function loadSigningKey(encryption: EncryptionConfig): Promise<open
   const { signingKey, signingKeyPassphrase } = encryption;
   if (signingKey === undefined) return null;
   const unlock = signingKeyPassphrase === undefined ? undefined : await resolveSecret(signingKeyPassphrase);
-  const [key] = await unlockPrivateKey(await resolveSecret(signingKey), unlock, signingKey, 'signingKeyPassphrase');
-  if (!key) throw new DrydockError('InvalidInput', `${signingKey} holds no private key`, { remedy: 'export one with: gpg --armor --export-secret-keys FINGERPRINT' });
-  await assertUsable(key, 'sign', signingKey);
-  return key;
+  const key = await chooseSigner(await readPrivateKeys(await resolveSecret(signingKey), signingKey), signingKey);
+  return unlockPrivateKey(key, unlock, signingKey, 'signingKeyPassphrase');
+}
+
+/** The only key, or of several the only one that can sign. Throws InvalidInput. */
+async function chooseSigner(keys: openpgp.PrivateKey[], name: string): Promise<openpgp.PrivateKey> {
+  const able: openpgp.PrivateKey[] = [];
+  for (const key of new Map(keys.map((each) => [each.getFingerprint(), each])).values()) {
+    try {
+      await assertUsable(key, 'sign', name);
+      able.push(key);
+    } catch (error) {
+      if (keys.length === 1 || !(error instanceof DrydockError)) throw error;
+    }
+  }
+  if (able.length === 1) return able[0]!;
+  const fingerprints = (able.length === 0 ? keys : able).map((key) => key.getFingerprint().toUpperCase()).join(', ');
+  throw new DrydockError('InvalidInput', able.length === 0 ? `${name} holds several private keys, none of which can sign: ${fingerprints}` : `${name} holds several private keys that can sign, and one has to be chosen: ${fingerprints}`, {
+    remedy: 'give a file with the one key that is to sign: gpg --armor --export-secret-keys FINGERPRINT',
+  });
 }
 
 /** Whose signatures count: `signedBy`, and the key that signs here. Empty when neither is configured. Throws InvalidInput naming a key that is weak or revoked. */

@@ -9,24 +9,7 @@ import { isForWantOfKey } from '../openpgp/session-key';
 import { wrapSessionKey } from '../openpgp/wrap';
 import { locateBody, MAX_KEYS_BYTES, openStored } from './open-stored';
 import type { Vault } from './vault';
-
-const KEYS_FILE = /^(.+)\.(passphrase-[0-9a-f]{16}|[0-9A-F]{40})\.keys$/;
-
-/** The file that holds the recipient's session key packets, without its name's end; and who the recipient is. Null for any other name. */
-export function parseKeysName(name: string): { base: string; recipient: string } | null {
-  const match = KEYS_FILE.exec(name);
-  return match && { base: match[1]!, recipient: match[2]!.replace('passphrase-', 'passphrase:') };
-}
-
-/** Recipients that were added under a prefix, by the encrypted file's name (of a segment: without `.tar.gpg`). */
-export async function listWrapped(vault: Vault, prefix: string): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
-  for await (const { name } of vault.list(prefix)) {
-    const parsed = parseKeysName(name);
-    if (parsed) found.set(parsed.base, [...(found.get(parsed.base) ?? []), parsed.recipient]);
-  }
-  return found;
-}
+import { readWrapped, type WrappedFile } from './wrapped-files';
 
 /**
  * Access of the current recipients to what is in one cluster's part of a vault. Knows what was wrapped when it was loaded, and what it
@@ -36,6 +19,8 @@ export class Access {
   private constructor(
     private readonly vault: Vault,
     private readonly wrapped: Map<string, string[]>,
+    /** By name: files that do not hold what their names say, and count as absent. */
+    private readonly rotten: Map<string, WrappedFile>,
     private readonly current: EncryptionKeys,
     private readonly keys: DecryptionKeys,
     /** Names of `keys` among recipients. */
@@ -44,7 +29,13 @@ export class Access {
 
   /** `prefix`: the segments or the backup that is looked at. `keys` may be empty: then nothing can be wrapped. */
   static async load(vault: Vault, prefix: string, current: EncryptionKeys, keys: DecryptionKeys): Promise<Access> {
-    return new Access(vault, await listWrapped(vault, prefix), current, keys, new Set(await decryptionRecipients(keys)));
+    const wrapped = new Map<string, string[]>();
+    const rotten = new Map<string, WrappedFile>();
+    for (const file of await readWrapped(vault, prefix, current)) {
+      if (file.fault !== null) rotten.set(file.name, file);
+      else wrapped.set(file.base, [...(wrapped.get(file.base) ?? []), file.recipient]);
+    }
+    return new Access(vault, wrapped, rotten, current, keys, new Set(await decryptionRecipients(keys)));
   }
 
   /** All who can open the file: for whom it was written, and who was added. */
@@ -55,6 +46,16 @@ export class Access {
   /** Those who were added, sorted. */
   addedTo(name: string): string[] {
     return [...(this.wrapped.get(baseOf(name)) ?? [])].sort();
+  }
+
+  /** Whether session keys of the file are damaged and were not wrapped anew since. */
+  isDamaged(name: string): boolean {
+    return [...this.rotten.values()].some(({ base }) => base === baseOf(name));
+  }
+
+  /** One sentence for each file of session keys that is not relied on and was not written anew. */
+  get warnings(): string[] {
+    return [...this.rotten.values()].map(({ name, fault }) => `${name} is not relied on (${fault}): put it back from a second copy of the vault, or write it anew with \`drydock key rotate --rewrap\` where a key opens the file.`);
   }
 
   /** Current recipients who cannot open the file. */
@@ -83,9 +84,26 @@ export class Access {
     });
     if (message === null) return false;
     for (const recipient of missing) {
-      await this.putOnce(vaultPaths.wrappedKeys(name, recipient), await wrapSessionKey(message.sessionKey, await onlyFor(this.current, recipient)));
+      const file = vaultPaths.wrappedKeys(name, recipient);
+      if (!(await this.clear(file))) return false;
+      await this.putOnce(file, await wrapSessionKey(message.sessionKey, await onlyFor(this.current, recipient)));
       this.wrapped.set(baseOf(name), [...(this.wrapped.get(baseOf(name)) ?? []), recipient]);
     }
+    return true;
+  }
+
+  /** Takes a rotten file out of the way, unless somebody else has mended it meanwhile. False where that is not permitted. */
+  private async clear(name: string): Promise<boolean> {
+    const known = this.rotten.get(name);
+    if (!known) return true;
+    try {
+      const isUnchanged = known.sha256 === null || createHash('sha256').update(await this.vault.readAll(name, MAX_KEYS_BYTES)).digest('hex') === known.sha256;
+      if (isUnchanged) await this.vault.remove(name);
+    } catch (error) {
+      if (!(error instanceof DrydockError) || error.retryable) throw error;
+      if (error.kind !== 'NotFound') return false;
+    }
+    this.rotten.delete(name);
     return true;
   }
 

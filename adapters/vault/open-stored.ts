@@ -41,15 +41,22 @@ async function readStart<T>(vault: Vault, name: string, take: (start: Buffer) =>
   }
 }
 
-/** Session key packets that were added for any of these keys; empty when there are none. */
+/** Session key packets that were added for any of these keys; empty when there are none. Throws IntegrityMismatch when all that there are are damaged. */
 async function wrappedFor(vault: Vault, name: string, keys: DecryptionKeys): Promise<Buffer> {
   const packets: Buffer[] = [];
+  let damaged: DrydockError | undefined;
   for (const recipient of await decryptionRecipients(keys)) {
     const file = vaultPaths.wrappedKeys(name, recipient);
     if ((await vault.stat(file)) === null) continue;
     const content = await vault.readAll(file, MAX_KEYS_BYTES);
-    readKeyPackets(content);
-    packets.push(content);
+    try {
+      readKeyPackets(content);
+      packets.push(content);
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+      damaged = error;
+    }
   }
+  if (damaged && packets.length === 0) throw damaged;
   return Buffer.concat(packets);
 }

@@ -38,5 +38,6 @@ function print(report: RotateReport, rewrap: boolean, screen: Console): void {
     for (const line of table([['BACKUP', 'SEALED', 'OPENS WITH', 'NOT FOR', 'OPENS HERE'], ...rows])) screen.out(line);
     if (!rewrap && behind.some(({ opensHere }) => opensHere)) screen.out('With --rewrap those that open here are opened to all recipients; nothing of them is rewritten.');
   }
+  for (const warning of report.warnings) screen.out(warning);
   if (report.unreadable.length > 0) screen.out(`Manifests that cannot be read: ${report.unreadable.join(', ')}; see \`drydock verify\`.`);
 }

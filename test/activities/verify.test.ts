@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { chmod, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
 import { DefaultLogger } from '@temporalio/worker';
 import type { ApplicationFailure, Client } from '@temporalio/client';
@@ -54,9 +54,9 @@ for (const layout of ['sha256', 'id'] as const) {
       await writeFile(path, content);
     };
 
-    async function verify(level: VerifyLevel, more: { backup?: string; part?: VerifyPart; withoutKeys?: boolean; encryption?: EncryptionConfig; heartbeat?: unknown } = {}): Promise<VerifyResult> {
-      const { heartbeat, encryption: other = encryption, ...request } = more;
-      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { [CLUSTER]: { vault: 'main', copies: [], encryption: encryptionSchema.parse(other) } } } as unknown as Config;
+    async function verify(level: VerifyLevel, more: { backup?: string; part?: VerifyPart; withoutKeys?: boolean; encryption?: EncryptionConfig; heartbeat?: unknown; copy?: string } = {}): Promise<VerifyResult> {
+      const { heartbeat, encryption: other = encryption, copy, ...request } = more;
+      const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory }, ...(copy === undefined ? {} : { offsite: { directory: copy } }) }, clusters: { [CLUSTER]: { vault: 'main', copies: copy === undefined ? [] : ['offsite'], encryption: encryptionSchema.parse(other) } } } as unknown as Config;
       const { verifyBackup } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
       const environment = new MockActivityEnvironment({ heartbeatDetails: heartbeat }, { logger: new DefaultLogger('ERROR') });
       return environment.run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level, withoutKeys: false, by: 'a test', ...request });
@@ -127,6 +127,27 @@ for (const layout of ['sha256', 'id'] as const) {
         await flip(file(name), place);
       }
       assert.equal((await verify('L0')).result, 'good', 'all was put back');
+    });
+
+    it('finds a damaged manifest, by the backup\'s id and as the latest one, and says which copy has it', async () => {
+      const name = vaultPaths.manifest(CLUSTER, manifest.backupId);
+      const content = await readFile(file(name));
+      const copied = join(scratch.path, 'copy', name);
+      await mkdir(dirname(copied), { recursive: true });
+      await writeFile(copied, content);
+      for (const [spoilt, backup] of [[content.subarray(0, -200), manifest.backupId], [Buffer.from(content.toString().replace('"segments"', '"segmentz"')), 'latest']] as const) {
+        await writeFile(file(name), spoilt);
+        const found = await verify('L2', { backup, copy: join(scratch.path, 'copy') });
+        assert.deepEqual([found.result, found.backupId, found.findingCount], ['bad', manifest.backupId, 1]);
+        assert.deepEqual(found.findings.map((each) => [each.file, each.intactIn]), [[name, 'offsite']]);
+        assert.match(found.findings[0]!.what, new RegExp(`the manifest of backup ${manifest.backupId} (is not JSON|has a form)`));
+        const verdicts = (await readVerdicts(scratch.vault, CLUSTER)).get(manifest.backupId)!;
+        assert.deepEqual([verdicts.at(-1)!.at, verdicts.at(-1)!.result], [found.at, 'bad'], 'the verdict is kept');
+      }
+      await assert.rejects(verify('L2', { backup: manifest.backupId.replace('2026', '2025') }), (failure: ApplicationFailure) => failure.type === 'NotFound');
+      await rename(file(name), file('aside'));
+      await symlink(file('aside'), file(name));
+      assert.match((await verify('L0')).findings[0]!.what, /symbolic link/);
     });
 
     it('finds segments that are cut, gone or swapped, and names the images that need them', async () => {

@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { createDecipheriv, createHash, randomBytes } from 'node:crypto';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as openpgp from 'openpgp';
 import { decryptStream } from '../../adapters/openpgp/decrypt';
 import { encryptStream } from '../../adapters/openpgp/encrypt';
-import { loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { readMessageStart } from '../../adapters/openpgp/framing';
+import { decryptionRecipients, loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../../adapters/openpgp/keys';
 import { passphraseName, wrapForPassphrases } from '../../adapters/openpgp/passphrase';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
+import { loadTrustedSigners } from '../../adapters/openpgp/sign';
 import { GpgHome, makeKey, writeKey, type TestKey } from '../helpers/openpgp-keys';
 import { collect, isError, scratchDirectory, type Scratch } from '../helpers/vault';
 
@@ -101,6 +103,83 @@ describe('the keys of a backup', function () {
     }
   });
 
+  it('are all those of a file, armoured in several blocks or binary in one ring, each once however often it is named', async () => {
+    const [one, two] = [await makeKey(scratch.path, 'one'), await makeKey(scratch.path, 'two')];
+    const blocks = await Promise.all([one, two].map(({ publicFile }) => readFile(publicFile, 'utf8')));
+    await writeFile(file('both.asc'), `\ufeff# officers\r\n${blocks.join('and the deputy:\n\n').replaceAll('\n', '\r\n')}`);
+    for (const { publicFile } of [one, two]) await gpg.run('--import', publicFile);
+    await writeFile(file('ring.gpg'), await gpg.run('--export', one.fingerprint, two.fingerprint));
+    const expected = [one.fingerprint, two.fingerprint].sort();
+    for (const recipients of [[file('both.asc')], [file('ring.gpg')], [one.publicFile, file('both.asc'), file('ring.gpg')]]) {
+      const keys = await loadEncryptionKeys({ recipients });
+      assert.deepEqual(keys.recipients, expected);
+      const message = await encrypt(Buffer.from('rows'), keys);
+      assert.equal(readMessageStart(message)!.keyPackets.length, 2, 'one session key packet for each');
+      for (const { privateFile } of [one, two]) assert.equal((await decrypt(message, await loadDecryptionKeys({ privateKeys: [`file:${privateFile}`] }))).toString(), 'rows');
+    }
+    const forTwo = await encrypt(Buffer.from('rows'), await loadEncryptionKeys({ recipients: [two.publicFile] }));
+    await writeFile(file('both.key'), `${await readFile(one.privateFile, 'utf8')}${await readFile(two.privateFile, 'utf8')}`);
+    const opening = await loadDecryptionKeys({ privateKeys: [`file:${file('both.key')}`] });
+    assert.deepEqual(await decryptionRecipients(opening), expected);
+    assert.equal((await decrypt(forTwo, opening)).toString(), 'rows', 'the second private key of a file opens as well');
+  });
+
+  it('are refused where a file holds what is left of a block, and each bad key of a file is named', async () => {
+    const [one, two] = [await makeKey(scratch.path, 'left-1'), await makeKey(scratch.path, 'left-2')];
+    const [a, b] = (await Promise.all([one, two].map(({ publicFile }) => readFile(publicFile, 'utf8')))) as [string, string];
+    const lines = b.trimEnd().split('\n');
+    const without = (at: number): string => `${a}${lines.filter((_, line) => line !== at).join('\n')}\n`;
+    const spoilt: [string, string, RegExp][] = [
+      ['no END', without(lines.length - 1), /line \d+\): the key block has no end: the file ends/],
+      ['no END in the middle', `${lines.slice(0, -1).join('\n')}\n${a}`, /line 1\): the key block has no end: line \d+ is not its END line/],
+      ['no BEGIN', without(0), /looks like a part of a key block stands outside/],
+      ['a broken BEGIN', `${a}${b.replace('BLOCK-----', 'BLOCK----')}`, /stands outside/],
+      ['a line is missing', without(5), /garbled/],
+      ['letters changed', `${a}${b.replace(lines[5]!, lines[5]!.split('').reverse().join(''))}`, /garbled/],
+      ['a signature', `${a}${a.replaceAll('PUBLIC KEY BLOCK', 'SIGNATURE')}`, /a PGP SIGNATURE stands there, which is no key/],
+    ];
+    for (const [what, content, message] of spoilt) {
+      await writeFile(file('spoilt.asc'), content);
+      await assert.rejects(loadEncryptionKeys({ recipients: [file('spoilt.asc')] }), (error: Error) => isError('InvalidInput', message)(error) && error.message.includes(file('spoilt.asc')), what);
+      await assert.rejects(loadTrustedSigners({ signedBy: [file('spoilt.asc')] }), isError('InvalidInput', message), what);
+      if (what === 'a signature') continue;
+      await writeFile(file('spoilt.key'), content.replaceAll('PUBLIC KEY', 'PRIVATE KEY'));
+      await assert.rejects(loadDecryptionKeys({ privateKeys: [`file:${file('spoilt.key')}`] }), isError('InvalidInput', /spoilt\.key \(line/), what);
+    }
+    const ring = Buffer.concat((await Promise.all([a, b].map(async (armoredKey) => (await openpgp.readKey({ armoredKey })).write()))).map(Buffer.from));
+    await writeFile(file('cut.gpg'), ring.subarray(0, -20));
+    await assert.rejects(loadEncryptionKeys({ recipients: [file('cut.gpg')] }), isError('InvalidInput', /cut\.gpg: the key is cut short/));
+    const bad = await Promise.all([makeKey(scratch.path, 'sign-1', { subkeys: [] }), makeKey(scratch.path, 'sign-2', { subkeys: [] })]);
+    await writeFile(file('mixed.asc'), [a, ...(await Promise.all(bad.map(({ publicFile }) => readFile(publicFile, 'utf8'))))].join(''));
+    await assert.rejects(loadEncryptionKeys({ recipients: [file('mixed.asc')] }), (error: Error) => {
+      for (const { fingerprint } of bad) assert.match(error.message, new RegExp(`${fingerprint} .* in ${file('mixed.asc')} cannot encrypt`));
+      assert.doesNotMatch(error.message, new RegExp(one.fingerprint));
+      return true;
+    });
+  });
+
+  it('on a curve that Drydock has no code for are refused with its name, public and private', async () => {
+    for (const [curve, mail] of [['brainpoolP256r1', 'bp@example.com'], ['secp256k1', 'koblitz@example.com']] as const) {
+      await gpg.run('--passphrase', '', '--quick-generate-key', mail, curve, 'sign', 'never');
+      const fingerprint = await fingerprintOf(gpg, mail);
+      await gpg.run('--passphrase', '', '--quick-add-key', fingerprint, curve, 'encr', 'never');
+      await writeFile(file('curve.asc'), await gpg.run('--armor', '--export', fingerprint));
+      await writeFile(file('curve.key'), await gpg.run('--armor', '--export-secret-keys', fingerprint));
+      const named = isError('InvalidInput', new RegExp(`${fingerprint} \\(${mail}\\) .* on the curve ${curve}, which Drydock cannot use`));
+      await assert.rejects(loadEncryptionKeys({ recipients: [file('curve.asc')] }), named);
+      await assert.rejects(loadDecryptionKeys({ privateKeys: [`file:${file('curve.key')}`] }), named);
+      await assert.rejects(loadTrustedSigners({ signedBy: [file('curve.asc')] }), named);
+      await assert.rejects(loadTrustedSigners({ signingKey: `file:${file('curve.key')}` }), named);
+    }
+    await gpg.run('--passphrase', '', '--quick-generate-key', 'half@example.com', 'ed25519', 'sign', 'never');
+    const half = await fingerprintOf(gpg, 'half@example.com');
+    await gpg.run('--passphrase', '', '--quick-add-key', half, 'brainpoolP384r1', 'encr', 'never');
+    await writeFile(file('half.asc'), await gpg.run('--armor', '--export', half));
+    await writeFile(file('half.key'), await gpg.run('--armor', '--export-secret-keys', half));
+    await assert.rejects(loadEncryptionKeys({ recipients: [file('half.asc')] }), isError('InvalidInput', /encrypts on the curve brainpoolP384r1/));
+    await assert.rejects(loadDecryptionKeys({ privateKeys: [`file:${file('half.key')}`] }), isError('InvalidInput', /on the curve brainpoolP384r1/));
+  });
+
   describe('that cannot serve are refused with fingerprint, user id and file:', () => {
     const refused = async (key: TestKey, what: RegExp): Promise<void> => {
       await assert.rejects(loadEncryptionKeys({ recipients: [key.publicFile] }), (error: Error) => {
@@ -139,7 +218,7 @@ describe('the keys of a backup', function () {
 
     it('DSA with ElGamal', async () => {
       await gpg.run('--passphrase', '', '--quick-generate-key', 'dsa <dsa@example.com>', 'dsa2048', 'sign', 'never');
-      const fingerprint = /^fpr:+([0-9A-F]{40}):/m.exec((await gpg.run('--with-colons', '--list-keys', 'dsa@example.com')).toString())![1]!;
+      const fingerprint = await fingerprintOf(gpg, 'dsa@example.com');
       await gpg.run('--passphrase', '', '--quick-add-key', fingerprint, 'elg2048', 'encr', 'never');
       await writeFile(file('dsa.asc'), await gpg.run('--armor', '--export', fingerprint));
       await assert.rejects(loadEncryptionKeys({ recipients: [file('dsa.asc')] }), isError('InvalidInput', new RegExp(`${fingerprint} \\(dsa <dsa@example.com>\\).*weak: DSA`)));
@@ -157,6 +236,10 @@ describe('the keys of a backup', function () {
     });
   });
 });
+
+async function fingerprintOf(gpg: GpgHome, mail: string): Promise<string> {
+  return /^fpr:+([0-9A-F]{40}):/m.exec((await gpg.run('--with-colons', '--list-keys', mail)).toString())![1]!;
+}
 
 /** What a passphrase makes of the first octet of a packet, read here once more, apart from the code under test. */
 function firstOctet(body: Buffer, passphrase: string): number {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadSigningKey, loadTrustedSigners, signDetached, verifyDetached } from '../../adapters/openpgp/sign';
 import { GpgHome, makeKey } from '../helpers/openpgp-keys';
@@ -54,6 +54,20 @@ describe('signatures of manifests', function () {
     const old = await makeKey(scratch.path, 'ended', { date: new Date('2020-01-01'), keyExpirationTime: 86_400 });
     await assert.rejects(loadSigningKey({ signingKey: `file:${old.privateFile}` }), isError('InvalidInput', /expired on 2020-01-02/));
     assert.equal((await loadTrustedSigners({ signedBy: [old.publicFile] })).length, 1);
+  });
+
+  it('are made with the only key of a file that can sign; where several can, none is chosen in silence', async () => {
+    const [one, two] = [await makeKey(scratch.path, 'first'), await makeKey(scratch.path, 'second')];
+    const ended = await makeKey(scratch.path, 'long-ended', { date: new Date('2020-01-01'), keyExpirationTime: 86_400, passphrase: 'forgotten' });
+    const several = async (...keys: typeof one[]): Promise<string> => {
+      await writeFile(join(scratch.path, 'several.key'), (await Promise.all(keys.map(({ privateFile }) => readFile(privateFile, 'utf8')))).join(''));
+      return `file:${join(scratch.path, 'several.key')}`;
+    };
+    assert.equal((await loadSigningKey({ signingKey: await several(ended, two, two) }))!.getFingerprint().toUpperCase(), two.fingerprint);
+    await assert.rejects(several(one, two).then((signingKey) => loadSigningKey({ signingKey })), isError('InvalidInput', new RegExp(`several private keys that can sign.*${one.fingerprint}, ${two.fingerprint}`)));
+    await writeFile(join(scratch.path, 'two.asc'), (await Promise.all([one, two].map(({ publicFile }) => readFile(publicFile, 'utf8')))).join('\n'));
+    const trusted = await loadTrustedSigners({ signedBy: [join(scratch.path, 'two.asc')] });
+    assert.equal((await verifyDetached(content, await signDetached(content, two.privateKey), trusted)).fingerprint, two.fingerprint);
   });
 
   it('are not made with a locked key whose passphrase is missing', async () => {

@@ -13,8 +13,11 @@ import { SegmentWriter, type WrittenSegment } from '../../adapters/vault/segment
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
 import { sha256BlobPath } from '../../domain/layout';
+import { wrapSessionKey } from '../../adapters/openpgp/wrap';
 import { vaultPaths } from '../../domain/vault-format';
 import { GpgHome, makeKey, type TestKey } from '../helpers/openpgp-keys';
+import { makeRegistryTree } from '../helpers/registry-tree';
+import { sealBackup } from '../helpers/sealed-backup';
 import { collect, isError, scratchVault } from '../helpers/vault';
 
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
@@ -117,6 +120,71 @@ describe('access of new recipients to old files', function () {
     assert.deepEqual(access.missingFrom(record.name, record.recipients).length, 2);
     assert.ok(await access.cover(record.name, record.recipients));
     assert.equal((await collect(await readArtifact(scratch.vault, record, ofFresh, { gunzip: true }))).toString(), 'rows');
+  });
+
+  describe('by a .keys file that is rotten', () => {
+    const keysFile = (recipient = fresh.fingerprint): string => vaultPaths.wrappedKeys(name(), recipient);
+    const passphrase = (): string => forBoth.recipients.find((recipient) => recipient.startsWith('passphrase'))!;
+    const replace = async (file: string, content: Buffer): Promise<void> => {
+      await scratch.vault.remove(file);
+      await scratch.vault.put(file, content);
+    };
+    /** As a backup that uses the segment seals it. */
+    const sealed = async (startedAt: string, keys: DecryptionKeys): Promise<void> => {
+      const access = await load(forBoth, keys);
+      if (access.isDamaged(name())) assert.ok(await access.cover(name(), forOld.recipients));
+      const wrapped = (await recordWrapped(scratch.vault, name(), access.addedTo(name())))!;
+      const tree = makeRegistryTree({ layout: 'sha256', seed: 3, repositories: 1, layerBytes: 1000 });
+      const manifest = await sealBackup({ vault: scratch.vault, cluster: 'lab', tree, keys: forOld, startedAt });
+      const [ref] = manifest.segments;
+      const path = join(scratch.directory, vaultPaths.manifest('lab', manifest.backupId));
+      await writeFile(path, JSON.stringify({ ...manifest, segments: [...manifest.segments, { ...ref, segment: segment.segment, wrapped }] }));
+    };
+
+    it('is not believed where its octets are no session key packets for the recipient, and the blobs count as new for a worker without private keys', async () => {
+      await stored(forBoth, ofOld);
+      const good = await scratch.vault.readAll(keysFile(), 10_000);
+      const ofPassphrase = await scratch.vault.readAll(keysFile(passphrase()), 10_000);
+      const stranger = await wrapSessionKey(randomBytes(32), await loadEncryptionKeys({ recipients: [old.publicFile] }));
+      const flip = (at: number, bit: number): Buffer => Buffer.from(good.map((octet, index) => (index === at ? octet ^ bit : octet)));
+      for (const [what, content] of Object.entries({ random: randomBytes(100), empty: Buffer.alloc(0), cut: good.subarray(0, -3), doubled: Buffer.concat([good, good.subarray(0, 20)]), foreign: stranger, passphrase: ofPassphrase, 'another key id': flip(4, 1), 'another algorithm': flip(11, 4), 'length of a number': flip(13, 0x10) })) {
+        await replace(keysFile(), content);
+        const access = await load(forBoth, nobody);
+        assert.deepEqual(access.missingFrom(name(), forOld.recipients), [fresh.fingerprint], what);
+        assert.deepEqual(access.addedTo(name()), [passphrase()], what);
+        const blobs = await stored(forBoth, nobody);
+        assert.equal(blobs.good(path, sha256(blob)), undefined, what);
+        assert.ok(blobs.damaged.some((sentence) => sentence.startsWith(`${keysFile()} is not relied on`)), what);
+      }
+      await replace(keysFile(), good);
+      await replace(keysFile(passphrase()), ofPassphrase.subarray(1));
+      assert.deepEqual((await load(forBoth, nobody)).missingFrom(name(), forOld.recipients), [passphrase()]);
+    });
+
+    it('is written anew by a worker whose key opens the segment', async () => {
+      await stored(forBoth, ofOld);
+      await replace(keysFile(), randomBytes(100));
+      const blobs = await stored(forBoth, ofOld);
+      assert.ok(blobs.good(path, sha256(blob)));
+      assert.deepEqual(blobs.damaged, []);
+      assert.ok((await read(ofFresh)).equals(blob));
+      assert.ok((await stored(forBoth, nobody)).good(path, sha256(blob)));
+    });
+
+    it('is not believed where a sealed backup recorded another digest, although its form is right', async () => {
+      await stored(forBoth, ofOld);
+      await sealed('2026-11-23T02:00:00.000Z', nobody);
+      assert.ok((await stored(forBoth, nobody)).good(path, sha256(blob)), 'as it was sealed it counts');
+      const content = await scratch.vault.readAll(keysFile(), 10_000);
+      content[content.length - 1]! ^= 1;
+      await replace(keysFile(), content);
+      await assert.rejects(read(ofFresh), isError('AuthRejected', /none of the keys/), 'it opens nothing');
+      assert.equal((await stored(forBoth, nobody)).good(path, sha256(blob)), undefined);
+      assert.ok((await stored(forBoth, ofOld)).good(path, sha256(blob)));
+      assert.ok((await read(ofFresh)).equals(blob), 'it was written anew');
+      await sealed('2026-11-24T02:00:00.000Z', ofOld);
+      assert.ok((await stored(forBoth, nobody)).good(path, sha256(blob)), 'the newest backup counts');
+    });
   });
 
   it('is not taken from a damaged .keys file', async () => {
