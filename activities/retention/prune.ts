@@ -7,6 +7,7 @@ import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import type { Vault } from '../../adapters/vault/vault';
 import { refuseNewer } from '../../adapters/vault/vault-file';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
@@ -84,8 +85,9 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: Reado
     // First the manifest: from then on the backup does not exist, and what is left of it is nobody's.
     await vault.remove(vaultPaths.manifest(name, id));
     await removeAll({ vault }, `${vaultPaths.backup(name, id)}/`);
+    await vault.removeFolder(vaultPaths.backup(name, id));
     if (needed.has(id)) continue;
-    await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
+    await removeVerdicts(vault, name, id);
     await removeAll({ vault }, `${vaultPaths.tombstones(name)}${id}.`);
   }
   for (const { id } of plan.segments) {
@@ -97,10 +99,17 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: Reado
   }
   for (const { name: tombstone, id } of plan.leftovers) {
     progress();
+    await vault.removeFolder(vaultPaths.backup(name, id));
     if (needed.has(id)) continue;
-    await removeAll({ vault }, vaultPaths.verdictsOf(name, id));
+    await removeVerdicts(vault, name, id);
     await vault.remove(tombstone);
   }
+}
+
+async function removeVerdicts(vault: Vault, cluster: string, id: string): Promise<void> {
+  const folder = vaultPaths.verdictsOf(cluster, id);
+  await removeAll({ vault }, folder);
+  await vault.removeFolder(folder.slice(0, -1));
 }
 
 /** What repacking cannot do now, a later run does: what was removed and marked stands all the same. */

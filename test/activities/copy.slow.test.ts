@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, utimes, writeFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure, Client } from '@temporalio/client';
 import { createActivities } from '../../activities';
@@ -7,6 +7,7 @@ import { openCluster, type Cluster } from '../../activities/cluster';
 import { copyBackups } from '../../activities/copy/copy';
 import { Progress } from '../../activities/restore/progress';
 import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { remember, vaultId } from '../../adapters/vault/known-vaults';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
 import { readVerdicts } from '../../adapters/vault/verdicts';
@@ -109,6 +110,8 @@ describe('copies of a vault', function () {
     const all = (await names(here.directory)).length;
     for (let step = 0, ended = false; !ended; step += 1) {
       await rm(copyDirectory, { recursive: true, force: true });
+      // As if it had never been used here: what was used and is gone would be refused.
+      await rm(join(here.path, 'vaults'), { recursive: true, force: true });
       const from = openCluster(deps, CLUSTER);
       const to = openCluster(deps, CLUSTER, undefined, 'mirror');
       await to.vault.check();
@@ -233,9 +236,14 @@ describe('copies of a vault', function () {
     assert.deepEqual([later.notes, await readFile(copied(guide), 'utf8')], [[`${guide} was gone from mirror and is there again.`], await readFile(source(guide), 'utf8')]);
   });
 
-  it('fill the first vault again when that is lost', async () => {
+  it('fill the first vault again when that is lost, and a person said that there is a new one', async () => {
     await copy();
     await rename(here.directory, `${here.directory}.lost`);
+    await assert.rejects(copy({ from: 'mirror', to: 'main' }), /the vault "main" .* is not there: it has no vault\.json/);
+    await assert.rejects(copy(), /the vault "main" .* is not there/, 'nothing is copied from a missing mount, which is not success');
+    await assert.rejects(stat(here.directory), { code: 'ENOENT' });
+    await here.vault.check();
+    await remember({ vault: here.vault, name: 'main', stateDir: config.stateDir }, (await vaultId(here.vault))!);
     assert.deepEqual((await copy({ from: 'mirror', to: 'main' })).copied, [first.backupId]);
     assert.equal((await verify('main', 'L4')).result, 'good');
   });

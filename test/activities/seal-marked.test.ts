@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure } from '@temporalio/common';
 import { openCluster } from '../../activities/cluster';
@@ -65,6 +65,18 @@ describe('the seal of a backup', () => {
     const stored = await StoredBlobs.load(here.vault, 'lab');
     const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
     for await (const { path, sha256, segment: of } of readBlobList(cluster, earlier)) assert.equal(stored.good(path, sha256) === undefined, of === segment, 'the next pass stores just these anew');
+  });
+
+  it('is not written where the vault is not mounted any more; nor is anything else of the backup', async () => {
+    const run = await aboutToSeal();
+    await openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab').refuseOtherVault();
+    await rename(here.directory, `${here.directory}-unmounted`);
+    await mkdir(here.directory);
+    for (const failure of [await run.failure('copyImages', { facts: FACTS, pass: 1 }), await run.failure('recordFreeze', {}), await run.failure('takeMetadata', { facts: FACTS, round: 0 }), (await run.seal().catch((error: unknown) => error)) as ApplicationFailure]) {
+      assert.equal(failure.type, 'Refused');
+      assert.match(failure.message, /^the vault "main" .* is not there: it has no vault\.json/);
+    }
+    assert.deepEqual(await readdir(here.directory), []);
   });
 
   it('stands on segments that nobody has marked, whatever else is marked', async () => {
