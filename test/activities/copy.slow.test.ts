@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { chmod, readFile, rename, rm, utimes, writeFile, stat } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { chmod, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure, Client } from '@temporalio/client';
 import { createActivities } from '../../activities';
@@ -147,12 +148,25 @@ describe('copies of a vault', function () {
 
   it('are not sealed on damaged artifacts or checksums either', async () => {
     await flip(source(first.artifacts.tags.name));
-    assert.deepEqual((await copy()).findings.map(({ file }) => file), [first.artifacts.tags.name]);
-    await flip(source(first.artifacts.tags.name));
     const sums = vaultPaths.artifact(CLUSTER, first.backupId, 'SHA256SUMS');
     await writeFile(source(sums), (await readFile(source(sums), 'utf8')).replace(/^[0-9a-f]/, (digit) => (digit === '0' ? '1' : '0')));
     const done = await copy();
-    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [sums]]);
+    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [first.artifacts.tags.name, sums]]);
+  });
+
+  it('hold guide and checksums to the manifest where it records them, and to one another where an older one does not', async () => {
+    const older = await seal({ startedAt: '2026-11-24T02:00:00.000Z', unrecorded: true });
+    const change = async ({ backupId }: Manifest): Promise<string[]> => {
+      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, backupId, name)) as [string, string];
+      const digest = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
+      const content = await readFile(source(sums), 'utf8');
+      await writeFile(source(sums), content.replace(digest(await readFile(source(guide))), digest('other\n')));
+      await writeFile(source(guide), 'other\n');
+      return [guide, sums];
+    };
+    const files = await change(first);
+    const done = await copy();
+    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[older.backupId], files]);
   });
 
   it('name a backup without its checksums, or with a manifest of an unknown form, and go on with the others', async () => {
