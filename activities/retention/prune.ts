@@ -99,7 +99,6 @@ async function remove({ vault, name }: Cluster, plan: RemovalPlan, needed: Reado
   }
   for (const { name: tombstone, id } of plan.leftovers) {
     progress();
-    await vault.removeFolder(vaultPaths.backup(name, id));
     if (needed.has(id)) continue;
     await removeVerdicts(vault, name, id);
     await vault.remove(tombstone);
