@@ -17,6 +17,7 @@ import { resolveSecret } from '../adapters/secrets/secrets';
 import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
 import { connectUcp } from '../adapters/ucp/client';
 import type { Ucp } from '../adapters/ucp/ucp';
+import { refuseOther } from '../adapters/vault/known-vaults';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
 import type { ClusterConfig, Config } from '../domain/config';
@@ -88,6 +89,8 @@ export interface Cluster {
   workDir(operation: string): Promise<string>;
   /** The other vaults in which backups of the cluster are kept. */
   otherVaults(): { name: string; vault: Vault }[];
+  /** Before something is written or removed in the vault: throws Refused when it is another one than this worker last used under its name. */
+  refuseOtherVault(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -97,7 +100,7 @@ export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSign
   const config = Object.hasOwn(clusters, name) ? clusters[name] : undefined;
   if (!config) {
     const known = Object.keys(clusters).join(', ') || '(there are none)';
-    throw new DrydockError('InvalidInput', `cluster: there is no cluster "${name}" in ${deps.configPath}, expected one of ${known}`, { remedy: 'start again with the name of a cluster that the worker\'s drydock.yaml has' });
+    throw new DrydockError('InvalidInput', `there is no cluster "${name}" in ${deps.configPath}, expected one of ${known}`, { remedy: 'start again with the name of a cluster that the worker\'s drydock.yaml has' });
   }
   const { vaults } = deps.config;
   const vaultName = vault ?? config.vault;
@@ -194,6 +197,10 @@ class OpenCluster implements Cluster {
       this.others.set(name, known);
       return { name, vault: known };
     });
+  }
+
+  refuseOtherVault(): Promise<void> {
+    return refuseOther({ vault: this.vault, name: this.vaultName, stateDir: this.deps.config.stateDir });
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@
 import { canDecrypt, loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
 import { loadSigningKey, loadTrustedSigners } from '../adapters/openpgp/sign';
 import { Access } from '../adapters/vault/access';
+import { refuseOther } from '../adapters/vault/known-vaults';
 import { readManifest } from '../adapters/vault/manifest-file';
 import type { Vault } from '../adapters/vault/vault';
 import { DrydockError } from '../domain/errors';
@@ -44,10 +45,11 @@ export interface RotateOptions {
 
 /**
  * Checks the configured keys, and states for each backup which keys open it and who of today's recipients cannot. With `rewrap`, session keys
- * are wrapped for those, where a key at hand opens the file. Throws InvalidInput or AuthRejected for keys that cannot serve.
+ * are wrapped for those, where a key at hand opens the file. Throws InvalidInput or AuthRejected for keys that cannot serve, Refused with `rewrap`
+ * for another vault than was used before.
  */
 export async function rotateKeys(local: LoadedConfig, cluster: string, options: RotateOptions): Promise<RotateReport> {
-  const { encryption } = clusterOf(local, cluster);
+  const { encryption, vault: name } = clusterOf(local, cluster);
   const current = await loadEncryptionKeys(encryption);
   const keys = await loadDecryptionKeys(encryption);
   const signer = await loadSigningKey(encryption);
@@ -59,6 +61,7 @@ export async function rotateKeys(local: LoadedConfig, cluster: string, options: 
   }
   const entries = await listBackups(local, cluster);
   return withVault(local, cluster, async (vault) => {
+    if (options.rewrap) await refuseOther({ vault, name, stateDir: local.config.stateDir });
     const backups: Backup[] = [];
     const unreadable: string[] = [];
     const artifacts: Access[] = [];

@@ -13,7 +13,7 @@ import type { ReconcileOptions } from './commands/reconcile';
 import type { RestoreOptions } from './commands/restore';
 import type { ShowOptions } from './commands/show';
 import type { UpOptions } from './commands/up';
-import type { VaultOptions } from './commands/vault';
+import type { InitOptions, VaultOptions } from './commands/vault';
 import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
@@ -138,8 +138,9 @@ export function createProgram(version: string, onExit: (code: number) => void): 
   const vault = program.command('vault').description('vaults as such; needs no Temporal');
   const ofVault = (name: string, description: string): Command => withJson(vault.command(name).description(description).addOption(new Option('--config <file>', 'configuration file')));
   ofVault('init [vault]', 'make a vault where there is none, and try it out (default: all vaults of drydock.yaml); safe to repeat')
-    .addHelpText('after', example('drydock vault init offsite'))
-    .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).init(name, options)));
+    .option('--new', 'it is really another vault than the one that was used under this name before: from now on this one is it')
+    .addHelpText('after', example('drydock vault init offsite', 'drydock vault init offsite --new'))
+    .action((name: string | undefined, _options, self: Command) => act<InitOptions>(self, async (options) => (await import('./commands/vault.js')).init(name, options)));
   ofVault('check [vault]', 'try a vault out, and account for every name in it; ends with 6 when something is missing or foreign')
     .addHelpText('after', example('drydock vault check', 'drydock vault check offsite --json | jq .vaults[].findings'))
     .action((name: string | undefined, _options, self: Command) => act<VaultOptions>(self, async (options) => (await import('./commands/vault.js')).check(name, options)));

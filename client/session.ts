@@ -73,5 +73,5 @@ export function clusterOf(local: LoadedConfig, name: string): ClusterConfig {
   const names = Object.keys(local.config.clusters);
   const guess = nearest(name, names);
   const expected = guess !== undefined ? `did you mean "${guess}"?` : `expected one of ${names.join(', ') || '(there are none)'}`;
-  throw new DrydockError('NotFound', `cluster: there is no cluster "${name}" in ${local.path}, ${expected}`, { remedy: 'name a cluster that the configuration has' });
+  throw new DrydockError('NotFound', `there is no cluster "${name}" in ${local.path}, ${expected}`, { remedy: 'name a cluster that the configuration has' });
 }

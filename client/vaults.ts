@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { readManifestJson } from '../adapters/vault/manifest-file';
 import { readGivenUp, type GivenUp } from '../adapters/vault/marks';
+import { findOther } from '../adapters/vault/known-vaults';
 import { openVault } from '../adapters/vault/open';
 import { sealedIds } from '../adapters/vault/read-manifests';
 import type { Vault } from '../adapters/vault/vault';
@@ -77,9 +78,11 @@ export async function listBackups(local: LoadedConfig, cluster: string): Promise
   });
 }
 
-/** A sentence when the cluster's vault is not there yet: right before the first backup, and a sign of a missing mount after it. */
+/** A sentence when the cluster's vault is not there yet, or is another one than was used here before: a sign of a missing mount. */
 export async function newVaultNote(local: LoadedConfig, cluster: string): Promise<string | null> {
   return withVault(local, cluster, async (vault) => {
+    const other = await findOther({ vault, name: clusterOf(local, cluster).vault, stateDir: local.config.stateDir });
+    if (other) return `${other.message}: ${other.remedy ?? ''}`;
     if ((await ifThere(vault.stat(vaultPaths.vaultFile))) !== undefined) return null;
     return `the vault (${vault.description}) does not exist yet: the first backup makes it; if it held backups before, look at its mount`;
   });

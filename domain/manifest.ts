@@ -94,6 +94,10 @@ export const segmentRefSchema = z.strictObject({
 });
 export type SegmentRef = z.infer<typeof segmentRefSchema>;
 
+/** What lies beside the manifest and is no artifact. Names that a later version adds are passed by. */
+const besideSchema = z.object({ 'RESTORE.md': z.object({ bytes: count, sha256 }), SHA256SUMS: z.object({ bytes: count, sha256 }) });
+export type Beside = z.infer<typeof besideSchema>;
+
 export const manifestSchema = z.strictObject({
   format: z.literal(1),
   backupId: backupIdSchema,
@@ -129,6 +133,8 @@ export const manifestSchema = z.strictObject({
     /** Only where a proxy of the settings has credentials. */
     settings: artifactSchema.optional(),
   }),
+  /** Absent in older backups, whose signature covers neither. */
+  beside: besideSchema.optional(),
   segments: z.array(segmentRefSchema),
   counts: z.strictObject({ repositories: count, tags: count, manifests: count, blobs: count, newBlobs: count, rows: count, inFlight: count, gaps: count }),
   bytes: z.strictObject({ images: count, moved: count, stored: count, metadata: count }),

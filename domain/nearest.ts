@@ -1,6 +1,6 @@
 /** The known name that a mistyped one most likely means; undefined when none is close. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
-  const allowed = name.length <= 3 ? 1 : Math.max(2, Math.floor(name.length / 3));
+  const allowed = Math.max(1, Math.floor(name.length / 3));
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
     .filter(({ distance }) => distance <= allowed)

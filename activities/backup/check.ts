@@ -73,10 +73,19 @@ function plain({ id, node, httpPort, httpsPort }: ReplicaFound): BackupFacts['re
   return { id, node, httpPort, httpsPort };
 }
 
-async function checkVault({ vault }: Cluster, findings: Findings): Promise<void> {
-  await findings.attempt(() => vault.check());
+async function checkVault(cluster: Cluster, findings: Findings): Promise<void> {
+  const { vault } = cluster;
+  await findings.attempt(() => checkKnown(cluster));
   const free = await vault.freeBytes();
   if (free !== null && free < MIN_FREE_BYTES) findings.add(`the vault (${vault.description}) has ${free} bytes left`, 'make room there');
+}
+
+/** Makes `vault.json` in a vault that was never used here, and only there. Throws Refused for another vault than was used before. */
+export async function checkKnown(cluster: Pick<Cluster, 'vault' | 'refuseOtherVault'>): Promise<void> {
+  await cluster.refuseOtherVault();
+  await cluster.vault.check();
+  // Now it has an id, which is kept; and whoever exchanged it meanwhile is found.
+  await cluster.refuseOtherVault();
 }
 
 interface RegistryFound {

@@ -24,4 +24,5 @@ export async function cleanUp(cluster: Cluster, step: BackupStep, abandoned: boo
 async function removeUnsealed(vault: Vault, cluster: string, backupId: string): Promise<void> {
   if ((await vault.stat(vaultPaths.manifest(cluster, backupId))) !== null) return;
   for await (const entry of vault.list(`${vaultPaths.backup(cluster, backupId)}/`)) await vault.remove(entry.name);
+  await vault.removeFolder(vaultPaths.backup(cluster, backupId));
 }

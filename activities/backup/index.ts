@@ -7,7 +7,7 @@ import { cleanUp } from './clean-up';
 import { copyImages } from './copy-images';
 import { deletionsSince, freeze, recordFreeze } from './freeze';
 import { takeMetadata } from './metadata';
-import { onCluster } from './on-cluster';
+import { inKnownVault, onCluster } from './on-cluster';
 import { prove } from './prove';
 import { readRecords } from './records';
 import { seal } from './seal';
@@ -16,14 +16,14 @@ import { thaw } from './thaw';
 export function backupActivities(deps: ActivityDeps): BackupActivities {
   return {
     checkBackup: (step) => onCluster(deps, step, (cluster) => checkBackup(cluster, step)),
-    copyImages: (step) => onCluster(deps, step, (cluster, signal) => copyImages(cluster, step, signal)),
-    recordFreeze: (step) => onCluster(deps, step, (cluster) => recordFreeze(cluster, step, Context.current().info.attempt)),
+    copyImages: (step) => inKnownVault(deps, step, (cluster, signal) => copyImages(cluster, step, signal)),
+    recordFreeze: (step) => inKnownVault(deps, step, (cluster) => recordFreeze(cluster, step, Context.current().info.attempt)),
     freeze: (step) => onCluster(deps, step, (cluster, signal) => freeze(cluster, step.record, signal)),
-    takeMetadata: (step) => onCluster(deps, step, (cluster) => takeMetadata(cluster, step)),
+    takeMetadata: (step) => inKnownVault(deps, step, (cluster) => takeMetadata(cluster, step)),
     deletionsSince: (step) => onCluster(deps, step, (cluster, signal) => deletionsSince(cluster, step.since, signal)),
     thaw: (step) => onCluster(deps, step, (cluster) => thaw(cluster, step.record)),
     prove: (step) => onCluster(deps, step, (cluster, signal) => prove(cluster, step, signal)),
-    seal: (step) => onCluster(deps, step, (cluster, signal) => seal(cluster, step, signal)),
+    seal: (step) => inKnownVault(deps, step, (cluster, signal) => seal(cluster, step, signal)),
     cleanUp: (step) => onCluster(deps, step, (cluster) => cleanUp(cluster, step, step.abandoned)),
     listFreezeRecords: (step) => onCluster(deps, step, (cluster) => readRecords(cluster)),
   };

@@ -14,11 +14,13 @@ export interface GuideFacts {
   dtrCa: string | null;
   /** The metadata was taken in read-only mode, so the registry comes back in it. */
   readOnlyInside: boolean;
+  /** Fingerprint of the key that signs the manifest; null where none does. */
+  signer: string | null;
 }
 
 /** The whole text. Its blocks marked `sh` restore the cluster when they are run one after the other in one bash; a test does just that. */
 export function restoreGuide(facts: GuideFacts): string {
-  const sections = [head, begin, whole, destroyStep, imagesStep, metadataStep, pullStep, joinStep, afterwardsStep, end];
+  const sections = [head, untouched, begin, whole, destroyStep, imagesStep, metadataStep, pullStep, joinStep, afterwardsStep, end];
   return sections.map((section) => section(facts)).filter((text) => text !== '').join('\n');
 }
 
@@ -51,6 +53,26 @@ Is restore right at all? While a majority of the replicas works, remove and join
 Start \`bash\` in this folder and paste one block at a time. Each ends with a line that says \`done\` or \`FAILED\`: after \`FAILED\`, mend what it names and paste the same block again.
 Nothing here puts a secret into a command line or a file.
 `;
+}
+
+/** Before anything of this folder is believed, this page included. */
+function untouched({ signer }: GuideFacts): string {
+  if (signer === null) return '';
+  return `## 0. Is it what was sealed?
+
+The manifest is signed, and records the SHA-256 of \`SHA256SUMS\` and of this page. Import the signer's public key first (\`gpg --import FILE\`). Have the key from elsewhere than this folder, and compare the fingerprint that gpg
+prints with your own records (this page was made where ${signer} signs): whoever can change this folder could change this page, too.
+
+${shellBlock([
+  '(',
+  'set -euo pipefail',
+  'trap \'[ $? = 0 ] && echo "== signature: done" || echo "== signature: FAILED, do not go on" >&2\' EXIT',
+  'gpg --verify manifest.json.asc manifest.json',
+  'for file in SHA256SUMS RESTORE.md; do',
+  '  grep -A 2 "^    \\"$file\\": {" manifest.json | grep -F "\\"sha256\\": \\"$(sha256sum <"$file" | cut -c-64)\\"" >/dev/null || { echo "$file is not the one that was sealed" >&2; exit 1; }',
+  'done',
+  ')',
+])}`;
 }
 
 function begin({ manifest, ucpCa }: GuideFacts): string {

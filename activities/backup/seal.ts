@@ -4,15 +4,17 @@ import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact } from '../../adapters/vault/artifacts';
+import { hasDigest } from '../../adapters/vault/copy-object';
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/marks';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
-import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest } from '../../domain/manifest';
+import { manifestSchema, type ArtifactRef, type Beside, type BlobLine, type Manifest } from '../../domain/manifest';
 import { hasSecretProxies, secretProxies, toEnvFile } from '../../domain/proxies';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import type { BackupActivities, BackupStep } from '../contract';
+import { besideRecords } from '../copy/records';
 import { report } from '../pulse';
 import { clearArtifact } from './artifact';
 import { lockUsed } from './lock-used';
@@ -38,8 +40,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const tree = step.passes.reduce<ArtifactRef | null>((last, pass) => pass.tree ?? last, null);
   const settings = await storeSecretSettings(cluster, step);
   const segments = await usedSegments(cluster, step, work, signal);
-  const manifest = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs, ...(settings ? { settings } : {}) }, segments, await readGaps(work), new Date().toISOString()));
-  await storeGuide(cluster, step, manifest);
+  const found = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs, ...(settings ? { settings } : {}) }, segments, await readGaps(work), new Date().toISOString()));
+  const manifest = { ...found, beside: await storeGuide(cluster, step, found) };
   await refuseGone(cluster, manifest);
   await refuseMarked(cluster, manifest);
   await lockUsed(cluster, manifest, signal);
@@ -142,9 +144,9 @@ async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
   return [...gaps.values()];
 }
 
-/** What a person without Drydock needs, beside the artifacts. */
-async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest): Promise<void> {
-  const guide = restoreGuide({ manifest, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null });
+/** What a person without Drydock needs, beside the artifacts. Returns what the manifest records of it, so that its signature covers these as well. */
+async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest): Promise<Beside> {
+  const guide = restoreGuide({ manifest, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null, signer: (await cluster.signingKey())?.getFingerprint().toUpperCase() ?? null });
   const folder = `${vaultPaths.backup(cluster.name, step.backupId)}/`;
   const artifacts = Object.values(manifest.artifacts).filter((artifact) => artifact !== null);
   // Relative to the backup's folder, so that `sha256sum -c` there checks the segments, too.
@@ -155,7 +157,13 @@ async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest):
     ...manifest.segments.flatMap(({ segment, wrapped }) => (wrapped?.keys ?? []).map(({ recipient, sha256: digest }) => `${digest}  ../../${vaultPaths.wrappedKeys(`segments/${segment}.tar.gpg`, recipient)}`)),
   ];
   await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
-  await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), lines.map((line) => `${line}\n`).join(''));
+  const sums = lines.map((line) => `${line}\n`).join('');
+  await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), sums);
+  return { 'RESTORE.md': recordOf(guide), SHA256SUMS: recordOf(sums) };
+}
+
+function recordOf(content: string): { bytes: number; sha256: string } {
+  return { bytes: Buffer.byteLength(content), sha256: sha256(content) };
 }
 
 /** Whom the reader of the guide has to trust. A backup is sealed all the same where they cannot be had now. */
@@ -177,10 +185,12 @@ async function storeSignature(cluster: Cluster, step: BackupStep, content: strin
 }
 
 /** A last look before the manifest says that all of this exists. */
-async function refuseGone({ vault }: Cluster, manifest: Manifest): Promise<void> {
+async function refuseGone({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
   for (const artifact of Object.values(manifest.artifacts)) {
     if (artifact && (await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
   }
+  // Another attempt that still lived may have written its own.
+  for (const record of besideRecords(name, manifest)) if (!(await hasDigest(vault, record))) throw gone(record.name);
 }
 
 /** Tombstones are listed again at the last moment: what a prune of another worker marked meanwhile has to be stored again. */

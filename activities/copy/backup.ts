@@ -1,6 +1,6 @@
 /** One backup into the other vault: segments with their session keys and indexes, artifacts, checksums, signature and, last and once, the manifest. */
 import { parseBounded } from '../../adapters/vault/bounded-json';
-import { hasDigest } from '../../adapters/vault/copy-object';
+import { hasDigest, type ObjectRecord } from '../../adapters/vault/copy-object';
 import { isConflict } from '../../adapters/vault/probe';
 import { parseKeysName } from '../../adapters/vault/wrapped-files';
 import { parseChecksums } from '../../domain/checksums';
@@ -12,7 +12,7 @@ import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import { isDamage } from '../verify/files';
 import { verifyBackup } from '../verify/verify';
-import { artifactRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES, type SealedRecord } from './records';
+import { artifactRecords, besideRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES, type SealedRecord } from './records';
 import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
 
 /** A distant vault is kept busy while another segment is being read back. */
@@ -115,27 +115,34 @@ async function replaceKeys({ from, to, there }: Transfer, record: SealedRecord):
 async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Promise<boolean> {
   const { from, here } = transfer;
   const of = { backupId: manifest.backupId };
-  const file = (name: string): string => vaultPaths.artifact(from.name, manifest.backupId, name);
-  const sumsName = file('SHA256SUMS');
+  const beside = manifest.beside ? besideRecords(from.name, manifest) : await unrecordedBeside(transfer, manifest);
+  if (beside === null) return false;
+  const added = transfer.namesOf(manifest.backupId, []).filter((name) => parseKeysName(name) !== null).map((name) => ({ name }));
+  const signature = vaultPaths.signature(from.name, manifest.backupId);
+  let isWhole = true;
+  for (const record of [...artifactRecords(manifest), ...added, ...beside, ...(here.has(signature) ? [{ name: signature }] : [])]) if (!(await transfer.bring(record, of))) isWhole = false;
+  return isWhole;
+}
+
+/** Of an older backup, whose checksums are held to the manifest, and whose guide to the checksums. Null, with a finding, where they do not hold. */
+async function unrecordedBeside(transfer: Transfer, manifest: Manifest): Promise<ObjectRecord[] | null> {
+  const { from } = transfer;
+  const of = { backupId: manifest.backupId };
+  const sumsName = vaultPaths.artifact(from.name, manifest.backupId, 'SHA256SUMS');
   const content = await from.vault.readAll(sumsName, SUMS_MAX_BYTES).catch(async (error: unknown) => {
     if (!isDamage(error)) throw error;
     if (!(await transfer.isSealedHere(manifest.backupId))) throw new Vanished();
     await transfer.found({ name: sumsName }, from.vaultName, error.message, of);
     return null;
   });
-  if (content === null) return false;
+  if (content === null) return null;
   const sums = parseChecksums(content.toString('utf8'));
   const guide = sums.get('RESTORE.md');
   if (guide === undefined || !checksumsAgree(from.name, manifest, sums)) {
     await transfer.found({ name: sumsName }, from.vaultName, `${sumsName} does not record what the manifest does`, of);
-    return false;
+    return null;
   }
-  const added = transfer.namesOf(manifest.backupId, []).filter((name) => parseKeysName(name) !== null).map((name) => ({ name }));
-  const signature = vaultPaths.signature(from.name, manifest.backupId);
-  const last = [{ name: file('RESTORE.md'), sha256: guide }, { name: sumsName }, ...(here.has(signature) ? [{ name: signature }] : [])];
-  let isWhole = true;
-  for (const record of [...artifactRecords(manifest), ...added, ...last]) if (!(await transfer.bring(record, of))) isWhole = false;
-  return isWhole;
+  return [{ name: vaultPaths.artifact(from.name, manifest.backupId, 'RESTORE.md'), sha256: guide }, { name: sumsName }];
 }
 
 async function isMarked({ from }: Transfer, id: string): Promise<boolean> {

@@ -5,6 +5,7 @@ import { readPicture } from '../../adapters/vault/picture';
 import { planCopy, type CopiedTo } from '../../domain/copy';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
+import { checkKnown } from '../backup/check';
 import type { Cluster } from '../cluster';
 import { readBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
@@ -23,9 +24,10 @@ const SHOWN = 200;
 const SHOWN_FINDINGS = 100;
 const SHOWN_NOTES = 50;
 
-/** Throws Refused when both are one vault, NotFound when `backup` is not in the first, and what keeps us from reading one or writing the other. */
+/** Throws Refused when both are one vault or one is another than was used before, NotFound when `backup` is not in the first, and what keeps us from reading one or writing the other. */
 export async function copyBackups(from: Cluster, to: Cluster, request: CopyRequest, progress: Progress): Promise<CopiedTo> {
-  await to.vault.check();
+  await from.refuseOtherVault();
+  await checkKnown(to);
   await refuseSame(from, to);
   if (request.backup !== undefined) await readBackup(from, request.backup);
   const source = await readPicture(from.vault, from.name, from.signal);
@@ -71,6 +73,6 @@ async function refuseSame(from: Cluster, to: Cluster): Promise<void> {
   const [one, other] = await Promise.all([from, to].map(async ({ vault }) => checkVaultFile(await vault.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), vault.description).id));
   if (from.vaultName !== to.vaultName && one !== other) return;
   throw new DrydockError('Refused', `${from.vaultName} and ${to.vaultName} are one and the same vault (id ${one}): a copy in it would be none`, {
-    remedy: 'copy to another place; where one was once made from the other by hand, remove vault.json from the copy and try again',
+    remedy: 'copy to another place; where one was once made from the other by hand, remove vault.json from the copy, then `drydock vault init NAME --new` for it',
   });
 }

@@ -22,14 +22,20 @@ export function artifactRecords({ artifacts }: Manifest): SealedRecord[] {
   return Object.values(artifacts).flatMap((artifact) => (artifact ? [{ name: artifact.name, bytes: artifact.bytes, sha256: artifact.sha256 }] : []));
 }
 
-/** Whether a backup's `SHA256SUMS` has the digest that was sealed for every object that the manifest names. */
+/** `RESTORE.md` and `SHA256SUMS`, in the order in which they are written; none where an older manifest does not record them. */
+export function besideRecords(cluster: string, { backupId, beside }: Pick<Manifest, 'backupId' | 'beside'>): SealedRecord[] {
+  if (!beside) return [];
+  return (['RESTORE.md', 'SHA256SUMS'] as const).map((file) => ({ name: vaultPaths.artifact(cluster, backupId, file), ...beside[file] }));
+}
+
+/** Whether a backup's `SHA256SUMS` has the digest that was sealed for every segment and artifact that the manifest names. */
 export function checksumsAgree(cluster: string, manifest: Manifest, sums: ReadonlyMap<string, string>): boolean {
   const folder = `${vaultPaths.backup(cluster, manifest.backupId)}/`;
-  return [...sealedRecords(cluster, manifest).values()].every(({ name, sha256 }) => sums.get(name.startsWith(folder) ? name.slice(folder.length) : `../../${name.slice(cluster.length + 1)}`) === sha256);
+  return [...manifest.segments.flatMap((ref) => segmentRecords(cluster, ref)), ...artifactRecords(manifest)].every(({ name, sha256 }) => sums.get(name.startsWith(folder) ? name.slice(folder.length) : `../../${name.slice(cluster.length + 1)}`) === sha256);
 }
 
 /** By name. */
 export function sealedRecords(cluster: string, manifest: Manifest): Map<string, SealedRecord> {
-  const all = [...manifest.segments.flatMap((ref) => segmentRecords(cluster, ref)), ...artifactRecords(manifest)];
+  const all = [...manifest.segments.flatMap((ref) => segmentRecords(cluster, ref)), ...artifactRecords(manifest), ...besideRecords(cluster, manifest)];
   return new Map(all.map((record) => [record.name, record]));
 }

@@ -57,7 +57,7 @@ export async function removeDue(cluster: Cluster, looks: Looks, first: Look, sig
   for (const { name: tombstone, id } of plan.leftovers) {
     progress();
     if (stays.verdicts.has(id)) continue;
-    await removeAll(vault, vaultPaths.verdictsOf(name, id));
+    await removeVerdicts(vault, name, id);
     if (!stays.marks.has(tombstone)) await vault.remove(tombstone);
   }
   return removed;
@@ -89,9 +89,16 @@ async function removeBackup(vault: Vault, cluster: string, id: string, stays: St
   // First the manifest: from then on the backup does not exist, and what is left of it is nobody's.
   await vault.remove(vaultPaths.manifest(cluster, id));
   await removeAll(vault, `${vaultPaths.backup(cluster, id)}/`);
+  await vault.removeFolder(vaultPaths.backup(cluster, id));
   if (stays.verdicts.has(id)) return;
-  await removeAll(vault, vaultPaths.verdictsOf(cluster, id));
+  await removeVerdicts(vault, cluster, id);
   await removeAll(vault, `${vaultPaths.tombstones(cluster)}${id}.`, stays.marks);
+}
+
+async function removeVerdicts(vault: Vault, cluster: string, id: string): Promise<void> {
+  const folder = vaultPaths.verdictsOf(cluster, id);
+  await removeAll(vault, folder);
+  await vault.removeFolder(folder.slice(0, -1));
 }
 
 async function removeSegment(vault: Vault, cluster: string, id: string): Promise<void> {

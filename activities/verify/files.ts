@@ -8,7 +8,7 @@ import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Damage } from '../../domain/verify';
 import type { Cluster } from '../cluster';
-import { checksumsAgree, SUMS_MAX_BYTES } from '../copy/records';
+import { besideRecords, checksumsAgree, SUMS_MAX_BYTES } from '../copy/records';
 import type { SealedBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
 import { checkSignature } from '../signature';
@@ -20,11 +20,24 @@ export async function checkFiles(cluster: Cluster, { manifest, content }: Sealed
   const attempt = (file: string, work: () => Promise<unknown>): Promise<unknown> => work().catch((error: unknown) => damages.push(asDamage(error, file)));
   await attempt(vaultPaths.manifest(cluster.name, manifest.backupId), async () => notes.push(await checkSignature(cluster, manifest.backupId, content)));
   for (const artifact of Object.values(manifest.artifacts)) if (artifact) await attempt(artifact.name, () => verifyCiphertext(cluster.vault, artifact, cluster.signal));
+  if (!manifest.beside) notes.push('Its manifest is of an older version, which recorded neither RESTORE.md nor SHA256SUMS: no signature covers these two.');
   return [...damages, ...(await checkBeside(cluster, manifest))];
 }
 
-/** The manifest is written after these two, so it does not record them: the checksums are held to the manifest, the guide to the checksums. */
-async function checkBeside({ vault, name: cluster, signal }: Cluster, manifest: Manifest): Promise<Damage[]> {
+/** The guide and the checksums, as the manifest records them. */
+async function checkBeside(cluster: Cluster, manifest: Manifest): Promise<Damage[]> {
+  if (!manifest.beside) return checkUnrecorded(cluster, manifest);
+  const damages: Damage[] = [];
+  for (const { name, bytes, sha256 } of besideRecords(cluster.name, manifest)) {
+    const found = await digestOf(cluster.vault, name, cluster.signal).catch((error: unknown) => goneOr(error, name));
+    if (!('sha256' in found)) damages.push(found);
+    else if (found.bytes !== bytes || found.sha256 !== sha256) damages.push({ file: name, what: `it is not the one that the manifest records${name.endsWith('.md') ? ': do not follow it' : ''}` });
+  }
+  return damages;
+}
+
+/** An older manifest does not record these two: the checksums are held to the manifest, the guide to the checksums. */
+async function checkUnrecorded({ vault, name: cluster, signal }: Cluster, manifest: Manifest): Promise<Damage[]> {
   const [sumsName, guideName] = ['SHA256SUMS', 'RESTORE.md'].map((file) => vaultPaths.artifact(cluster, manifest.backupId, file)) as [string, string];
   const sums = await vault.readAll(sumsName, SUMS_MAX_BYTES).then((content) => parseChecksums(content.toString('utf8')), (error: unknown) => goneOr(error, sumsName));
   const guide = await digestOf(vault, guideName, signal).catch((error: unknown) => goneOr(error, guideName));

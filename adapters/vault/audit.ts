@@ -32,7 +32,7 @@ export interface Audit {
 }
 
 const SMALL_MAX_BYTES = 64 * 1024;
-const BESIDE = ['SHA256SUMS', 'RESTORE.md'];
+const BESIDE = ['SHA256SUMS', 'RESTORE.md'] as const;
 
 export async function auditVault(vault: Vault, signal?: AbortSignal): Promise<Audit> {
   const inventory = await takeInventory(vault, signal);
@@ -117,7 +117,11 @@ class ClusterAudit {
       own.add(file);
       this.isThere(folder.get(file), artifact.name, artifact.bytes);
     }
-    for (const file of BESIDE) if (!folder.has(file)) this.found(vaultPaths.artifact(this.cluster, id, file), 'it is gone');
+    for (const file of BESIDE) {
+      const name = vaultPaths.artifact(this.cluster, id, file);
+      if (!folder.has(file)) this.found(name, 'it is gone');
+      else if (manifest.beside) this.isThere(folder.get(file), name, manifest.beside[file].bytes);
+    }
     for (const [file, entry] of folder) if (!own.has(file) && !file.endsWith('.keys')) this.left(entry, 'its backup does not name it');
     for (const { segment, bytes, index, wrapped } of manifest.segments) {
       if (this.needed.has(segment)) continue;

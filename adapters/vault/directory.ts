@@ -1,7 +1,7 @@
 /** A vault in a directory: a disk, or a mount of one that other machines share. */
 import { randomBytes } from 'node:crypto';
 import { constants, type Stats } from 'node:fs';
-import { lstat, mkdir, open, opendir, readdir, realpath, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
+import { lstat, mkdir, open, opendir, readdir, realpath, rm, rmdir, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { Readable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
@@ -111,6 +111,18 @@ class DirectoryVault implements Vault {
       await unlink(join(root, name));
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return;
+      throw await this.toError(error, `remove ${name}`);
+    }
+  }
+
+  async removeFolder(name: string): Promise<void> {
+    checkVaultName(name);
+    const root = await this.root();
+    try {
+      await this.refuseLinks(root, name);
+      await rmdir(join(root, name));
+    } catch (error) {
+      if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EEXIST')) return;
       throw await this.toError(error, `remove ${name}`);
     }
   }

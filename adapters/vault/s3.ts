@@ -103,6 +103,10 @@ class S3Vault implements Vault {
     return this.lock.extend(name, until);
   }
 
+  async removeFolder(): Promise<void> {
+    // A bucket has names only.
+  }
+
   async removeExpired(signal?: AbortSignal): Promise<number> {
     return (await this.lock.isOn()) ? removeExpiredVersions(this.connection, this.lock, signal) : 0;
   }

@@ -120,6 +120,18 @@ class SftpVault implements Vault {
     });
   }
 
+  removeFolder(name: string): Promise<void> {
+    return this.use(name, async (connection, root) => {
+      if (!(await this.look(connection, root, name, `remove ${name}`))?.isDirectory()) return;
+      try {
+        await connection.raw<void>((sftp, done) => sftp.rmdir(posix.join(root, name), (error) => done(error, undefined)));
+      } catch (error) {
+        // SFTP has no status of its own for a folder that is not empty.
+        if (!isStatus(error, STATUS.noSuchFile) && !isStatus(error, STATUS.failure)) throw sftpError(error, this.description, `remove ${name}`);
+      }
+    });
+  }
+
   async extendRetention(): Promise<null> {
     return null;
   }

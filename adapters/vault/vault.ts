@@ -50,6 +50,8 @@ export interface Vault {
   put(name: string, content: Buffer | string): Promise<void>;
   /** Absent counts as success. Where a lock still holds the bytes, the name disappears now and the bytes when the lock has ended. */
   remove(name: string): Promise<void>;
+  /** Removes a folder that nothing is in any more. One that is gone or not empty is left as it is; a bucket has none. */
+  removeFolder(name: string): Promise<void>;
   /** Locks an object until at least then; returns until when it is locked now, or null where the vault locks nothing. Never shortens. Throws NotFound. */
   extendRetention(name: string, until: Date): Promise<Date | null>;
   /** Removes the bytes of what was removed under a lock that has ended since; returns of how many objects. 0 where the vault locks nothing. */

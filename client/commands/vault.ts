@@ -1,5 +1,6 @@
 /** `drydock vault init | check | stats`: looks at vaults as such. Needs no Temporal. */
 import { auditVault, type Audit, type Leftover } from '../../adapters/vault/audit';
+import { findOther, knownId, refuseOther, remember, type NamedVault } from '../../adapters/vault/known-vaults';
 import { openVault } from '../../adapters/vault/open';
 import { vaultStats, type VaultStats } from '../../adapters/vault/stats';
 import { checkVaultFile, refuseNewer, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
@@ -19,26 +20,44 @@ export interface VaultOptions {
   json?: boolean;
 }
 
+export interface InitOptions extends VaultOptions {
+  new?: boolean;
+}
+
 const SHOWN = 50;
 /** Of one kind of leftover, on screen. */
 const SHOWN_LEFTOVERS = 5;
 
-/** Makes `vault.json` where there is none, and tries the vault out. Twice is as good as once. */
-export async function init(name: string | undefined, options: VaultOptions): Promise<number> {
-  return each(name, options, async (vault, vaultName, screen) => {
+/**
+ * Makes `vault.json` where there is none, tries the vault out, and keeps its id under stateDir. Twice is as good as once. Where another vault was used under this name, it is
+ * refused; with `new` the one that is there (or is made now) takes its place.
+ */
+export async function init(name: string | undefined, options: InitOptions): Promise<number> {
+  const isTaken = options.new ?? false;
+  if (isTaken && name === undefined) throw new DrydockError('InvalidInput', 'vault init --new: it is not said which vault is a new one', { remedy: 'name it: drydock vault init NAME --new' });
+  return each(name, options, async (named, screen) => {
+    const { vault, name: vaultName } = named;
+    if (!isTaken) await refuseOther(named);
+    const before = await knownId(named).catch(() => null);
     const isNew = (await vault.stat(vaultPaths.vaultFile).catch(notYet)) === null;
     await vault.check();
     const { id, created, format } = await vaultFile(vault);
+    await remember(named, id);
     const [freeBytes, clockSeconds] = [await vault.freeBytes(), await clockDifference(vault)];
     screen.out(`${vaultName} (${vault.description}) is ${isNew ? 'a vault now' : 'a vault already'}: id ${id}, format ${format}, made ${time(created)}.`);
+    const replaced = before === id ? null : before;
+    if (replaced !== null) screen.out(`  It takes the place of the vault with the id ${replaced}, which was used here before.`);
     screen.out(`  A probe was written once, read back, refused a second time and removed. ${freeBytes === null ? 'Free space is not known' : `${bytes(freeBytes)} are free`}; its clock differs by ${clockSeconds} s.`);
-    return { result: { vault: vaultName, place: vault.description, id, created, format, isNew, freeBytes, clockSeconds }, code: EXIT.ok };
+    return { result: { vault: vaultName, place: vault.description, id, created, format, isNew, replaced, freeBytes, clockSeconds }, code: EXIT.ok };
   });
 }
 
 /** Tries the vault out, and accounts for every name in it. Ends with 6 when there are findings. */
 export async function check(name: string | undefined, options: VaultOptions): Promise<number> {
-  return each(name, options, async (vault, vaultName, screen) => {
+  return each(name, options, async (named, screen) => {
+    const { vault, name: vaultName } = named;
+    const other = await findOther(named);
+    if (other) throw other;
     await refuseNone(vault, vaultName);
     await vault.check();
     const { id } = await vaultFile(vault);
@@ -54,7 +73,7 @@ export async function stats(target: string | undefined, options: VaultOptions): 
   const cluster = target !== undefined && !Object.hasOwn(local.config.vaults, target) && Object.hasOwn(local.config.clusters, target) ? target : undefined;
   const { vault: own, copies } = cluster === undefined ? { vault: target, copies: [] } : local.config.clusters[cluster]!;
   const names = own === undefined ? undefined : [own, ...copies];
-  return each(names, options, async (vault, vaultName, screen) => {
+  return each(names, options, async ({ vault, name: vaultName }, screen) => {
     await refuseNone(vault, vaultName);
     await refuseNewer(vault);
     const found = await vaultStats(vault, cluster);
@@ -63,7 +82,7 @@ export async function stats(target: string | undefined, options: VaultOptions): 
   });
 }
 
-type Work = (vault: Vault, name: string, screen: Console) => Promise<{ result: unknown; code: number }>;
+type Work = (named: NamedVault, screen: Console) => Promise<{ result: unknown; code: number }>;
 
 /**
  * The named vault, or all; with `--json` one object `{"vaults":[...]}`. The highest exit code counts. Of several, one that cannot be looked at is said
@@ -76,7 +95,7 @@ async function each(asked: string | string[] | undefined, options: VaultOptions,
   const results: unknown[] = [];
   let worst: number = EXIT.ok;
   for (const name of names) {
-    const { result, code } = await withNamed(local, name, (vault) => work(vault, name, screen)).catch((error: unknown) => {
+    const { result, code } = await withNamed(local, name, (named) => work(named, screen)).catch((error: unknown) => {
       if (names.length === 1 || !(error instanceof DrydockError)) throw error;
       printFailure(error);
       return { result: { vault: name, error: error.message, remedy: error.remedy }, code: exitCodeOf(error.kind) };
@@ -88,10 +107,10 @@ async function each(asked: string | string[] | undefined, options: VaultOptions,
   return worst;
 }
 
-async function withNamed<T>(local: LoadedConfig, name: string, look: (vault: Vault) => Promise<T>): Promise<T> {
+async function withNamed<T>(local: LoadedConfig, name: string, look: (named: NamedVault) => Promise<T>): Promise<T> {
   const vault = openVault(vaultNamed(local, name));
   try {
-    return await look(vault);
+    return await look({ vault, name, stateDir: local.config.stateDir });
   } finally {
     await vault.close();
   }

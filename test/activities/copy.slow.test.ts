@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { chmod, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure, Client } from '@temporalio/client';
@@ -8,6 +9,7 @@ import { openCluster, type Cluster } from '../../activities/cluster';
 import { copyBackups } from '../../activities/copy/copy';
 import { Progress } from '../../activities/restore/progress';
 import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { remember as rememberVault, vaultId } from '../../adapters/vault/known-vaults';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
 import { readVerdicts, writeVerdict } from '../../adapters/vault/verdicts';
@@ -141,6 +143,8 @@ describe('copies of a vault', function () {
     const all = (await names(here.directory)).length;
     for (let step = 0, ended = false; !ended; step += 1) {
       await rm(copyDirectory, { recursive: true, force: true });
+      // As if it had never been used here: what was used and is gone would be refused.
+      await rm(join(here.path, 'vaults'), { recursive: true, force: true });
       const from = openCluster(deps, CLUSTER);
       const to = openCluster(deps, CLUSTER, undefined, 'mirror');
       await to.vault.check();
@@ -176,12 +180,25 @@ describe('copies of a vault', function () {
 
   it('are not sealed on damaged artifacts or checksums either', async () => {
     await flip(source(first.artifacts.tags.name));
-    assert.deepEqual((await copy()).findings.map(({ file }) => file), [first.artifacts.tags.name]);
-    await flip(source(first.artifacts.tags.name));
     const sums = vaultPaths.artifact(CLUSTER, first.backupId, 'SHA256SUMS');
     await writeFile(source(sums), (await readFile(source(sums), 'utf8')).replace(/^[0-9a-f]/, (digit) => (digit === '0' ? '1' : '0')));
     const done = await copy();
-    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [sums]]);
+    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[], [first.artifacts.tags.name, sums]]);
+  });
+
+  it('hold guide and checksums to the manifest where it records them, and to one another where an older one does not', async () => {
+    const older = await seal({ startedAt: '2026-11-24T02:00:00.000Z', unrecorded: true });
+    const change = async ({ backupId }: Manifest): Promise<string[]> => {
+      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, backupId, name)) as [string, string];
+      const digest = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
+      const content = await readFile(source(sums), 'utf8');
+      await writeFile(source(sums), content.replace(digest(await readFile(source(guide))), digest('other\n')));
+      await writeFile(source(guide), 'other\n');
+      return [guide, sums];
+    };
+    const files = await change(first);
+    const done = await copy();
+    assert.deepEqual([done.copied, done.findings.map(({ file }) => file)], [[older.backupId], files]);
   });
 
   it('name a backup without its checksums, or with a manifest of an unknown form, and go on with the others', async () => {
@@ -265,9 +282,14 @@ describe('copies of a vault', function () {
     assert.deepEqual([later.notes, await readFile(copied(guide), 'utf8')], [[`${guide} was gone from mirror and is there again.`], await readFile(source(guide), 'utf8')]);
   });
 
-  it('fill the first vault again when that is lost', async () => {
+  it('fill the first vault again when that is lost, and a person said that there is a new one', async () => {
     await copy();
     await rename(here.directory, `${here.directory}.lost`);
+    await assert.rejects(copy({ from: 'mirror', to: 'main' }), /the vault "main" .* is not there: it has no vault\.json/);
+    await assert.rejects(copy(), /the vault "main" .* is not there/, 'nothing is copied from a missing mount, which is not success');
+    await assert.rejects(stat(here.directory), { code: 'ENOENT' });
+    await here.vault.check();
+    await rememberVault({ vault: here.vault, name: 'main', stateDir: config.stateDir }, (await vaultId(here.vault))!);
     assert.deepEqual((await copy({ from: 'mirror', to: 'main' })).copied, [first.backupId]);
     assert.equal((await verify('main', 'L4')).result, 'good');
   });

@@ -138,6 +138,14 @@ describe('forgetting a backup', () => {
     assert.deepEqual((await run('prune', { dryRun: false })).notes, []);
   });
 
+  it('marks nothing in another vault than the one that was used before', async () => {
+    await plan(old.backupId);
+    await rm(join(here.directory, 'vault.json'));
+    await here.vault.check();
+    for (const refused of [plan(old.backupId), forget(old.backupId), run('rememberBackup', { backup: old.backupId })]) await assert.rejects(refused, /the vault "main" .* is another vault/);
+    assert.deepEqual(await marks(), []);
+  });
+
   it('knows no backup without a seal', async () => {
     await assert.rejects(plan('20261101T020000Z-ffffff'), /there is no backup 20261101T020000Z-ffffff of lab/);
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { access, rename, writeFile } from 'node:fs/promises';
+import { access, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { StoredBlobs } from '../../activities/backup/stored';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
@@ -34,10 +34,22 @@ describe('prune', () => {
     const removed = await prune();
     assert.deepEqual([removed.removed.backups, removed.marked.segments], [[id(1)], 1]);
     assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`]);
+    for (const folder of ['backups', 'verdicts']) assert.deepEqual(await readdir(join(here.directory, 'lab', folder)), [id(2)], 'no empty folder is left');
     assert.deepEqual(await names(vaultPaths.verdictsOf('lab', id(1))), []);
     await ageMarks(8);
     assert.equal((await prune()).removed.segments, 1);
     assert.deepEqual(await names(vaultPaths.segments('lab')), [`${segment(2)}.index`, `${segment(2)}.tar.gpg`]);
+    assert.deepEqual(await names(vaultPaths.tombstones('lab')), []);
+  });
+
+  it('refuses a vault that is another one than before, and one that is gone, before it marks or removes anything', async () => {
+    await putBackup(1, []);
+    await prune({ dryRun: true });
+    await putBackup(2, []);
+    await rm(join(here.directory, 'vault.json'));
+    await assert.rejects(prune(), /the vault "v" .* is not there: it has no vault\.json/);
+    await here.vault.check();
+    await assert.rejects(prune(), /the vault "v" .* is another vault/);
     assert.deepEqual(await names(vaultPaths.tombstones('lab')), []);
   });
 

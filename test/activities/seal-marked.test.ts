@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApplicationFailure } from '@temporalio/common';
 import { openCluster } from '../../activities/cluster';
@@ -14,7 +15,7 @@ import { encryptionSchema, type Config } from '../../domain/config';
 import type { BlobLine, Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { BackupRun } from '../helpers/backup-run';
-import { makeKey } from '../helpers/openpgp-keys';
+import { makeKey, type TestKey } from '../helpers/openpgp-keys';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { scratchVault } from '../helpers/vault';
@@ -51,7 +52,9 @@ describe('the seal of a backup', () => {
     await work.write(WORK.gaps, []);
     run.facts = FACTS;
     run.record = RECORD;
-    run.metadata = { ...earlier.metadata, artifact: earlier.artifacts.metadata };
+    const name = vaultPaths.artifact('lab', run.backupId, 'metadata.tar.gz.gpg');
+    await here.vault.put(name, await here.vault.readAll(earlier.artifacts.metadata.name, 1 << 20));
+    run.metadata = { ...earlier.metadata, artifact: { ...earlier.artifacts.metadata, name } };
     run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0 }, imageBytes: 0, gaps: [], layouts: ['sha256'], owners: [], warnings: [] };
     return run;
   }
@@ -69,6 +72,58 @@ describe('the seal of a backup', () => {
     const stored = await StoredBlobs.load(here.vault, 'lab');
     const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
     for await (const { path, sha256, segment: of } of readBlobList(cluster, earlier)) assert.equal(stored.good(path, sha256) === undefined, of === segment, 'the next pass stores just these anew');
+  });
+
+  describe('that is signed', () => {
+    let run: BackupRun;
+    let signer: TestKey;
+    let folder: string;
+    beforeEach(async () => {
+      signer = await makeKey(here.path, 'signer');
+      config.clusters.lab!.encryption = encryptionSchema.parse({ ...config.clusters.lab!.encryption, signingKey: `file:${signer.privateFile}` });
+      run = await aboutToSeal();
+      folder = join(here.directory, vaultPaths.backup('lab', run.backupId));
+    });
+
+    /** The first block of the guide, as it stands, in bash, by someone who has the signer's key. */
+    async function firstBlock(): Promise<{ code: number; said: string }> {
+      const [, lines] = /^```sh\n([\s\S]*?)^```$/m.exec(await readFile(join(folder, 'RESTORE.md'), 'utf8'))!;
+      const env = { ...process.env, GNUPGHOME: join(here.path, 'gnupg') };
+      await mkdir(env.GNUPGHOME, { recursive: true, mode: 0o700 });
+      spawnSync('gpg', ['--batch', '--import', signer.publicFile], { env });
+      const { status, stdout, stderr } = spawnSync('bash', ['-c', lines!], { cwd: folder, env });
+      spawnSync('gpgconf', ['--kill', 'all'], { env });
+      return { code: status!, said: `${stdout.toString()}\n${stderr.toString()}` };
+    }
+
+    it('covers guide and checksums by the signature, so that whoever follows the guide sees at its first step that they are as they were sealed', async () => {
+      const sealed = await run.seal();
+      assert.deepEqual(await run.seal(), sealed, 'asked twice, the answer stays the same');
+      assert.match(await readFile(join(folder, 'RESTORE.md'), 'utf8'), new RegExp(`${signer.fingerprint} signs`));
+      const good = await firstBlock();
+      assert.deepEqual([good.code, /== signature: done[^]*Good signature/.test(good.said) || good.said], [0, true]);
+      const file = join(folder, 'SHA256SUMS');
+      const sums = await readFile(file, 'utf8');
+      await writeFile(file, sums.replace(/^[0-9a-f]/, (digit) => (digit === '0' ? '1' : '0')));
+      const changed = await firstBlock();
+      assert.ok(changed.code !== 0 && /SHA256SUMS is not the one that was sealed[^]*== signature: FAILED/.test(changed.said), changed.said);
+      await writeFile(file, sums);
+      await writeFile(join(folder, 'manifest.json'), `${await readFile(join(folder, 'manifest.json'), 'utf8')} `);
+      const forged = await firstBlock();
+      assert.ok(forged.code !== 0 && /BAD signature[^]*== signature: FAILED/.test(forged.said), forged.said);
+    });
+  });
+
+  it('is not written where the vault is not mounted any more; nor is anything else of the backup', async () => {
+    const run = await aboutToSeal();
+    await openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab').refuseOtherVault();
+    await rename(here.directory, `${here.directory}-unmounted`);
+    await mkdir(here.directory);
+    for (const failure of [await run.failure('copyImages', { facts: FACTS, pass: 1 }), await run.failure('recordFreeze', {}), await run.failure('takeMetadata', { facts: FACTS, round: 0 }), (await run.seal().catch((error: unknown) => error)) as ApplicationFailure]) {
+      assert.equal(failure.type, 'Refused');
+      assert.match(failure.message, /^the vault "main" .* is not there: it has no vault\.json/);
+    }
+    assert.deepEqual(await readdir(here.directory), []);
   });
 
   it('stands on segments that nobody has marked, whatever else is marked', async () => {

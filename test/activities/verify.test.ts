@@ -115,7 +115,20 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.equal((await verify('L3')).result, 'good', 'all was put back');
     });
 
-    it('finds a flipped bit in the guide and in the checksums, which the manifest does not record', async () => {
+    it('finds a guide and checksums that were changed together, so that they still agree', async () => {
+      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, manifest.backupId, name)) as [string, string];
+      const digest = (content: string | Buffer): string => createHash('sha256').update(content).digest('hex');
+      const changed = 'run this as root\n';
+      await writeFile(file(sums), (await readFile(file(sums), 'utf8')).replace(digest(await readFile(file(guide))), digest(changed)));
+      await writeFile(file(guide), changed);
+      const found = await verify('L0', { withoutKeys: true });
+      assert.deepEqual(found.findings.map((each) => [each.file, each.what]), [[guide, 'it is not the one that the manifest records: do not follow it'], [sums, 'it is not the one that the manifest records']]);
+      await rm(file(sums));
+      assert.deepEqual((await verify('L0', { withoutKeys: true })).findings.map((each) => each.what), ['it is not the one that the manifest records: do not follow it', 'the file is gone']);
+    });
+
+    it('finds a flipped bit in the guide and in the checksums of an older backup, whose manifest does not record them', async () => {
+      manifest = await seal({ unrecorded: true, startedAt: '2026-11-24T02:00:00.000Z' });
       const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, manifest.backupId, name)) as [string, string];
       const { length } = await readFile(file(sums));
       // The first digest, a digest in the middle, and the last line's end.
@@ -126,7 +139,9 @@ for (const layout of ['sha256', 'id'] as const) {
         assert.match(found.findings[0]!.what, what);
         await flip(file(name), place);
       }
-      assert.equal((await verify('L0')).result, 'good', 'all was put back');
+      const whole = await verify('L0');
+      assert.equal(whole.result, 'good', 'all was put back');
+      assert.ok(whole.notes.some((note) => /no signature covers these two/.test(note)), whole.notes.join('\n'));
     });
 
     it('finds a damaged manifest, by the backup\'s id and as the latest one, and says which copy has it', async () => {

@@ -103,7 +103,7 @@ describe('the drydock command', function () {
   it('refuses an unknown cluster by naming the known ones', async () => {
     const { code, stderr } = await run('backup', 'lba');
     assert.equal(code, EXIT.notFound);
-    assert.match(stderr, /^drydock: cluster: there is no cluster "lba" in .*drydock\.yaml, did you mean "lab"\?/);
+    assert.match(stderr, /^drydock: there is no cluster "lba" in .*drydock\.yaml, did you mean "lab"\?/);
   });
 
   it('answers an unknown run and an unknown backup with 10', async () => {

@@ -23,7 +23,7 @@ describe('drydock key rotate', function () {
   const tree = makeRegistryTree({ layout: 'id', seed: 3, layerBytes: 20_000 });
 
   const local = (encryption: EncryptionConfig): LoadedConfig =>
-    ({ path: 'drydock.yaml', config: { vaults: { main: { directory: scratch.directory } }, clusters: { lab: { vault: 'main', copies: [], retention: { hold: '7d' }, encryption: encryptionSchema.parse(encryption) } } } }) as unknown as LoadedConfig;
+    ({ path: 'drydock.yaml', config: { stateDir: scratch.path, vaults: { main: { directory: scratch.directory } }, clusters: { lab: { vault: 'main', copies: [], retention: { hold: '7d' }, encryption: encryptionSchema.parse(encryption) } } } }) as unknown as LoadedConfig;
   const rotate = (encryption: EncryptionConfig, rewrap = false): Promise<RotateReport> => rotateKeys(local(encryption), 'lab', { rewrap });
   const seal = async (encryption: EncryptionConfig, startedAt: string) => sealBackup({ vault: scratch.vault, cluster: 'lab', tree, keys: await loadEncryptionKeys(encryption), startedAt });
 

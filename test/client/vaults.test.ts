@@ -5,7 +5,7 @@ import { clusterOfBackup, clusterOfForgotten, latestComplete, listBackups, newVa
 import type { LoadedConfig } from '../../client/session';
 import type { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
-import { mkdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadConfig } from '../../worker/config';
 import { drydock, place, type Place } from './fixtures/drydock';
@@ -175,5 +175,33 @@ describe('backups read from the vault', () => {
     assert.deepEqual((await readManifest(local, OLD)).entry.givenUp, { at: '2026-11-23T02:00:00.000Z', by: 'anna', why: 'INC-4711', removableFrom: '2026-11-30T02:00:00.000Z' });
     assert.equal(givenUpText(await entry(OLD), Date.parse('2026-11-25T03:00:00Z')), 'given up 2 d ago by anna, removable from 2026-11-30 02:00:00Z');
     assert.equal(givenUpText(await entry(COMPLETE)), '');
+  });
+});
+
+describe('a vault that was used, and is not mounted now', function () {
+  this.timeout(60_000);
+
+  it('is made anew only when a person says so; what only reads says it', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    const env = { DRYDOCK_CONFIG: here.config };
+    try {
+      assert.equal((await drydock(['vault', 'init'], env)).code, 0);
+      await rename(here.vault, `${here.vault}-unmounted`);
+      await mkdir(here.vault);
+      const [init, check, list, all] = await Promise.all([drydock(['vault', 'init', 'main'], env), drydock(['vault', 'check', 'main'], env), drydock(['list'], env), drydock(['vault', 'init', '--new'], env)]);
+      assert.deepEqual([init.code, check.code, list.code, all.code], [1, 1, 0, 2]);
+      for (const { stderr } of [init, check, list]) assert.match(stderr, /the vault "main" \(.*\) is not there: it has no vault\.json[^]*drydock vault init main --new/);
+      assert.match(all.stderr, /it is not said which vault is a new one/);
+      assert.deepEqual(await readdir(here.vault), [], 'nothing was written');
+      const taken = await drydock(['vault', 'init', 'main', '--new'], env);
+      assert.equal(taken.code, 0, taken.stderr);
+      assert.match(taken.stdout, /is a vault now[^]*takes the place of the vault with the id/);
+      const nope = await drydock(['list', 'nope'], env);
+      assert.match(nope.stderr, /^drydock: there is no cluster "nope" in .*, expected one of lab\n/);
+      const again = await drydock(['vault', 'init', 'main'], env);
+      assert.equal(again.code, 0, again.stderr);
+    } finally {
+      await here.remove();
+    }
   });
 });

@@ -344,6 +344,9 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   });
 
   it('leaves a cluster whose first vault is filled again from the copy, and goes on from there', async () => {
+    const refused = await crew.command('copy', 'lab', '--from', 'bucket', '--json');
+    assert.match(refused.stderr, /the vault "lab" .* is not there.*vault init lab --new/s, 'a disk that is not mounted looks the same');
+    assert.equal((await crew.command('vault', 'init', 'lab', '--new', '--json')).code, 0);
     const { copies } = resultOf<CopyResult>(await crew.command('copy', 'lab', '--from', 'bucket', '--json'), 0);
     assert.deepEqual(copies.map(({ vault, findings, notes }) => [vault, findings, notes]), [['lab', [], []]]);
     const held = async (vault: string): Promise<string[]> => (await crew.vaultFiles(path.join(vault, 'lab', 'segments'))).map((file) => path.basename(file)).sort();

@@ -44,10 +44,10 @@ export class Steps {
     return new Steps(this.dtr, { ...this.config, clusters }, this.vaultName);
   }
 
-  /** The same with another vault, `name` in the lab's folder: there nothing is stored yet. */
+  /** The same with another vault, `name` in the lab's folder: there nothing is stored yet, and its worker has used no other. */
   inVault(name: string): Steps {
     const directory = this.dtr.lab.state.file(name);
-    return new Steps(this.dtr, { ...this.config, vaults: Object.fromEntries(Object.keys(this.config.vaults).map((vault) => [vault, { directory }])) }, name);
+    return new Steps(this.dtr, { ...this.config, stateDir: path.join(this.config.stateDir, name), vaults: Object.fromEntries(Object.keys(this.config.vaults).map((vault) => [vault, { directory }])) }, name);
   }
 
   async run<N extends Name>(name: N, input: Input<N>, options: RunOptions = {}): Promise<Output<N>> {

@@ -8,6 +8,7 @@ import { BASE_IMAGE } from '../../lab/hosts/image';
 import { pushToLab } from '../../lab/cli/push';
 import { NODES, type DtrVersion, type NodeName } from '../../lab/contract';
 import type { PushReport } from '../../lab/push/push';
+import { makeKey, type TestKey } from '../helpers/openpgp-keys';
 import { DtrLab } from '../lab/dtr-lab';
 import { CLUSTER, Steps } from './steps';
 
@@ -75,7 +76,7 @@ for (const site of [
       assert.notEqual(dtr.on(node, 'command -v node || command -v npm || command -v drydock').code, 0, 'something of ours is on PATH');
     }
 
-    async function restoreByHand(steps: Steps, backupId: string): Promise<void> {
+    async function restoreByHand(steps: Steps, backupId: string, signer?: TestKey): Promise<void> {
       const folder = vaultPaths.backup(CLUSTER, backupId);
       const guide = await readFile(steps.vaultFile(path.join(folder, 'RESTORE.md')), 'utf8');
       const passphrase = await readFile(dtr.lab.state.file('passwords', 'vault-passphrase'), 'utf8');
@@ -86,6 +87,8 @@ for (const site of [
       assert.ok(node !== undefined, 'RESTORE.md says on which node to work');
       carry(steps, node);
       assert.equal(dtr.on(node, 'cat > /root/lines', Buffer.from(linesOf(guide))).code, 0);
+      // The signer's key comes from elsewhere than the vault.
+      if (signer) assert.equal(dtr.on(node, 'HOME=/root gpg --batch --quiet --import', await readFile(signer.publicFile)).code, 0);
       // What a person would type at the questions.
       const answers = [passphrase.trim(), 'admin', admin, 'destroy'].map((line) => `${line}\n`).join('');
       const container = dtr.lab.names.container(node);
@@ -95,6 +98,7 @@ for (const site of [
       const said = `${run.stdout.toString()}\n${run.stderr.toString()}`;
       assert.equal(run.status, 0, said);
       assert.ok(!said.includes('FAILED'), said);
+      assert.equal(said.includes('== signature: done'), signer !== undefined, said);
     }
 
     async function everythingIsBack(): Promise<void> {
@@ -131,14 +135,16 @@ for (const site of [
       assert.equal(complaints(steps, backupId), '');
     }
 
-    it('restores a backup of one segment', async () => {
+    it('restores a backup of one segment, which is signed', async () => {
       const plain = await Steps.of(dtr);
+      const { policy, encryption } = plain.config.clusters[CLUSTER]!;
+      const signer = await makeKey(path.dirname(dtr.lab.state.file('drydock.yaml')), 'signer');
       // Each stream writes a segment of its own.
-      const steps = plain.with({ policy: { ...plain.config.clusters[CLUSTER]!.policy, streams: 1 } });
+      const steps = plain.with({ policy: { ...policy, streams: 1 }, encryption: { ...encryption, signingKey: `file:${signer.privateFile}` } });
       const backupId = await steps.backUp();
       assert.equal((await steps.manifest(backupId)).segments.length, 1);
       await loseAll();
-      await restoreByHand(steps, backupId);
+      await restoreByHand(steps, backupId, signer);
       await everythingIsBack();
     });
 

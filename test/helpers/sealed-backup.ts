@@ -27,6 +27,8 @@ export interface SealOptions {
   /** Changes before it is stored. */
   tags?: (line: TagLine) => TagLine;
   signer?: PrivateKey;
+  /** As older versions sealed: the manifest records neither guide nor checksums. */
+  unrecorded?: boolean;
 }
 
 /** Stores what is not yet stored, then lists, tree, metadata and manifest, as a backup does. Returns the manifest. */
@@ -59,15 +61,21 @@ export async function sealBackup(options: SealOptions): Promise<Manifest> {
       return { segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) };
     }),
   };
+  const sums = checksums(sealed);
+  if (!options.unrecorded) sealed.beside = { 'RESTORE.md': recordOf(GUIDE), SHA256SUMS: recordOf(sums) };
   const content = `${JSON.stringify(sealed, null, 2)}\n`;
   await vault.put(name('RESTORE.md'), GUIDE);
-  await vault.put(name('SHA256SUMS'), checksums(sealed));
+  await vault.put(name('SHA256SUMS'), sums);
   if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
   await vault.put(vaultPaths.manifest(cluster, backupId), content);
   return sealed;
 }
 
 const GUIDE = 'by hand\n';
+
+function recordOf(content: string): { bytes: number; sha256: string } {
+  return { bytes: Buffer.byteLength(content), sha256: createHash('sha256').update(content).digest('hex') };
+}
 
 function checksums({ artifacts, segments }: Manifest): string {
   const files = Object.values(artifacts).flatMap((artifact) => (artifact ? [[artifact.sha256, artifact.name.split('/').at(-1)]] : []));

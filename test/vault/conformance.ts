@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { refuseOther } from '../../adapters/vault/known-vaults';
 import type { Vault } from '../../adapters/vault/vault';
-import { collect, isError } from '../helpers/vault';
+import { collect, isError, scratchDirectory } from '../helpers/vault';
 
 /** A fresh vault somewhere, checked once, with what a test must be able to see from behind. */
 export interface Place {
@@ -13,6 +14,8 @@ export interface Place {
   another(): Vault;
   /** Puts small objects in by the server's back side, without Drydock. */
   seed(names: string[]): Promise<void>;
+  /** Names in a folder, empty folders included; none in a bucket. */
+  folders(of: string): Promise<string[]>;
   /** What half-written uploads have left on the server. */
   leftovers(): Promise<string[]>;
   stop(): Promise<void>;
@@ -231,6 +234,34 @@ export function conformance(kind: Kind): void {
         Date.now = real;
       }
       assert.deepEqual(await place.leftovers(), []);
+    });
+
+    it('removes a folder that nothing is in, and no other', async () => {
+      await vault.put(`${folder}/a/x`, 'x');
+      await vault.removeFolder(`${folder}/a`);
+      assert.equal((await vault.readAll(`${folder}/a/x`, 10)).toString(), 'x');
+      await vault.remove(`${folder}/a/x`);
+      await vault.removeFolder(`${folder}/a`);
+      await vault.removeFolder(`${folder}/a`);
+      assert.deepEqual(await place.folders(folder), []);
+    });
+
+    it('that was used before is refused when it is not there, and when another stands in its place', async () => {
+      const { path, remove } = await scratchDirectory();
+      const named = { vault, name: 'main', stateDir: path };
+      const content = await vault.readAll('vault.json', 10_000);
+      try {
+        await refuseOther(named);
+        await vault.remove('vault.json');
+        await assert.rejects(refuseOther(named), isError('Refused', /is not there: it has no vault\.json/));
+        await vault.check();
+        await assert.rejects(refuseOther(named), isError('Refused', /is another vault/));
+        await vault.remove('vault.json');
+        await vault.put('vault.json', content);
+        await refuseOther(named);
+      } finally {
+        await remove();
+      }
     });
 
     it('locks nothing unless it is told to', async () => {

@@ -12,6 +12,7 @@ async function placeIn(directory: string, stop: () => Promise<void>): Promise<Pl
     vault, stop,
     another: () => openDirectoryVault(directory),
     seed: (names) => seedFiles(directory, names),
+    folders: (of) => filesIn(join(directory, of)),
     leftovers: () => filesIn(join(directory, '.drydock-tmp')),
   };
 }

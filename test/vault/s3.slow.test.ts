@@ -18,6 +18,7 @@ async function placeIn(s3: TestS3, stop: () => Promise<void>, settings: S3Config
     vault,
     another: () => openS3Vault(settings),
     seed: (names) => seedFiles(join(s3.data, BUCKET, PREFIX), names),
+    folders: async () => [],
     async leftovers() {
       const { Uploads = [] } = await s3.client.send(new ListMultipartUploadsCommand({ Bucket: BUCKET }));
       const { Contents = [] } = await s3.client.send(new ListObjectsV2Command({ Bucket: BUCKET, Prefix: `${PREFIX}/.` }));

@@ -29,6 +29,7 @@ async function placeIn({ sshd, directory, stop }: Options): Promise<Place> {
     vault,
     another: open,
     seed: (list) => seedFiles(directory, list),
+    folders: (of) => filesIn(join(directory, of)),
     leftovers: () => filesIn(join(directory, '.drydock-tmp')),
     async stop() {
       await vault.close();

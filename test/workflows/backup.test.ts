@@ -26,11 +26,11 @@ describe('workflow backup', function () {
   });
 
   it('fails with the sentence of the step that failed, where the UI shows it first', async () => {
-    const { activities } = playActivities({ readPolicy: async () => { throw failure('InvalidInput', 'cluster: there is no cluster "c"'); } });
+    const { activities } = playActivities({ readPolicy: async () => { throw failure('InvalidInput', 'there is no cluster "c"'); } });
     const error = await withRun('backup', activities, (run) => run.handle.result().then(() => undefined, (reason: unknown) => reason));
     assert.ok(error instanceof WorkflowFailedError);
     assert.ok(error.cause instanceof ApplicationFailure);
-    assert.deepEqual([error.cause.type, error.cause.message], ['InvalidInput', 'cluster: there is no cluster "c"']);
+    assert.deepEqual([error.cause.type, error.cause.message], ['InvalidInput', 'there is no cluster "c"']);
   });
 
   it('refuses an input that is no object in one sentence', async () => {
