@@ -64,8 +64,10 @@ export class Swarm {
     const probe = (node: NodeName): string => `lab-probe-${node}`;
     const run = ['docker', 'run', '--rm', '--network', OVERLAY, '--log-driver', 'none'];
     const start = async (node: NodeName): Promise<void> => {
-      await this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE);
-      await this.hosts.exec(node, [...run, '--detach', '--name', probe(node), image, 'sleep', '600']);
+      await waitFor(`a container of ${node} on the overlay`, 120, async () => {
+        await this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE);
+        return (await this.hosts.exec(node, [...run, '--detach', '--name', probe(node), image, 'sleep', '600'], ANY_CODE)).code === 0;
+      }, this.signal);
     };
     const knowsAll = async (node: NodeName): Promise<boolean> => {
       for (const other of nodes) if (other !== node && (await this.hosts.exec(node, [...run, image, 'getent', 'hosts', probe(other)], ANY_CODE)).code !== 0) return false;

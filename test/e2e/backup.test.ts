@@ -159,7 +159,9 @@ describe('a backup of DTR 2.9.4', function () {
     assert.equal(fresh.code, 0);
     const kept = `${crew.vault}.kept`;
     spawnSync('mv', [crew.vault, kept]);
+    const isNew = async (): Promise<void> => assert.equal((await crew.command('vault', 'init', 'lab', '--new')).code, 0);
     try {
+      await isNew();
       const result = await crew.backup(3);
       assert.equal(result.status, 'incomplete');
       assert.ok(result.gaps.length > 0);
@@ -167,6 +169,7 @@ describe('a backup of DTR 2.9.4', function () {
     } finally {
       spawnSync('rm', ['-rf', crew.vault]);
       spawnSync('mv', [kept, crew.vault]);
+      await isNew();
       crew.dtr.on('node-1', 'cp /tmp/kept "$(cat /tmp/broken)" && chown 65534:65534 "$(cat /tmp/broken)"');
     }
   });

@@ -21,6 +21,8 @@ export function check(scene: BackupScene): void {
       const file = scene.dtr.file('no-directory/vault');
       const broken = structuredClone(scene.config);
       broken.vaults[scene.cluster.vault]!.directory = file;
+      // A worker that has used no vault yet.
+      broken.stateDir = scene.dtr.file('no-vault-used');
       broken.clusters.lab!.hosts = {};
       broken.clusters.lab!.encryption = { ...scene.cluster.encryption, passphrase: 'env:DRYDOCK_TEST_NOT_SET' };
       const failed = await new BackupRun(broken).failure('checkBackup', {});

@@ -31,6 +31,7 @@ export function helperContainer(scene: BackupScene): void {
 
     before(() => {
       docker = structuredClone(scene.config);
+      docker.stateDir = path.join(scene.config.stateDir, 'docker');
       docker.vaults[scene.cluster.vault] = { directory: mkdtempSync(path.join(tmpdir(), 'drydock-docker-vault-')) };
       docker.clusters.lab = { ...docker.clusters.lab!, images: 'docker', ssh: undefined, hosts: {} };
     });
