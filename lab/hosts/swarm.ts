@@ -58,33 +58,34 @@ export class Swarm {
 
   /**
    * Waits until containers of these nodes know each other by name over the overlay. Hosts that were rebuilt in quick succession now and then stay unknown to
-   * the others' gossip: such a host is started once more, which cures it.
+   * the others' gossip, or are refused their places on the overlay: such a host is started once more, which cures it.
    */
   async waitMesh(nodes: readonly NodeName[], image: string): Promise<void> {
     const probe = (node: NodeName): string => `lab-probe-${node}`;
     const run = ['docker', 'run', '--rm', '--network', OVERLAY, '--log-driver', 'none'];
-    const start = async (node: NodeName): Promise<void> => {
-      await waitFor(`a container of ${node} on the overlay`, 120, async () => {
-        await this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE);
-        return (await this.hosts.exec(node, [...run, '--detach', '--name', probe(node), image, 'sleep', '600'], ANY_CODE)).code === 0;
-      }, this.signal);
+    const start = async (node: NodeName): Promise<boolean> => {
+      await this.hosts.exec(node, ['docker', 'rm', '--force', probe(node)], ANY_CODE);
+      return (await this.hosts.exec(node, [...run, '--detach', '--name', probe(node), image, 'sleep', '600'], ANY_CODE)).code === 0;
     };
     const knowsAll = async (node: NodeName): Promise<boolean> => {
       for (const other of nodes) if (other !== node && (await this.hosts.exec(node, [...run, image, 'getent', 'hosts', probe(other)], ANY_CODE)).code !== 0) return false;
       return true;
     };
-    await allDone(nodes.map(start));
+    const onceMore = async (node: NodeName): Promise<void> => {
+      await this.hosts.restart(node);
+      await this.hosts.waitEngine(node);
+      await this.waitReady(node);
+      await this.waitOverlay(node, image);
+      await waitFor(`a container of ${node} on the overlay after its engine was started once more`, 90, () => start(node), this.signal);
+    };
     try {
+      await allDone(nodes.map((node) => waitFor(`a container of ${node} on the overlay`, 45, () => start(node), this.signal).catch(() => onceMore(node))));
       for (const node of nodes) {
         const met = (): Promise<boolean> => knowsAll(node);
         try {
           await waitFor(`${node} to meet the others`, 40, met, this.signal);
         } catch {
-          await this.hosts.restart(node);
-          await this.hosts.waitEngine(node);
-          await this.waitReady(node);
-          await this.waitOverlay(node, image);
-          await start(node);
+          await onceMore(node);
           await waitFor(`${node} to meet the others after its engine was started once more`, 60, met, this.signal);
         }
       }
