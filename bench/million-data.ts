@@ -15,6 +15,10 @@ const SEGMENTS = 100;
 const TAGS_PER_REPOSITORY = 100;
 const MEDIA_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
 
+/** Segments hold zeros: nothing reads them but the hash that a backup makes of those that no manifest names. */
+const SEGMENT_BYTES = 1000;
+const SEGMENT_SHA256 = createHash('sha256').update(Buffer.alloc(SEGMENT_BYTES)).digest('hex');
+
 /**
  * Into `folder`: the vault's indexes; what `find` prints of the volume (`listing`) and what `tar` sends of its link tree, of which only the current links of tags are
  * there (`tree.tar`; nothing by id); and the rows that were read from the metadata (`work/rows.jsonl`).
@@ -33,12 +37,12 @@ export async function makeMillion(folder: string, blobs: number, tags: number, l
       await listing.add(`${registry.path(n).slice(BLOBS_ROOT.length + 1)}\0${registry.size(n)}\x001700000000.5\0`);
     }
     const segment = `20261123T020000Z-${String(first).padStart(12, '0')}`;
-    const header = { format: FORMAT_VERSION, segment, writtenBy: 'earlier', bytes: 1000, sha256: registry.digest(first), recipients: ['passphrase'], blobs: stored.length, plainBytes: 1000 };
+    const header = { format: FORMAT_VERSION, segment, writtenBy: 'earlier', bytes: SEGMENT_BYTES, sha256: SEGMENT_SHA256, recipients: ['passphrase'], blobs: stored.length, plainBytes: SEGMENT_BYTES };
     await vault.put(vaultPaths.segmentIndex(CLUSTER, segment), formatIndex({ header, blobs: stored }));
     // Nobody reads what is in it here; only its size is looked at.
     const file = path.join(folder, 'vault', vaultPaths.segment(CLUSTER, segment));
     await writeFile(file, '');
-    await truncate(file, 1000);
+    await truncate(file, SEGMENT_BYTES);
   }
   await listing.end();
   const rows = writer(path.join(folder, 'work', 'rows.jsonl'));
