@@ -78,14 +78,7 @@ export async function readMarks(vault: Vault, cluster: string, backups: Readonly
 /** What the tombstones say of these backups. The hold counts from the oldest one; a person's word stands before an operation's. */
 export async function readGivenUp(vault: Vault, cluster: string, backups: ReadonlySet<string>): Promise<Map<string, GivenUp>> {
   const found = new Map<string, GivenUp & { isForgotten: boolean }>();
-  const seen = new Map<string, number>();
-  for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
-    const id = markedId(cluster, entry.name);
-    if (id === null || !backups.has(id)) continue;
-    const before = seen.get(id) ?? 0;
-    seen.set(id, before + 1);
-    const tombstone = before < MAX_OF_ONE ? await readOne(vault, entry, id, []) : null;
-    if (tombstone === null) continue;
+  for await (const { id, entry, tombstone } of tombstonesOf(vault, cluster, backups)) {
     const { by, why, forgotten } = tombstone;
     const [since, known] = [later(entry, tombstone.at), found.get(id)];
     const oldest = known && known.since < since ? known.since : since;
@@ -95,18 +88,25 @@ export async function readGivenUp(vault: Vault, cluster: string, backups: Readon
   return new Map([...found].map(([id, { since, by, why }]) => [id, { since, by, why }]));
 }
 
-/** Names of the tombstones by which a person gave up these backups, by backup, whether the backups still stand in this vault or not. */
-export async function readForgotten(vault: Vault, cluster: string, backups: ReadonlySet<string>): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
+/** Readable tombstones of these backups, of a crowd of one backup's only some. */
+async function* tombstonesOf(vault: Vault, cluster: string, backups: ReadonlySet<string>): AsyncGenerator<{ id: string; entry: VaultEntry; tombstone: Tombstone }> {
   const seen = new Map<string, number>();
-  if (backups.size === 0) return found;
   for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
     const id = markedId(cluster, entry.name);
     if (id === null || !backups.has(id)) continue;
     const before = seen.get(id) ?? 0;
     seen.set(id, before + 1);
     const tombstone = before < MAX_OF_ONE ? await readOne(vault, entry, id, []) : null;
-    if (tombstone?.forgotten !== undefined) found.set(id, [...(found.get(id) ?? []), entry.name]);
+    if (tombstone !== null) yield { id, entry, tombstone };
+  }
+}
+
+/** Names of the tombstones by which a person gave up these backups, by backup, whether the backups still stand in this vault or not. */
+export async function readForgotten(vault: Vault, cluster: string, backups: ReadonlySet<string>): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>();
+  if (backups.size === 0) return found;
+  for await (const { id, entry, tombstone } of tombstonesOf(vault, cluster, backups)) {
+    if (tombstone.forgotten !== undefined) found.set(id, [...(found.get(id) ?? []), entry.name]);
   }
   return found;
 }
