@@ -86,6 +86,8 @@ class TreeFilter extends Transform {
   bytes = 0;
   private current: TarMember | null = null;
   private link: Buffer[] | null = null;
+  /** Goes on together: of many small files each header and each padding alone would cost a compressor's round trip. */
+  private pieces: Buffer[] = [];
   private readonly parser: TarParser;
 
   constructor(
@@ -105,13 +107,16 @@ class TreeFilter extends Transform {
   override _flush(done: TransformCallback): void {
     this.attempt(() => {
       this.parser.end();
-      this.push(END_OF_ARCHIVE);
+      this.pieces.push(END_OF_ARCHIVE);
     }, done);
   }
 
   private attempt(action: () => void, done: TransformCallback): void {
     try {
       action();
+      const pieces = this.pieces;
+      this.pieces = [];
+      if (pieces.length > 0) this.push(Buffer.concat(pieces));
       done();
     } catch (error) {
       done(error as Error);
@@ -131,19 +136,19 @@ class TreeFilter extends Transform {
       this.files += 1;
       this.bytes += member.size;
     }
-    this.push(makeHeader({ name, type, size: member.size, mode: member.mode & 0o7777, uid: member.uid, gid: member.gid, mtime: Math.max(0, member.mtime) }));
+    this.pieces.push(makeHeader({ name, type, size: member.size, mode: member.mode & 0o7777, uid: member.uid, gid: member.gid, mtime: Math.max(0, member.mtime) }));
     this.link = this.onLink && type === 'file' && name.split('/').at(-1) === 'link' && member.size <= MAX_LINK_BYTES ? [] : null;
   }
 
   private takeData(chunk: Buffer): void {
     if (!this.current) return;
-    this.push(chunk);
+    this.pieces.push(chunk);
     this.link?.push(chunk);
   }
 
   private endMember(): void {
     if (!this.current) return;
-    this.push(Buffer.alloc(paddingOf(this.current.size)));
+    this.pieces.push(Buffer.alloc(paddingOf(this.current.size)));
     if (this.link) this.onLink?.(this.current.name, Buffer.concat(this.link).toString('utf8'));
     this.current = null;
     this.link = null;
