@@ -1,6 +1,6 @@
 /** Blobs that are to be moved, for a million of them: a path is made again when it is asked for. */
 import { Column, NONE, SizeColumn } from './column';
-import { ContentNumbers } from './content-numbers';
+import type { ContentNumbers } from './content-numbers';
 
 export interface WantedFile {
   path: string;
@@ -10,27 +10,38 @@ export interface WantedFile {
 }
 
 export class BlobList {
-  private readonly numbers = new ContentNumbers();
   /** By place in the list. */
   private readonly blobOf = new Column();
   private readonly digestOf = new Column();
   private readonly sizes = new SizeColumn();
+  /** By blob, 0 where it is in the list. */
+  private readonly isListed = new Column();
   length = 0;
 
-  push({ path, size, sha256 }: WantedFile): void {
+  constructor(private readonly numbers: ContentNumbers) {}
+
+  /** By its number; `digest` is the number of what the blob must be, where that is known. */
+  push(blob: number, size: number, digest: number | undefined): void {
     const at = this.length;
     this.length += 1;
-    this.blobOf.set(at, this.numbers.blobs.add(path));
+    this.blobOf.set(at, blob);
     this.sizes.set(at, size);
-    if (sha256 !== undefined) this.digestOf.set(at, this.numbers.digests.add(sha256));
+    if (digest !== undefined) this.digestOf.set(at, digest);
+    this.isListed.set(blob, 0);
   }
 
-  has(path: string): boolean {
-    return this.numbers.blobs.find(path) !== undefined;
+  has(blob: number): boolean {
+    return this.isListed.get(blob) !== NONE;
   }
 
   at(at: number): WantedFile {
+    const { blob, size, digest } = this.numbered(at);
+    return { path: this.numbers.blobs.path(blob), size, ...(digest === undefined ? {} : { sha256: this.numbers.digests.digest(digest) }) };
+  }
+
+  /** As `at`, by numbers. */
+  numbered(at: number): { blob: number; size: number; digest: number | undefined } {
     const digest = this.digestOf.get(at);
-    return { path: this.numbers.blobs.path(this.blobOf.get(at)), size: this.sizes.get(at), ...(digest === NONE ? {} : { sha256: this.numbers.digests.digest(digest) }) };
+    return { blob: this.blobOf.get(at), size: this.sizes.get(at), digest: digest === NONE ? undefined : digest };
   }
 }

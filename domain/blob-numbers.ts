@@ -21,6 +21,11 @@ export class BlobNumbers {
     return parsed?.layout === 'sha256' ? this.named(this.digests.add(parsed.sha256)) : 2 * this.names.add(parsed?.id ?? path);
   }
 
+  /** As `add`, of the blob with the id that stands in octets, all of them ASCII and none of them `/`. */
+  addId(octets: Uint8Array, start: number, end: number): number {
+    return 2 * this.names.addOctets(octets, start, end);
+  }
+
   /** The blob that is named by the digest with this number. */
   named(digest: number): number {
     return 2 * digest + 1;

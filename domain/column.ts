@@ -15,6 +15,11 @@ export class Column {
     this.values[at] = value + 1;
   }
 
+  /** Gives back the memory behind the first `length` values. */
+  trim(length: number): void {
+    this.values = this.values.slice(0, length);
+  }
+
   private grow(at: number): void {
     const larger = new Int32Array(Math.max(at + 1, Math.ceil(this.values.length * 1.5)));
     larger.set(this.values);
@@ -37,5 +42,10 @@ export class SizeColumn {
       this.values = larger;
     }
     this.values[at] = value;
+  }
+
+  /** Gives back the memory behind the first `length` values. */
+  trim(length: number): void {
+    this.values = this.values.slice(0, length);
   }
 }

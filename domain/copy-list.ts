@@ -73,14 +73,15 @@ export class CopyList {
     return { ...this.line(copy), ...(refs ? { refs } : {}) };
   }
 
-  /** Whether there is a copy of this path with this size. */
-  hasSize(path: string, size: number): boolean {
-    for (let copy = this.firstAt(path); copy !== NONE; copy = this.nextOf.get(copy)) if (this.sizes.get(copy) === size) return true;
+  /** Whether there is a copy of this blob with this size. */
+  hasSize(blob: number, size: number): boolean {
+    for (let copy = this.firstOf.get(blob); copy !== NONE; copy = this.nextOf.get(copy)) if (this.sizes.get(copy) === size) return true;
     return false;
   }
 
-  hasPath(path: string): boolean {
-    return this.firstAt(path) !== NONE;
+  /** Whether there is any copy of this blob. */
+  hasBlob(blob: number): boolean {
+    return this.firstOf.get(blob) !== NONE;
   }
 
   /** Puts a copy, if there is one, among those that `chosen` yields. */
@@ -130,10 +131,5 @@ export class CopyList {
     let copy = this.firstOf.get(blob);
     while (copy !== NONE && this.digestOf.get(copy) !== digest) copy = this.nextOf.get(copy);
     return copy;
-  }
-
-  private firstAt(path: string): number {
-    const blob = this.numbers.blobs.find(path);
-    return blob === undefined ? NONE : this.firstOf.get(blob);
   }
 }

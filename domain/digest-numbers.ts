@@ -1,30 +1,53 @@
 /** Numbers 0, 1, 2, ... for SHA-256 digests, in 40 octets each instead of the some 150 of a map of strings: for a million and more. */
+import { NONE } from './column';
 import { HASH_SEED } from './hash-seed';
+import { HEX_LENGTH, HEX_VALUES } from './sha256';
 
 const WORDS = 8;
-const HEX = 64;
+/** Looked up for each letter: a name of this module costs less than one of another. */
+const VALUES = HEX_VALUES;
 const DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0));
-/** Value of a hexadecimal digit by its character. */
-const VALUES = Uint8Array.from({ length: 128 }, (_, code) => Number.parseInt(String.fromCharCode(code), 16) || 0);
 
 export class DigestNumbers {
   private words = new Uint32Array(1024 * WORDS);
   /** Open addressing: a digest's number plus 1, 0 where the place is free. Twice as many places as digests, at least. */
   private places = new Uint32Array(2048);
   private readonly wanted = new Uint32Array(WORDS);
-  private readonly letters = new Uint8Array(HEX);
+  private readonly letters = new Uint8Array(HEX_LENGTH);
   private readonly decoder = new TextDecoder();
   count = 0;
 
   /** Undefined when it was never added. `sha256` is bare hex. */
   find(sha256: string): number | undefined {
-    const number = this.places[this.placeOf(sha256)]!;
+    this.take(sha256);
+    const number = this.places[this.place()]!;
     return number === 0 ? undefined : number - 1;
   }
 
   /** The digest's number; a new one for a digest that was not there. */
   add(sha256: string): number {
-    const place = this.placeOf(sha256);
+    this.take(sha256);
+    return this.addWanted();
+  }
+
+  /** As `add`, of the hex digits that begin at `at`; NONE when they are not lower-case hex digits. */
+  addOctets(octets: Uint8Array, at: number): number {
+    if (at + HEX_LENGTH > octets.length) return NONE;
+    let all = 0;
+    for (let word = 0; word < WORDS; word += 1) {
+      let value = 0;
+      for (let next = at + 8 * word, end = next + 8; next < end; next += 1) {
+        const digit = VALUES[octets[next]!]!;
+        all |= digit;
+        value = (value << 4) | digit;
+      }
+      this.wanted[word] = value;
+    }
+    return all < 0 ? NONE : this.addWanted();
+  }
+
+  private addWanted(): number {
+    const place = this.place();
     const known = this.places[place]!;
     if (known !== 0) return known - 1;
     if ((this.count + 1) * WORDS > this.words.length) this.words = grown(this.words);
@@ -37,17 +60,20 @@ export class DigestNumbers {
 
   /** The digest with this number, bare hex. */
   digest(number: number): string {
-    for (let at = 0; at < HEX; at += 1) this.letters[at] = DIGITS[(this.words[number * WORDS + (at >>> 3)]! >>> (28 - 4 * (at & 7))) & 0xf]!;
+    for (let at = 0; at < HEX_LENGTH; at += 1) this.letters[at] = DIGITS[(this.words[number * WORDS + (at >>> 3)]! >>> (28 - 4 * (at & 7))) & 0xf]!;
     return this.decoder.decode(this.letters);
   }
 
-  /** Where the digest stands, or where it would. Leaves its words in `wanted`. */
-  private placeOf(sha256: string): number {
-    for (let at = 0, word = 0; at < HEX; word += 1) {
+  private take(sha256: string): void {
+    for (let at = 0, word = 0; at < HEX_LENGTH; word += 1) {
       let value = 0;
       for (const end = at + 8; at < end; at += 1) value = (value << 4) | VALUES[sha256.charCodeAt(at)]!;
       this.wanted[word] = value;
     }
+  }
+
+  /** Where the digest in `wanted` stands, or where it would. */
+  private place(): number {
     const mask = this.places.length - 1;
     let place = hashAt(this.wanted, 0) & mask;
     while (this.places[place] !== 0 && !this.isAt(this.places[place]! - 1)) place = (place + 1) & mask;

@@ -1,4 +1,5 @@
 /** Where blobs lie in a registry volume. Paths are relative to the volume's root, `/`-separated. */
+import { isSha256 } from './sha256';
 
 /** `sha256`: classic Distribution, the name is the digest. `id`: DTR 2.6+, the digest stands in the metadata only. */
 export type BlobLayout = 'sha256' | 'id';
@@ -9,7 +10,6 @@ export const BLOBS_ROOT = `${REGISTRY_ROOT}/blobs`;
 const BY_DIGEST = `${BLOBS_ROOT}/sha256/`;
 const BY_ID = `${BLOBS_ROOT}/id/`;
 const DATA = '/data';
-const HEX_64 = /^[0-9a-f]{64}$/;
 
 export type BlobPath = { layout: 'sha256'; sha256: string } | { layout: 'id'; id: string };
 
@@ -23,7 +23,7 @@ export function parseBlobPath(path: string): BlobPath | null {
     return id === null || id.startsWith('..') || id.includes('\0') ? null : { layout: 'id', id };
   }
   const sha256 = path.startsWith(BY_DIGEST) ? nameIn(path, BY_DIGEST.length) : null;
-  return sha256 !== null && HEX_64.test(sha256) ? { layout: 'sha256', sha256 } : null;
+  return sha256 !== null && isSha256(sha256) ? { layout: 'sha256', sha256 } : null;
 }
 
 /** What stands behind `<its first two letters>/`, up to `/data`; null for anything else. */

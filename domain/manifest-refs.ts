@@ -16,6 +16,17 @@ export interface NumberedRefs {
   manifests: Int32Array | null;
 }
 
+/** What is put in: as `ManifestRefs`, with numbers of the media type and of digests; NONE and null for what is absent. */
+export interface RefsEntry {
+  mediaType: number;
+  config: number;
+  subject: number;
+  sizes: readonly number[] | null;
+  layers: readonly number[] | null;
+  foreign: readonly number[] | null;
+  manifests: readonly number[] | null;
+}
+
 export class RefsByDigest {
   /** Where a manifest's entry begins, by the number of its digest. */
   private readonly starts = new Column();
@@ -29,18 +40,43 @@ export class RefsByDigest {
 
   /** The last one counts. */
   set(digest: number, refs: ManifestRefs): void {
-    this.starts.set(digest, this.end);
-    this.push(this.mediaTypes.add(refs.mediaType));
-    this.push(this.numberOf(refs.config));
-    this.push(this.numberOf(refs.subject));
+    this.assign(digest, this.put(this.entryOf(refs)));
+  }
+
+  /** For `put`. */
+  entryOf({ mediaType, config, subject, sizes, layers, foreign, manifests }: ManifestRefs): RefsEntry {
+    const listOf = (list: string[] | undefined): number[] | null => list?.map((each) => this.digests.add(each)) ?? null;
+    return {
+      mediaType: this.mediaTypes.add(mediaType), config: this.numberOf(config), subject: this.numberOf(subject),
+      sizes: sizes ?? null, layers: listOf(layers), foreign: listOf(foreign), manifests: listOf(manifests),
+    };
+  }
+
+  /** The number of the media type that stands in octets, all of them ASCII. */
+  mediaType(octets: Uint8Array, start: number, end: number): number {
+    return this.mediaTypes.addOctets(octets, start, end);
+  }
+
+  /** Keeps an entry that is nobody's yet; returns where it stands, for `assign`. */
+  put(entry: RefsEntry): number {
+    const start = this.end;
+    this.push(entry.mediaType);
+    this.push(entry.config);
+    this.push(entry.subject);
     this.push(this.sizes.length);
-    this.push(refs.sizes?.length ?? NONE);
-    for (const size of refs.sizes ?? []) this.sizes.push(size);
+    this.push(entry.sizes?.length ?? NONE);
+    for (const size of entry.sizes ?? []) this.sizes.push(size);
     for (const list of LISTS) {
-      const digests = refs[list];
+      const digests = entry[list];
       this.push(digests?.length ?? NONE);
-      for (const each of digests ?? []) this.push(this.digests.add(each));
+      for (const each of digests ?? []) this.push(each);
     }
+    return start;
+  }
+
+  /** Says whose an entry is. The last one counts. */
+  assign(digest: number, start: number): void {
+    this.starts.set(digest, start);
   }
 
   has(digest: number): boolean {

@@ -52,11 +52,11 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const copying: Copying = { cluster, step, ...place, stored, signal };
   const blobs = listBlobBatches(copying.host, copying.root, { signal });
   const plan = step.pass === 1 ? await planFirstPass(blobs, stored) : await planSecondPass(blobs, stored, references, work);
-  if (await stored.admit((blob) => isMissing(blob, plan, stored, references))) dropStored(plan, stored);
+  if (await stored.admit((blob, digest) => isMissing(blob, digest, plan, stored, references))) dropStored(plan, stored);
   const before = stored.writtenBy(step.backupId);
   for await (const { path, sha256 } of hashFiles(copying.host, copying.root, plan.suspects.keys(), { signal })) {
     const suspect = plan.suspects.get(path);
-    if (suspect?.sha256 === sha256) plan.wanted.push(suspect);
+    if (suspect?.sha256 === sha256) plan.wanted.push(numbers.blobs.add(path), suspect.size, numbers.digests.add(sha256));
   }
   const copied = await copyInto(copying, plan.wanted, 'copying images');
   const done = stored.writtenBy(step.backupId);
@@ -91,44 +91,48 @@ export interface CopyPlan {
 /** Only the name tells what a blob must be: by id, a copy of the same size counts until the metadata is known. What was void before waits for pass 2. */
 export async function planFirstPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs): Promise<CopyPlan> {
   const { blobs } = stored.copies.numbers;
-  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  const plan = emptyPlan(stored);
   for await (const batch of listing) {
     for (const { path, size } of batch) {
-      const blob = blobs.find(path);
-      const digest = blob === undefined ? undefined : blobs.digestInName(blob);
-      const isStored = blob !== undefined && (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest));
-      if (!isStored && !stored.wasVoid(path)) plan.wanted.push({ path, size });
+      const blob = blobs.add(path);
+      if (!isStored(blob, size, blobs.digestInName(blob), stored) && !stored.wasVoid(path)) plan.wanted.push(blob, size, undefined);
     }
     count(batch, plan);
   }
   return plan;
 }
 
+function emptyPlan(stored: StoredBlobs): CopyPlan {
+  return { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(stored.copies.numbers), suspects: new Map() };
+}
+
+/** Whether a blob need not be moved; where it is not known what it must be, a copy of its size will do. */
+function isStored(blob: number, size: number, digest: number | undefined, stored: StoredBlobs): boolean {
+  return digest === undefined ? stored.likely(blob, size) : stored.copies.holds(blob, digest);
+}
+
 /** Whether a stored copy would spare us a blob of the plan, or is one that the metadata names and that is stored nowhere else. */
-function isMissing({ path, sha256 }: { path: string; sha256: string }, { wanted, suspects }: CopyPlan, stored: StoredBlobs, references: References): boolean {
-  if (wanted.has(path) || suspects.has(path)) return true;
-  const digest = references.numbers.digests.find(sha256);
-  return digest !== undefined && references.names(digest) && !references.isStored(digest, stored.copies);
+function isMissing(blob: number, digest: number, { wanted, suspects }: CopyPlan, stored: StoredBlobs, references: References): boolean {
+  if (wanted.has(blob) || (suspects.size > 0 && suspects.has(references.numbers.blobs.path(blob)))) return true;
+  return references.names(digest) && !references.isStored(digest, stored.copies);
 }
 
 /** Takes out of a plan what turned out to be stored. */
 function dropStored(plan: CopyPlan, stored: StoredBlobs): void {
-  const isStored = ({ path, size, sha256 = digestInName(path) }: WantedFile): boolean => (sha256 === undefined ? stored.likely(path, size) : stored.good(path, sha256) !== undefined);
-  const wanted = new BlobList();
-  for (let at = 0; at < plan.wanted.length; at += 1) if (!isStored(plan.wanted.at(at))) wanted.push(plan.wanted.at(at));
+  const { blobs, digests } = stored.copies.numbers;
+  const { wanted } = emptyPlan(stored);
+  for (let at = 0; at < plan.wanted.length; at += 1) {
+    const { blob, size, digest } = plan.wanted.numbered(at);
+    if (!isStored(blob, size, digest ?? blobs.digestInName(blob), stored)) wanted.push(blob, size, digest);
+  }
   plan.wanted = wanted;
-  for (const [path, suspect] of plan.suspects) if (isStored(suspect)) plan.suspects.delete(path);
-}
-
-function digestInName(path: string): string | undefined {
-  const parsed = parseBlobPath(path);
-  return parsed?.layout === 'sha256' ? parsed.sha256 : undefined;
+  for (const [path, { size, sha256 }] of plan.suspects) if (isStored(blobs.add(path), size, digests.add(sha256), stored)) plan.suspects.delete(path);
 }
 
 /** By the metadata each digest is known. Leaves the listing for the proof. `references` and `stored` share their numbers. */
 async function planSecondPass(listing: AsyncIterable<ListedBlob[]>, stored: StoredBlobs, references: References, work: WorkFiles): Promise<CopyPlan> {
   const { blobs, digests } = references.numbers;
-  const plan: CopyPlan = { listed: { blobs: 0, bytes: 0 }, wanted: new BlobList(), suspects: new Map() };
+  const plan = emptyPlan(stored);
   const kept = work.create(WORK.listing);
   try {
     for await (const batch of listing) {
@@ -137,10 +141,9 @@ async function planSecondPass(listing: AsyncIterable<ListedBlob[]>, stored: Stor
         if (filling) await filling;
         const blob = blobs.add(path);
         const digest = references.digestOf(blob);
-        if (digest === undefined ? stored.likely(path, size) : stored.copies.holds(blob, digest)) continue;
-        const sha256 = digest === undefined ? undefined : digests.digest(digest);
-        if (size > BUFFERED_BYTES && sha256 !== undefined && stored.isSuspect(path)) plan.suspects.set(path, { path, size, sha256 });
-        else plan.wanted.push({ path, size, ...(sha256 === undefined ? {} : { sha256 }) });
+        if (isStored(blob, size, digest, stored)) continue;
+        if (size > BUFFERED_BYTES && digest !== undefined && stored.isSuspect(path)) plan.suspects.set(path, { path, size, sha256: digests.digest(digest) });
+        else plan.wanted.push(blob, size, digest);
       }
       count(batch, plan);
     }

@@ -1,14 +1,14 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
 import { Access } from '../../adapters/vault/access';
 import { markedSegments } from '../../adapters/vault/marks';
-import { scanIndex, scanIndexes } from '../../adapters/vault/segment-index';
+import { NumberedIndex } from '../../adapters/vault/numbered-index';
+import { eachIndex } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
-import { Column, SizeColumn } from '../../domain/column';
 import type { ContentNumbers } from '../../domain/content-numbers';
 import { CopyList, type StoredCopy } from '../../domain/copy-list';
 import { REPACKED } from '../../domain/repack';
-import { vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
+import { vaultPaths, type SegmentHeader } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 import type { SegmentTrust } from './segment-trust';
 
@@ -31,7 +31,7 @@ export class StoredBlobs {
   readonly damaged: string[] = [];
   private readonly written = new Map<string, { blobs: number; bytes: number }>();
   /** Segments that are not trusted as they lie; they count for nothing before `admit`. */
-  private doubtful: SegmentHeader[] = [];
+  private doubtful: NumberedIndex[] = [];
 
   private constructor(
     private readonly vault: Vault,
@@ -55,21 +55,21 @@ export class StoredBlobs {
     await this.read(new Set(segments));
   }
 
-  /** Has those doubtful segments checked that hold what is wanted or were repacked, and takes in what is sound. Returns whether anything came in. */
-  async admit(isWanted: (blob: StoredBlob) => boolean): Promise<boolean> {
+  /**
+   * Has those doubtful segments checked that hold what is wanted (blob and digest, by numbers) or were repacked, and takes in what is sound. Returns whether anything
+   * came in.
+   */
+  async admit(isWanted: (blob: number, digest: number) => boolean): Promise<boolean> {
     const { trust } = this.options;
     if (trust === undefined || this.doubtful.length === 0) return false;
-    const needed: SegmentHeader[] = [];
-    for (const header of this.doubtful) {
-      // Its blobs are never missing: they stand in the old segments as well, which are freed only when backups name this one instead.
-      let holds = header.writtenBy.startsWith(REPACKED);
-      if (!holds) await scanIndex(this.vault, this.cluster, header.segment, (blobs) => (holds ||= blobs.some((blob) => !blob.void && isWanted(blob))));
-      if (holds) needed.push(header);
-    }
-    await trust.check(needed);
-    const sound = needed.filter(({ segment }) => trust.isGood(segment)).map(({ segment }) => segment);
-    this.doubtful = this.doubtful.filter(({ segment }) => !sound.includes(segment));
-    await this.read(new Set(sound));
+    // Blobs of a repacked one are never missing: they stand in the old segments as well, which are freed only when backups name this one instead.
+    const needed = this.doubtful.filter((index) => index.header.writtenBy.startsWith(REPACKED) || index.some(isWanted));
+    await trust.check(needed.map(({ header }) => header));
+    const sound = needed.filter(({ header }) => trust.isGood(header.segment));
+    this.doubtful = this.doubtful.filter((index) => !sound.includes(index));
+    // Hashing takes its time: what was marked meanwhile does not count any more.
+    const marked = sound.length === 0 ? new Set() : await markedSegments(this.vault, this.cluster);
+    for (const index of sound) if (!marked.has(index.header.segment)) this.store(index);
     return sound.length > 0;
   }
 
@@ -77,14 +77,14 @@ export class StoredBlobs {
     return this.copies.good(path, sha256);
   }
 
-  /** Any copy of this size: as much as can be asked where the digest is not known yet. */
-  likely(path: string, size: number): boolean {
-    return this.copies.hasSize(path, size);
+  /** Any copy of this blob with this size: as much as can be asked where the digest is not known yet. */
+  likely(blob: number, size: number): boolean {
+    return this.copies.hasSize(blob, size);
   }
 
   /** True when what was read from this path before was not what it should be: worth a look before it is moved again. */
   isSuspect(path: string): boolean {
-    return this.voidAt.has(path) || this.copies.hasPath(path);
+    return this.voidAt.has(path) || this.copies.hasBlob(this.copies.numbers.blobs.add(path));
   }
 
   wasVoid(path: string): boolean {
@@ -101,22 +101,22 @@ export class StoredBlobs {
     const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
     // What is marked for removal may be gone before this backup is restored: its blobs count as not stored.
     const marked = await markedSegments(this.vault, this.cluster);
-    let found = new Found(this.copies);
-    const scan = { only, onDamaged, onStart: () => (found = new Found(this.copies)), onBlobs: (blobs: StoredBlob[]) => found.take(blobs) };
-    for await (const header of scanIndexes(this.vault, this.cluster, scan)) {
+    for await (const index of eachIndex(this.vault, this.cluster, { only, onDamaged }, (segment) => NumberedIndex.read(this.vault, this.cluster, segment, this.copies))) {
       this.options.signal?.throwIfAborted();
+      const { header } = index;
       if (marked.has(header.segment)) continue;
       if (!(await this.isOpenToAll(header, onDamaged))) continue;
-      if (this.options.trust?.isGood(header.segment) === false) {
-        this.doubtful.push(header);
-        // That a file was torn decides only when it is read again.
-        found.noteVoid(this.voidAt);
-        continue;
-      }
-      const { blobs, bytes } = this.writtenBy(header.writtenBy);
-      this.written.set(header.writtenBy, { blobs: blobs + found.count, bytes: bytes + found.bytes });
-      found.store(header.segment, this.voidAt);
+      // That a file was torn decides only when it is read again.
+      for (const path of index.voidPaths) this.voidAt.add(path);
+      if (this.options.trust?.isGood(header.segment) === false) this.doubtful.push(index);
+      else this.store(index);
     }
+  }
+
+  private store(index: NumberedIndex): void {
+    const { blobs, bytes } = this.writtenBy(index.header.writtenBy);
+    this.written.set(index.header.writtenBy, { blobs: blobs + index.count, bytes: bytes + index.bytes });
+    index.store();
   }
 
   private async isOpenToAll({ segment, recipients }: SegmentHeader, onDamaged: (name: string, error: Error) => void): Promise<boolean> {
@@ -128,46 +128,6 @@ export class StoredBlobs {
       onDamaged(name, error);
       return false;
     }
-  }
-}
-
-/** What one index says, as numbers, until it is known that the index is sound to its end and that its segment may be used. */
-class Found {
-  count = 0;
-  bytes = 0;
-  private readonly blobs = new Column();
-  private readonly digests = new Column();
-  private readonly sizes = new SizeColumn();
-  private readonly refs: [digest: number, refs: ManifestRefs][] = [];
-  private readonly voidPaths: string[] = [];
-
-  constructor(private readonly copies: CopyList) {}
-
-  take(found: StoredBlob[]): void {
-    const { blobs, digests } = this.copies.numbers;
-    for (const { path, size, sha256, refs, void: isVoid } of found) {
-      if (isVoid) {
-        this.voidPaths.push(path);
-        continue;
-      }
-      const digest = digests.add(sha256);
-      this.blobs.set(this.count, blobs.add(path));
-      this.digests.set(this.count, digest);
-      this.sizes.set(this.count, size);
-      if (refs) this.refs.push([digest, refs]);
-      this.count += 1;
-      this.bytes += size;
-    }
-  }
-
-  store(segment: string, voidAt: Set<string>): void {
-    for (let at = 0; at < this.count; at += 1) this.copies.put(this.blobs.get(at), this.digests.get(at), this.sizes.get(at), segment);
-    for (const [digest, refs] of this.refs) this.copies.refs.set(digest, refs);
-    this.noteVoid(voidAt);
-  }
-
-  noteVoid(voidAt: Set<string>): void {
-    for (const path of this.voidPaths) voidAt.add(path);
   }
 }
 

@@ -5,6 +5,11 @@ const NEWLINE = 0x0a;
  * the error for a line of more than `maxLineBytes`, which would otherwise be gathered in memory.
  */
 export async function* linesOf(source: AsyncIterable<Buffer>, maxLineBytes: number, refuse: () => Error): AsyncGenerator<string[]> {
+  for await (const block of blocksOf(source, maxLineBytes, refuse)) yield block.toString('utf8').split('\n');
+}
+
+/** As `linesOf`, not yet taken apart: whole lines, without the end of the last one. */
+export async function* blocksOf(source: AsyncIterable<Buffer>, maxLineBytes: number, refuse: () => Error): AsyncGenerator<Buffer> {
   let carried: Buffer[] = [];
   let carriedBytes = 0;
   for await (const chunk of source) {
@@ -14,12 +19,11 @@ export async function* linesOf(source: AsyncIterable<Buffer>, maxLineBytes: numb
       carriedBytes += chunk.length;
     } else {
       const whole = chunk.subarray(0, end);
-      const block = carriedBytes === 0 ? whole : Buffer.concat([...carried, whole]);
-      yield block.toString('utf8').split('\n');
+      yield carriedBytes === 0 ? whole : Buffer.concat([...carried, whole]);
       carried = end + 1 === chunk.length ? [] : [chunk.subarray(end + 1)];
       carriedBytes = chunk.length - end - 1;
     }
     if (carriedBytes > maxLineBytes) throw refuse();
   }
-  if (carriedBytes > 0) yield [Buffer.concat(carried).toString('utf8')];
+  if (carriedBytes > 0) yield Buffer.concat(carried);
 }

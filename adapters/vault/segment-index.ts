@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
+import { isSha256 } from '../../domain/sha256';
 import { FORMAT_VERSION, vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
-import { linesOf } from '../stream/lines';
+import { blocksOf } from '../stream/lines';
 import type { Vault, VaultEntry } from './vault';
 
 /** A segment full of the smallest blobs has an index of this order; more is damage or an attack. */
@@ -12,7 +13,6 @@ const MAX_INDEX_BYTES = 1 << 30;
 /** A line may name many children, but not this many. */
 export const MAX_LINE_BYTES = 16 << 20;
 const NEWLINE = 0x0a;
-const HEX_64 = /^[0-9a-f]{64}$/;
 const SEGMENT_FILE = /\/segments\/([0-9A-Za-z][0-9A-Za-z-]*)\.(tar\.gpg|index)$/;
 
 export interface SegmentIndex {
@@ -25,7 +25,7 @@ const headerSchema = z.object({
   segment: z.string(),
   writtenBy: z.string(),
   bytes: z.int().min(1),
-  sha256: z.string().regex(HEX_64),
+  sha256: z.string().refine(isSha256),
   recipients: z.array(z.string()),
   blobs: z.int().min(0),
   plainBytes: z.int().min(0),
@@ -46,26 +46,17 @@ export interface ReadIndexesOptions {
  * The indexes of all complete segments of a cluster, one at a time: both files are there and the encrypted one has the recorded size.
  * A segment without an index is unfinished and left out. Throws IntegrityMismatch unless `onDamaged` is given.
  */
-export async function* readIndexes(vault: Vault, cluster: string, options: ReadIndexesOptions = {}): AsyncGenerator<SegmentIndex> {
-  let blobs: StoredBlob[] = [];
-  for await (const header of scanIndexes(vault, cluster, { ...options, onStart: () => (blobs = []), onBlobs: (more) => (blobs = blobs.concat(more)) })) yield { header, blobs };
+export function readIndexes(vault: Vault, cluster: string, options: ReadIndexesOptions = {}): AsyncGenerator<SegmentIndex> {
+  return eachIndex(vault, cluster, options, (segment) => readIndex(vault, cluster, segment));
 }
 
-export interface ScanIndexesOptions extends ReadIndexesOptions {
-  /** Called before an index is read. */
-  onStart: () => void;
-  /** Called with some of its blobs, which count only when its header is yielded. */
-  onBlobs: (blobs: StoredBlob[]) => void;
-}
-
-/** As `readIndexes`, but its blobs are not kept. */
-export async function* scanIndexes(vault: Vault, cluster: string, options: ScanIndexesOptions): AsyncGenerator<SegmentHeader> {
+/** As `readIndexes`, in the form in which `read` reads one. */
+export async function* eachIndex<T extends { header: SegmentHeader }>(vault: Vault, cluster: string, options: ReadIndexesOptions, read: (segment: string) => Promise<T>): AsyncGenerator<T> {
   for (const files of await listSegments(vault, cluster, options.only)) {
     try {
-      options.onStart();
-      const header = await scanIndex(vault, cluster, files.segment, options.onBlobs);
-      refuseOtherSize(files, header);
-      yield header;
+      const index = await read(files.segment);
+      refuseOtherSize(files, index.header);
+      yield index;
     } catch (error) {
       if (!options.onDamaged || !(error instanceof DrydockError) || error.kind !== 'IntegrityMismatch') throw error;
       options.onDamaged(files.index.name, error);
@@ -109,6 +100,18 @@ export async function readIndex(vault: Vault, cluster: string, segment: string):
  * it. Throws NotFound or IntegrityMismatch.
  */
 export async function scanIndex(vault: Vault, cluster: string, segment: string, onBlobs: (blobs: StoredBlob[]) => void): Promise<SegmentHeader> {
+  return scanLines(vault, cluster, segment, (block, name, first) => {
+    const lines = block.toString('utf8').split('\n');
+    onBlobs(lines.map((line, at) => parseIndexLine(line, name, first + at)));
+    return lines.length;
+  });
+}
+
+/**
+ * Gives the lines behind the header to `take`: whole ones, many at a time, with the index's name and the number of the first, from 0; it returns how many they were.
+ * Throws NotFound or IntegrityMismatch.
+ */
+export async function scanLines(vault: Vault, cluster: string, segment: string, take: (block: Buffer, name: string, first: number) => number): Promise<SegmentHeader> {
   const name = vaultPaths.segmentIndex(cluster, segment);
   const stored = await vault.stat(name);
   if (stored && stored.size > MAX_INDEX_BYTES) throw damaged(name, `it has ${stored.size} bytes`);
@@ -116,11 +119,15 @@ export async function scanIndex(vault: Vault, cluster: string, segment: string, 
   let header: SegmentHeader | null = null;
   let count = 0;
   try {
-    for await (const lines of linesOf(source as AsyncIterable<Buffer>, MAX_LINE_BYTES, () => longLine(name))) {
-      if (!header) header = parseIndexHeader(lines.shift() ?? '', name, segment);
-      const before = count;
-      count += lines.length;
-      onBlobs(lines.map((line, at) => parseIndexLine(line, name, before + at)));
+    for await (const block of blocksOf(source as AsyncIterable<Buffer>, MAX_LINE_BYTES, () => longLine(name))) {
+      let lines = block;
+      if (!header) {
+        const end = block.indexOf(NEWLINE);
+        header = parseIndexHeader(block.toString('utf8', 0, end < 0 ? block.length : end), name, segment);
+        if (end < 0) continue;
+        lines = block.subarray(end + 1);
+      }
+      count += take(lines, name, count);
     }
   } finally {
     source.destroy();
@@ -177,7 +184,7 @@ export function parseIndexLine(line: string, name: string, at?: number): StoredB
     parseBlobPath(value.path) === null ||
     value.path.includes('/../') ||
     typeof value.sha256 !== 'string' ||
-    !HEX_64.test(value.sha256) ||
+    !isSha256(value.sha256) ||
     !whole(value.size) ||
     !whole(value.offset)
   ) {
@@ -198,7 +205,7 @@ function lineNumber(at: number | undefined): string {
 }
 
 function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number | undefined): ManifestRefs {
-  const hex = (value: unknown): boolean => typeof value === 'string' && HEX_64.test(value);
+  const hex = (value: unknown): boolean => typeof value === 'string' && isSha256(value);
   const hexList = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(hex));
   const sound =
     refs !== null &&
