@@ -20,7 +20,7 @@ export class Drydock {
   ) {}
 
   static async start(place: Place, ssh: { port: number; keyFile: string; knownHosts: string }): Promise<Drydock> {
-    const child = spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, 'drydock-job.ts')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [...process.execArgv, require.resolve('./drydock-job')], { stdio: ['pipe', 'pipe', 'inherit'] });
     const drydock = new Drydock(child, createInterface({ input: child.stdout })[Symbol.asyncIterator](), place);
     await drydock.ask({ do: 'connect', ...ssh, passphraseFile: place.passphraseFile });
     return drydock;

@@ -8,6 +8,7 @@ import { formatIndex } from '../adapters/vault/segment-index';
 import { openDirectoryVault } from '../adapters/vault/directory';
 import { END_OF_ARCHIVE, makeHeader, paddingOf } from '../adapters/archive/tar-header';
 import { BLOBS_ROOT, idBlobPath, REGISTRY_ROOT, sha256BlobPath, type BlobLayout } from '../domain/layout';
+import type { MetadataRow } from '../domain/rows';
 import { FORMAT_VERSION, vaultPaths, type StoredBlob } from '../domain/vault-format';
 
 export const CLUSTER = 'million';
@@ -21,7 +22,7 @@ const SEGMENT_SHA256 = createHash('sha256').update(Buffer.alloc(SEGMENT_BYTES)).
 
 /**
  * Into `folder`: the vault's indexes; what `find` prints of the volume (`listing`) and what `tar` sends of its link tree, of which only the current links of tags are
- * there (`tree.tar`; nothing by id); and the rows that were read from the metadata (`work/rows.jsonl`).
+ * there (`tree.tar`; nothing by id); and the rows that were read from the metadata (`work/*.jsonl`).
  */
 export async function makeMillion(folder: string, blobs: number, tags: number, layout: BlobLayout): Promise<void> {
   await mkdir(path.join(folder, 'work'), { recursive: true });
@@ -45,9 +46,10 @@ export async function makeMillion(folder: string, blobs: number, tags: number, l
     await truncate(file, SEGMENT_BYTES);
   }
   await listing.end();
-  const rows = writer(path.join(folder, 'work', 'rows.jsonl'));
-  for (const row of registry.rows()) await rows.add(`${JSON.stringify(row)}\n`);
+  const [rows, links] = ['rows.jsonl', 'blob-links.jsonl'].map((name) => writer(path.join(folder, 'work', name))) as [Writer, Writer];
+  for (const row of registry.rows()) await (row.table === 'blob_links' ? links : rows).add(`${JSON.stringify(row)}\n`);
   await rows.end();
+  await links.end();
   const tree = writer(path.join(folder, 'tree.tar'));
   for (const member of registry.links()) await tree.add(member);
   await tree.add(END_OF_ARCHIVE);
@@ -79,7 +81,7 @@ class Registry {
     return n < this.tags ? { refs: { mediaType: MEDIA_TYPE, config: this.digest(this.tags + n), layers: this.layers(n).map((layer) => this.digest(layer)) } } : {};
   }
 
-  *rows(): Generator<object> {
+  *rows(): Generator<MetadataRow> {
     for (let n = 0; n < this.tags / TAGS_PER_REPOSITORY; n++) yield { table: 'repositories', repository: this.repository(n * TAGS_PER_REPOSITORY), visibility: 'private', owner: { id: `o${n % 20}`, name: `org${n % 20}` } };
     for (let n = 0; this.layout === 'id' && n < this.blobs; n++) yield { table: 'blobs', id: this.id(n), sha256: this.digest(n) };
     for (let n = 0; n < this.tags; n++) {
@@ -115,7 +117,12 @@ class Registry {
   }
 }
 
-function writer(file: string): { add(part: string | Buffer): Promise<void>; end(): Promise<void> } {
+interface Writer {
+  add(part: string | Buffer): Promise<void>;
+  end(): Promise<void>;
+}
+
+function writer(file: string): Writer {
   const stream = createWriteStream(file);
   return {
     add: async (part) => {

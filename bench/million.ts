@@ -40,7 +40,7 @@ async function measure(base: string, layout: BlobLayout): Promise<MillionOfLayou
   await mkdir(folder, { recursive: true });
   try {
     await makeMillion(folder, BLOBS, TAGS, layout);
-    const child = spawn(process.execPath, ['--import', 'tsx', path.join(__dirname, 'million-job.ts'), folder, layout], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, [...process.execArgv, require.resolve('./million-job'), folder, layout], { stdio: ['ignore', 'pipe', 'inherit'] });
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const code = await new Promise((resolve) => child.once('close', resolve));

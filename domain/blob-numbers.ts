@@ -1,6 +1,6 @@
 /** Numbers for the paths of blobs, of which only the id or the digest is kept: even ones by id, odd ones by digest. */
 import type { DigestNumbers } from './digest-numbers';
-import { idBlobPath, parseBlobPath, sha256BlobPath } from './layout';
+import { idBlobPath, isBlobId, parseBlobPath, sha256BlobPath } from './layout';
 import { NameNumbers } from './name-numbers';
 
 export class BlobNumbers {
@@ -19,6 +19,11 @@ export class BlobNumbers {
   add(path: string): number {
     const parsed = parseBlobPath(path);
     return parsed?.layout === 'sha256' ? this.named(this.digests.add(parsed.sha256)) : 2 * this.names.add(parsed?.id ?? path);
+  }
+
+  /** As `add`, of the blob with this id. */
+  byId(id: string): number {
+    return 2 * this.names.add(isBlobId(id) ? id : idBlobPath(id));
   }
 
   /** As `add`, of the blob with the id that stands in octets, all of them ASCII and none of them `/`. */

@@ -90,13 +90,10 @@ export class CopyList {
     if (copy !== NONE) this.isChosen.set(copy, 0);
   }
 
-  /** All chosen copies, by segment and path, as they are read back. */
+  /** All chosen copies, by segment as they are read back, each made when it is asked for. */
   *chosen(): Generator<BlobLine> {
     const segments = [...this.grouped()].map(([segment, copies]) => ({ segment: this.segments.text(segment), copies })).sort((a, b) => (a.segment < b.segment ? -1 : 1));
-    for (const { copies } of segments) {
-      const chosen = copies.filter((copy) => this.isChosen.get(copy) !== NONE);
-      yield* chosen.map((copy) => this.line(copy)).sort((a, b) => (a.path < b.path ? -1 : 1));
-    }
+    for (const { copies } of segments) for (const copy of copies) if (this.isChosen.get(copy) !== NONE) yield this.line(copy);
   }
 
   /** All copies in a segment. */

@@ -19,11 +19,15 @@ export function parseBlobPath(path: string): BlobPath | null {
   // Cut by hand: a million of these are looked at again and again.
   if (path.startsWith(BY_ID)) {
     const id = nameIn(path, BY_ID.length);
-    // A hostile list must not lead out of the volume.
-    return id === null || id.startsWith('..') || id.includes('\0') ? null : { layout: 'id', id };
+    return id === null || !isBlobId(id) ? null : { layout: 'id', id };
   }
   const sha256 = path.startsWith(BY_DIGEST) ? nameIn(path, BY_DIGEST.length) : null;
   return sha256 !== null && isSha256(sha256) ? { layout: 'sha256', sha256 } : null;
+}
+
+/** Whether an id can be a blob's: a hostile list must not lead out of the volume. */
+export function isBlobId(id: string): boolean {
+  return id.length >= 2 && !id.startsWith('..') && !id.includes('/') && !id.includes('\0');
 }
 
 /** What stands behind `<its first two letters>/`, up to `/data`; null for anything else. */

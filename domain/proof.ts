@@ -4,6 +4,7 @@
  */
 import { Column, NONE } from './column';
 import type { CopyList } from './copy-list';
+import type { DigestNumbers } from './digest-numbers';
 import type { NumberedRefs } from './manifest-refs';
 import { NameNumbers } from './name-numbers';
 import type { References } from './references';
@@ -47,13 +48,7 @@ export class Follower {
       const children = this.look(next.digest, next.what, found);
       for (let at = children.length - 1; at >= 0; at -= 1) open.push({ digest: children[at]!, what: 'manifest of the index' });
     }
-    const texts = (numbers: Iterable<number>): string[] => Array.from(numbers, (number) => digests.digest(number));
-    // Texts are made for those who ask: most tags are whole, and nobody asks for the digests of their layers.
-    return {
-      missing: Array.from(found.missing, ([number, what]) => ({ digest: digests.digest(number), what })),
-      get manifests() { return texts(found.manifests); },
-      get parts() { return texts(found.parts); },
-    };
+    return new FollowedNumbers(found, digests);
   }
 
   /** Looks at one manifest and what it names itself; returns its children. */
@@ -87,6 +82,26 @@ interface Found {
   parts: number[];
 }
 
+/** Texts are made for those who ask: most tags are whole, and nobody asks for the digests of their layers. */
+class FollowedNumbers implements Followed {
+  readonly missing: Missing[];
+
+  constructor(
+    private readonly found: Found,
+    private readonly digests: DigestNumbers,
+  ) {
+    this.missing = Array.from(found.missing, ([number, what]) => ({ digest: digests.digest(number), what }));
+  }
+
+  get manifests(): string[] {
+    return Array.from(this.found.manifests, (number) => this.digests.digest(number));
+  }
+
+  get parts(): string[] {
+    return Array.from(this.found.parts, (number) => this.digests.digest(number));
+  }
+}
+
 /** A tag, from the metadata or only from the link tree, with what was found. */
 export interface ProvenTag {
   repository: string;
@@ -115,20 +130,39 @@ export function* proveTags(references: References, follower: Follower, links: It
     const link = place === undefined ? NONE : linked.get(place);
     if (place !== undefined) linked.set(place, NONE);
     const broken = links !== null && link !== digests.find(digest) ? [{ digest, what: link === NONE ? 'link of the tag' : 'link of the tag (it points to another image)' }] : [];
-    yield provenTag({ repository, name, digest }, follower.follow(digest), broken, changedAt === undefined ? {} : { changedAt });
+    yield new FollowedTag({ repository, name, digest }, follower.follow(digest), broken, changedAt);
   }
   for (const { repository, name, digest } of links ?? []) {
-    if (linked.get(places.add(`${repository}:${name}`)) === digests.find(digest)) yield provenTag({ repository, name, digest }, follower.follow(digest), [], { linkOnly: true });
+    if (linked.get(places.add(`${repository}:${name}`)) === digests.find(digest)) yield new FollowedTag({ repository, name, digest }, follower.follow(digest), [], undefined, true);
   }
 }
 
-function provenTag(tag: TagLink, followed: Followed, broken: Missing[], more: Pick<ProvenTag, 'changedAt' | 'linkOnly'>): ProvenTag {
-  return {
-    ...tag, ...more,
-    missing: [...followed.missing, ...broken],
-    get manifests() { return followed.manifests; },
-    get parts() { return followed.parts; },
-  };
+class FollowedTag implements ProvenTag {
+  readonly repository: string;
+  readonly name: string;
+  readonly digest: string;
+  readonly missing: Missing[];
+
+  constructor(
+    { repository, name, digest }: TagLink,
+    private readonly followed: Followed,
+    broken: Missing[],
+    readonly changedAt?: string,
+    readonly linkOnly?: true,
+  ) {
+    this.repository = repository;
+    this.name = name;
+    this.digest = digest;
+    this.missing = broken.length === 0 ? followed.missing : [...followed.missing, ...broken];
+  }
+
+  get manifests(): string[] {
+    return this.followed.manifests;
+  }
+
+  get parts(): string[] {
+    return this.followed.parts;
+  }
 }
 
 /** `docker/registry/v2/repositories/<repository>/_manifests/tags/<tag>/current/link`; null for other links and odd content. */

@@ -1,7 +1,6 @@
 /** All references of one metadata archive, collected row by row; made for a million blobs. Digests are bare hex. */
 import { Column, NONE } from './column';
 import { ContentNumbers } from './content-numbers';
-import { idBlobPath } from './layout';
 import { RefsByDigest } from './manifest-refs';
 import { NameNumbers } from './name-numbers';
 import type { CopyList } from './copy-list';
@@ -110,7 +109,7 @@ export class References {
 
   private addBlob(id: string, sha256: string): void {
     const digest = this.name(sha256);
-    const blob = this.numbers.blobs.add(idBlobPath(id));
+    const blob = this.numbers.blobs.byId(id);
     this.digestOfBlob.set(blob >>> 1, digest);
     this.rowBlobs.set(this.rows, blob);
     this.rowsBefore.set(this.rows, this.lastRowOf.get(digest));

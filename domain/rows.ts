@@ -29,6 +29,7 @@ export type MetadataRow =
   | { table: 'unreadable'; of: string };
 
 export type TagRow = Extract<MetadataRow, { table: 'tags' }>;
+export type BlobLinkRow = Extract<MetadataRow, { table: 'blob_links' }>;
 export type ManifestRow = Extract<MetadataRow, { table: 'manifests' }>;
 
 const READERS: Record<string, (row: unknown) => MetadataRow | null> = {

@@ -1,8 +1,9 @@
 /** What each command of run.mjs needs, in which order, and what it runs. */
 import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { SetupError } from './lib/console.mjs';
 import { inRoot } from './lib/paths.mjs';
-import { runTypeScript } from './lib/program.mjs';
+import { runNode, runTypeScript } from './lib/program.mjs';
 import { ensureBaseImage } from './setup/base-image.mjs';
 import { checkNode, ensureDependencies } from './setup/dependencies.mjs';
 import { engineAnswers, ensureEngine, stopEngine } from './setup/engine.mjs';
@@ -15,6 +16,7 @@ import { conclude } from './tests/results.mjs';
 
 const LAB_TOOLS = ['docker', 'skopeo', 'ssh', 'ssh-keygen', 'openssl'];
 const TEST_TOOLS = ['gpg', 'ps', 'script', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'docker-registry', 'skopeo', 'openssl'];
+const BENCH_TOOLS = ['gpg', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'restic', 'borg'];
 
 /** `npm run demo`: the story of the lab. */
 async function demo(args) {
@@ -53,6 +55,15 @@ async function testAll(args) {
   ]);
   const total = await runLane('all', args, { temporal });
   return () => conclude(total);
+}
+
+/** `npm run bench`: from compiled files, as the product is installed; a loader of TypeScript would be measured as well. Standard output belongs to the bench. */
+async function bench(args) {
+  await ensurePackages();
+  if (!isHelp(args)) await ensureTools(BENCH_TOOLS);
+  const { compileAll } = await import('./build.mjs');
+  const folder = await compileAll();
+  return runNode([path.join(folder, 'bench', 'main.js'), ...args]);
 }
 
 /** Stops the Docker Engine that set-up started and that --keep (or `lab up`) left running. */
@@ -112,5 +123,6 @@ export const commands = {
   lab: { run: lab, keepsEngine: () => true },
   test: { run: test, keepsEngine: () => true },
   'test-all': { run: testAll, keepsEngine: () => false },
+  bench: { run: bench, keepsEngine: () => true },
   'stop-engine': { run: stopStartedEngine, keepsEngine: () => true },
 };

@@ -5,9 +5,8 @@ import { hashFiles } from '../../adapters/images/hash';
 import { listBlobBatches, type ListedBlob } from '../../adapters/images/listing';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
-import { BlobList, type WantedFile } from '../../domain/blob-list';
+import { BlobList } from '../../domain/blob-list';
 import { ContentNumbers } from '../../domain/content-numbers';
-import { parseBlobPath } from '../../domain/layout';
 import { References } from '../../domain/references';
 import type { MetadataRow } from '../../domain/rows';
 import type { Cluster } from '../cluster';
@@ -69,14 +68,11 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   return { ...pass, stored: { blobs: after.blobs - before.blobs, bytes: after.bytes - before.bytes }, tree };
 }
 
-/** As they are written: the longest of the tables, which says nothing that is collected. */
-const BLOB_LINK = '{"table":"blob_links"';
-
 /** The rows that `takeMetadata` kept. Throws WorkLost. */
 export async function readReferences(work: WorkFiles, numbers: ContentNumbers): Promise<References> {
   const references = new References(numbers);
   for await (const lines of work.lines(WORK.rows)) {
-    for (const line of lines) if (!line.startsWith(BLOB_LINK)) references.add(JSON.parse(line) as MetadataRow);
+    for (const line of lines) references.add(JSON.parse(line) as MetadataRow);
   }
   return references;
 }
@@ -137,7 +133,7 @@ async function planSecondPass(listing: AsyncIterable<ListedBlob[]>, stored: Stor
   try {
     for await (const batch of listing) {
       for (const { path, size } of batch) {
-        const filling = kept.add({ path, size });
+        const filling = kept.add(path);
         if (filling) await filling;
         const blob = blobs.add(path);
         const digest = references.digestOf(blob);

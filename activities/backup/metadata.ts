@@ -3,7 +3,7 @@ import { MetadataReader } from '../../adapters/archive/metadata';
 import { writeArtifact } from '../../adapters/vault/artifacts';
 import { DrydockError } from '../../domain/errors';
 import type { ArtifactRef } from '../../domain/manifest';
-import { readRow } from '../../domain/rows';
+import { readRow, type MetadataRow } from '../../domain/rows';
 import { runBootstrapper, type LogLine } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, MetadataTaken } from '../contract';
@@ -11,7 +11,7 @@ import { report } from '../pulse';
 import { clearArtifact } from './artifact';
 import { ignoreFlags } from './metadata-flags';
 import { registryNow } from './replicas';
-import { WORK, WorkFiles, type LineWriter } from './work-files';
+import { WORK, WorkFiles } from './work-files';
 
 /** How often an archive that is cut short is made before it counts as damaged. */
 const ATTEMPTS = 4;
@@ -24,13 +24,14 @@ export async function takeMetadata(cluster: Cluster, step: MetadataStep): Promis
   const work = await WorkFiles.open(cluster, step);
   const name = await clearArtifact(cluster, step, 'metadata.tar.gz.gpg');
   // The second pass must never go by the rows of an earlier round.
-  await work.remove(WORK.rows);
-  const rows = work.create(WORK.rows);
+  await work.remove(WORK.rows, WORK.blobLinks);
+  const [rows, links] = [work.create(WORK.rows), work.create(WORK.blobLinks)];
   const dtr = await cluster.dtr();
   const dumpStartedAt = await registryNow(dtr);
   try {
-    const { artifact, reader, log } = await dump(cluster, step, name, rows);
+    const { artifact, reader, log } = await dump(cluster, step, name, (row) => (row.table === 'blob_links' ? links : rows).add(row));
     refuseErrors(log, facts);
+    await links.end();
     await rows.end();
     const { root, online, tables, documents } = reader.summary();
     return { artifact, root, online, tables, documents, dumpStartedAt: iso(dumpStartedAt), dumpEndedAt: iso(await registryNow(dtr)) };
@@ -39,16 +40,17 @@ export async function takeMetadata(cluster: Cluster, step: MetadataStep): Promis
     await cluster.vault.remove(name);
     throw error;
   } finally {
+    await links.abort();
     await rows.abort();
   }
 }
 
-async function dump(cluster: Cluster, step: MetadataStep, name: string, rows: LineWriter): Promise<{ artifact: ArtifactRef; reader: MetadataReader; log: LogLine[] }> {
+async function dump(cluster: Cluster, step: MetadataStep, name: string, keep: (row: MetadataRow) => Promise<void> | undefined): Promise<{ artifact: ArtifactRef; reader: MetadataReader; log: LogLine[] }> {
   const { facts } = step;
   const reader = new MetadataReader(
     (table, row) => {
       const found = readRow(table, row);
-      return found ? rows.add(found) : undefined;
+      return found ? keep(found) : undefined;
     },
     { expectedVersion: facts.version },
   );

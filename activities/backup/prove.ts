@@ -5,7 +5,7 @@ import type { CopyList } from '../../domain/copy-list';
 import type { BlobLine, TagLine } from '../../domain/manifest';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
-import type { MetadataRow } from '../../domain/rows';
+import type { BlobLinkRow } from '../../domain/rows';
 import { firstOf } from '../../domain/shown';
 import { TagList } from '../../domain/tag-list';
 import type { Cluster } from '../cluster';
@@ -146,8 +146,7 @@ async function findHalfDumped(work: WorkFiles, references: References, follower:
   }
   if (open.size === 0) return found;
   let rows = 0;
-  for await (const row of work.read<MetadataRow>(WORK.rows)) {
-    if (row.table !== 'blob_links') continue;
+  for await (const row of work.read<BlobLinkRow>(WORK.blobLinks)) {
     rows += 1;
     open.delete(`${row.repository}@${row.digest}`);
   }
@@ -171,11 +170,11 @@ interface BlobsWritten {
   layouts: Set<'sha256' | 'id'>;
 }
 
-/** All stored copies with the right digest of what is in the volume or named by the metadata, ordered by segment as they are read back. */
+/** All stored copies with the right digest of what is in the volume or named by the metadata, by segment as they are read back. */
 async function writeBlobs(work: WorkFiles, references: References, copies: CopyList): Promise<BlobsWritten> {
   for await (const lines of work.lines(WORK.listing)) {
     for (const line of lines) {
-      const blob = references.numbers.blobs.find((JSON.parse(line) as { path: string }).path);
+      const blob = references.numbers.blobs.find(JSON.parse(line) as string);
       const digest = blob === undefined ? undefined : references.digestOf(blob);
       if (blob !== undefined && digest !== undefined) copies.choose(blob, digest);
     }

@@ -13,7 +13,9 @@ import type { BackupStep } from '../contract';
 export const WORK = {
   /** Rows of the metadata that say which content images need. */
   rows: 'rows.jsonl',
-  /** The volume's blobs at the second pass: path and size. */
+  /** Of the same, which layers each repository has: by far the most rows, and seldom asked for. */
+  blobLinks: 'blob-links.jsonl',
+  /** The volume's blobs at the second pass: their paths. */
   listing: 'listing.jsonl',
   /** Tag links of the older layout. */
   links: 'tag-links.jsonl',
@@ -109,6 +111,8 @@ const REMEDY = 'the step that makes it runs again; keep stateDir on a disk that 
 const MAX_LINE_BYTES = 256 << 20;
 const READ_BYTES = 1 << 18;
 const LINES_PER_WRITE = 500;
+/** So much may wait for the disk while more is made. */
+const WRITE_BYTES = 1 << 20;
 
 /** Writes one list; its reader sees all of it or nothing. */
 export class LineWriter {
@@ -118,7 +122,7 @@ export class LineWriter {
   private lines: string[] = [];
 
   constructor(private readonly file: string) {
-    this.stream = createWriteStream(`${file}.part`, { mode: 0o600 });
+    this.stream = createWriteStream(`${file}.part`, { mode: 0o600, highWaterMark: WRITE_BYTES });
     this.stream.on('error', (error) => (this.failure = error));
   }
 

@@ -20,6 +20,8 @@ export const TOOLS = {
   sudo: { package: 'sudo', why: 'tests as an ordinary user with sudo' },
   'docker-registry': { package: 'docker-registry', why: 'tests against a real registry' },
   chromium: { package: 'chromium', why: 'tests of the Temporal UI' },
+  restic: { package: 'restic', why: 'measuring beside it' },
+  borg: { package: 'borgbackup', why: 'measuring beside it' },
   debootstrap: { package: 'debootstrap', why: 'making debian:bookworm-slim without a registry' },
 };
 

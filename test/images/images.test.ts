@@ -281,6 +281,16 @@ describe('images of a registry volume', function () {
       assert.match(all, /v2\/blobs\/sha256$/m, 'the folder that blobs go into is there');
     });
 
+    it('comes in large pieces, however small its files are: each piece costs a compressor the same', async () => {
+      await populate();
+      const folder = join(root, 'docker/registry/v2/repositories/org0/app0/_layers');
+      await mkdir(folder, { recursive: true });
+      for (let n = 0; n < 500; n += 1) await writeFile(join(folder, `link-${n}`), 'sha256:...');
+      const sizes: number[] = [];
+      await new Promise((resolve, reject) => streamTree(host, root).on('data', (piece: Buffer) => sizes.push(piece.length)).on('end', resolve).on('error', reject));
+      assert.ok(sizes.length < 60, `${sizes.length} pieces`);
+    });
+
     it('leaves out links and pipes and says so', async () => {
       await populate();
       await symlink('/etc/passwd', join(root, 'docker', 'odd'));
