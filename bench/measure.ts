@@ -40,8 +40,8 @@ export function watchMemory(pid: number): { stop(): { idleMiB: number; peakMiB: 
 
 /** A process and all below it. Each other process of the machine is looked at once: to read them all, twenty times a second, takes a tenth of a core from what is measured. */
 class Family {
-  private readonly members: Set<number>;
-  private readonly strangers = new Set<number>();
+  private members: Set<number>;
+  private strangers = new Set<number>();
 
   constructor(root: number) {
     this.members = new Set([root]);
@@ -49,8 +49,11 @@ class Family {
 
   residentBytes(): number {
     let bytes = 0;
+    const alive = new Set(readdirSync('/proc').map(Number).filter((each) => each > 0));
+    // Numbers are given again.
+    [this.members, this.strangers] = [this.members, this.strangers].map((numbers) => new Set([...numbers].filter((each) => alive.has(each)))) as [Set<number>, Set<number>];
     // In the order of their numbers, which is that of their birth: a parent is known before its children.
-    for (const pid of readdirSync('/proc').map(Number).filter((each) => each > 0 && !this.strangers.has(each)).sort((a, b) => a - b)) {
+    for (const pid of [...alive].filter((each) => !this.strangers.has(each)).sort((a, b) => a - b)) {
       const found = statOf(pid);
       if (!found) continue;
       if (this.members.has(found.parent)) this.members.add(pid);

@@ -2,7 +2,7 @@
 import { Column, NONE, SizeColumn } from './column';
 import type { ContentNumbers } from './content-numbers';
 
-export interface WantedFile {
+interface WantedFile {
   path: string;
   size: number;
   /** Hex, where it is known what the blob must be. */

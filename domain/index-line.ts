@@ -5,7 +5,7 @@
 import { NONE } from './column';
 import type { ContentNumbers } from './content-numbers';
 import { BLOBS_ROOT } from './layout';
-import type { RefsByDigest, RefsEntry } from './manifest-refs';
+import { canHaveSizes, type RefsByDigest, type RefsEntry } from './manifest-refs';
 import { HEX_LENGTH } from './sha256';
 
 const PATH = octetsOf(`{"path":"${BLOBS_ROOT}/`);
@@ -51,12 +51,10 @@ export class IndexLine {
     if (this.size === NONE || !this.skip(SHA256)) return false;
     this.digest = this.readDigest();
     if (this.digest === NONE || !this.skip(OFFSET) || this.readNumber() === NONE) return false;
-    this.refsAt = NONE;
-    if (this.skip(REFS)) {
-      this.refsAt = this.readRefs();
-      if (this.refsAt === NONE) return false;
-    }
-    return this.skipOctet(END) && this.at === end;
+    const entry = this.skip(REFS) ? this.readRefs() : null;
+    if (entry === undefined || !this.skipOctet(END) || this.at !== end) return false;
+    this.refsAt = entry === null ? NONE : this.refs.put(entry);
+    return true;
   }
 
   /** `<layout>/<two letters>/<name>`: the blob's number. */
@@ -81,15 +79,15 @@ export class IndexLine {
     return true;
   }
 
-  /** Behind `REFS`, up to the end of the references. */
-  private readRefs(): number {
+  /** Behind `REFS`, up to the end of the references; undefined when they are of another form. */
+  private readRefs(): RefsEntry | undefined {
     const start = this.at;
     do this.skipPlain(); while (this.skipOctet(SLASH));
     const mediaType = this.refs.mediaType(this.octets, start, this.at);
-    if (!this.skipOctet(QUOTE)) return NONE;
+    if (!this.skipOctet(QUOTE)) return undefined;
     const entry: RefsEntry = { mediaType, config: NONE, subject: NONE, sizes: null, layers: null, foreign: null, manifests: null };
-    while (this.skip(NEXT_KEY)) if (!this.readRef(entry)) return NONE;
-    return this.skipOctet(END) ? this.refs.put(entry) : NONE;
+    while (this.skip(NEXT_KEY)) if (!this.readRef(entry)) return undefined;
+    return this.skipOctet(END) && canHaveSizes(entry) ? entry : undefined;
   }
 
   /** One key and its value; each key once. */

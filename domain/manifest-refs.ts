@@ -27,6 +27,16 @@ export interface RefsEntry {
   manifests: readonly number[] | null;
 }
 
+export interface RefsMark {
+  end: number;
+  sizes: number;
+}
+
+/** Whether the sizes are no more than what they can be sizes of: else a short line could ask for much memory. */
+export function canHaveSizes({ sizes, layers, foreign, manifests }: { [list in 'sizes' | (typeof LISTS)[number]]?: ArrayLike<unknown> | null }): boolean {
+  return (sizes?.length ?? 0) <= 1 + (layers?.length ?? 0) + (foreign?.length ?? 0) + (manifests?.length ?? 0);
+}
+
 export class RefsByDigest {
   /** Where a manifest's entry begins, by the number of its digest. */
   private readonly starts = new Column();
@@ -72,6 +82,17 @@ export class RefsByDigest {
       for (const each of digests ?? []) this.push(each);
     }
     return start;
+  }
+
+  /** Where the next entry will stand, for `rewind`. */
+  mark(): RefsMark {
+    return { end: this.end, sizes: this.sizes.length };
+  }
+
+  /** Takes back the entries that were put since, none of which is anybody's. */
+  rewind({ end, sizes }: RefsMark): void {
+    this.end = end;
+    this.sizes.length = sizes;
   }
 
   /** Says whose an entry is. The last one counts. */

@@ -5,6 +5,8 @@ import { report } from '../pulse';
 
 const DAY_MS = 86_400_000;
 const AT_ONCE = 16;
+/** The manifest is written, and locked, a little later: what it needs must not be free before it. */
+const MARGIN = 1.01;
 
 /**
  * Where the vault locks what is written: makes all that a new backup needs stay locked as long as its manifest will. Segments of earlier backups were
@@ -13,7 +15,7 @@ const AT_ONCE = 16;
 export async function lockUsed({ vault, name }: Pick<Cluster, 'vault' | 'name'>, manifest: Pick<Manifest, 'artifacts' | 'segments'>, signal: AbortSignal): Promise<void> {
   const { lockDays } = vault;
   if (lockDays === null) return;
-  const until = new Date((await vault.clock()).getTime() + lockDays * DAY_MS);
+  const until = new Date((await vault.clock()).getTime() + lockDays * DAY_MS * MARGIN);
   const names = namesOf(name, manifest);
   const itemsTotal = names.length;
   let done = 0;

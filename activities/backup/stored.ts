@@ -104,8 +104,10 @@ export class StoredBlobs {
     for await (const index of eachIndex(this.vault, this.cluster, { only, onDamaged }, (segment) => NumberedIndex.read(this.vault, this.cluster, segment, this.copies))) {
       this.options.signal?.throwIfAborted();
       const { header } = index;
-      if (marked.has(header.segment)) continue;
-      if (!(await this.isOpenToAll(header, onDamaged))) continue;
+      if (marked.has(header.segment) || !(await this.isOpenToAll(header, onDamaged))) {
+        index.discard();
+        continue;
+      }
       // That a file was torn decides only when it is read again.
       for (const path of index.voidPaths) this.voidAt.add(path);
       if (this.options.trust?.isGood(header.segment) === false) this.doubtful.push(index);

@@ -16,7 +16,7 @@ export const WORK = {
   /** Of the same, which layers each repository has: by far the most rows, and seldom asked for. */
   blobLinks: 'blob-links.jsonl',
   /** The volume's blobs at the second pass: their paths. */
-  listing: 'listing.jsonl',
+  listing: 'blob-paths.jsonl',
   /** Tag links of the older layout. */
   links: 'tag-links.jsonl',
   tags: 'tags.jsonl',

@@ -2,6 +2,7 @@
 import { Column, NONE, SizeColumn } from '../../domain/column';
 import type { CopyList } from '../../domain/copy-list';
 import { IndexLine } from '../../domain/index-line';
+import type { RefsMark } from '../../domain/manifest-refs';
 import type { SegmentHeader } from '../../domain/vault-format';
 import { parseIndexLine, scanLines } from './segment-index';
 import type { Vault } from './vault';
@@ -19,31 +20,49 @@ export class NumberedIndex {
   /** Of each copy, where its references stand. */
   private readonly refs = new Column();
 
-  /** Reads an index with the numbers of `copies`. Throws NotFound or IntegrityMismatch. */
+  /** Reads an index with the numbers of `copies`; one at a time. Throws NotFound or IntegrityMismatch. */
   static async read(vault: Vault, cluster: string, segment: string, copies: CopyList): Promise<NumberedIndex> {
     const index = new NumberedIndex(copies);
+    try {
+      await index.read(vault, cluster, segment);
+      return index;
+    } catch (error) {
+      index.discard();
+      throw error;
+    }
+  }
+
+  private async read(vault: Vault, cluster: string, segment: string): Promise<void> {
+    const { copies } = this;
     const line = new IndexLine(copies.numbers, copies.refs);
-    index.found = await scanLines(vault, cluster, segment, (block, name, first) => {
+    this.found = await scanLines(vault, cluster, segment, (block, name, first) => {
       let lines = 0;
       for (let start = 0; start <= block.length; lines += 1) {
         const newline = block.indexOf(NEWLINE, start);
         const end = newline < 0 ? block.length : newline;
-        if (line.read(block, start, end)) index.add(line.blob, line.digest, line.size, line.refsAt);
-        else index.parse(block.toString('utf8', start, end), name, first + lines);
+        if (line.read(block, start, end)) this.add(line.blob, line.digest, line.size, line.refsAt);
+        else this.parse(block.toString('utf8', start, end), name, first + lines);
         start = end + 1;
       }
       return lines;
     });
-    for (const column of [index.blobs, index.digests, index.sizes, index.refs]) column.trim(index.count);
-    return index;
+    for (const column of [this.blobs, this.digests, this.sizes, this.refs]) column.trim(this.count);
   }
 
   private found: SegmentHeader | undefined;
+  private readonly before: RefsMark;
 
-  private constructor(private readonly copies: CopyList) {}
+  private constructor(private readonly copies: CopyList) {
+    this.before = copies.refs.mark();
+  }
 
   get header(): SegmentHeader {
     return this.found!;
+  }
+
+  /** Frees the memory of references that nobody will use. Only while no other index was read after this one. */
+  discard(): void {
+    this.copies.refs.rewind(this.before);
   }
 
   /** Whether a copy is among those that are asked for, by numbers. */

@@ -165,10 +165,10 @@ export class Creator {
   private async putTemporary(key: string, condition: Condition = {}): Promise<string | undefined> {
     const digest = await digestOf(Buffer.alloc(0));
     const retention: Retention = await this.lock.forTemporary();
-    const command = new PutObjectCommand({ Bucket: this.connection.bucket, Key: key, ...condition, ...retention, Body: Buffer.alloc(0), ContentLength: 0, ChecksumSHA256: digest.base64 });
+    const command = signedBody(new PutObjectCommand({ Bucket: this.connection.bucket, Key: key, ...condition, ...retention, Body: Buffer.alloc(0), ContentLength: 0, ChecksumSHA256: digest.base64 }), digest);
     for (let attempt = 1; ; attempt += 1) {
       try {
-        return (await this.connection.calls.send(signedBody(command, digest))).VersionId;
+        return (await this.connection.calls.send(command)).VersionId;
       } catch (error) {
         // The probe wants to see these as they are.
         if (isTaken(error) || statusOf(error) === 501) throw error;

@@ -12,7 +12,7 @@ export async function digestOf(data: Buffer): Promise<Digest> {
   return { base64: digest.toString('base64'), hex: digest.toString('hex') };
 }
 
-/** Signs the body by the digest that is known already; the SDK would hash it once more, or over HTTPS not sign it at all. */
+/** Signs the body, once for each command, by the digest that is known already; the SDK would hash it once more, or over HTTPS not sign it at all. */
 export function signedBody<C extends PutObjectCommand | UploadPartCommand>(command: C, digest: Digest): C {
   (command as PutObjectCommand).middlewareStack.add(
     (next) => (args) => {

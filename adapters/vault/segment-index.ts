@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
+import { canHaveSizes } from '../../domain/manifest-refs';
 import { isSha256 } from '../../domain/sha256';
 import { FORMAT_VERSION, vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
 import { blocksOf } from '../stream/lines';
@@ -214,6 +215,7 @@ function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number 
     (refs.config === undefined || hex(refs.config)) &&
     (refs.subject === undefined || hex(refs.subject)) &&
     [refs.layers, refs.foreign, refs.manifests].every(hexList) &&
+    canHaveSizes(refs) &&
     (refs.sizes === undefined || (Array.isArray(refs.sizes) && refs.sizes.every((size) => Number.isSafeInteger(size) && size >= 0)));
   if (!sound) throw damaged(name, `${lineNumber(at)} has references that are not digests`);
   return refs as ManifestRefs;

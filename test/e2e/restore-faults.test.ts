@@ -177,8 +177,8 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     await assert.rejects(runs.vote(id, 'plan', { by: ' ' }), { kind: 'Refused', message: /^Nobody is named/ });
     await assert.rejects(runs.vote(id, 'plan', { by: 'mallory' }), { kind: 'Refused', message: '"mallory" is not an approver of this cluster; approvers are operator, second.' });
     await runs.vote(id, 'plan', { planDigest: gate.planDigest });
-    const again = await runs.vote(id, 'plan', { planDigest: gate.planDigest });
-    assert.equal(again.accepted, true);
+    // The worker that has to answer is finding its way back to the server; a vote that was only left with the run says so, and does no harm.
+    await until(async () => (await runs.vote(id, 'plan', { planDigest: gate.planDigest })).accepted ?? undefined, 'the worker to answer the same vote again');
     await runs.gate(id, 'destroy');
     assert.equal(running('node-1') + running('node-2') + running('node-3'), '');
     await runs.cancel(id);

@@ -3,9 +3,11 @@ import { createHash } from 'node:crypto';
 import { CopyList } from '../../domain/copy-list';
 import { idBlobPath, sha256BlobPath } from '../../domain/layout';
 import { IndexLine } from '../../domain/index-line';
-import type { StoredBlob } from '../../domain/vault-format';
+import { FORMAT_VERSION, type StoredBlob } from '../../domain/vault-format';
 import { NONE } from '../../domain/column';
+import { NumberedIndex } from '../../adapters/vault/numbered-index';
 import { parseIndexLine } from '../../adapters/vault/segment-index';
+import { isError, scratchVault } from '../helpers/vault';
 
 const hex = (text: string): string => createHash('sha256').update(text).digest('hex');
 
@@ -53,6 +55,28 @@ describe('an index as numbers', () => {
       line.replace('/data', '/../data'), line.toUpperCase(), line.slice(0, -1), line.slice(0, 60),
     ];
     for (const other of others) assert.equal(readOctets(other), null, other);
+  });
+
+  it('keeps no memory for references of lines and indexes that do not count', async () => {
+    const refs = { mediaType: 'a', manifests: [hex('m1'), hex('m2')], sizes: [1, 2] };
+    const line = JSON.stringify({ ...LINES[0], refs });
+    const copies = new CopyList();
+    const reader = new IndexLine(copies.numbers, copies.refs);
+    const empty = copies.refs.mark();
+    for (const other of [`${line.slice(0, -1)},"void":true}`, `${line} `, line.replace('[1,2]', '[1,2,3,4]')]) {
+      assert.equal(reader.read(Buffer.from(other), 0, other.length), false, other);
+      assert.deepEqual(copies.refs.mark(), empty);
+    }
+    assert.throws(() => parseIndexLine(line.replace('[1,2]', '[1,2,3,4]'), 'index'), isError('IntegrityMismatch', /references/));
+    const index = (body: string): string => `${JSON.stringify({ format: FORMAT_VERSION, segment: 's', writtenBy: 'x', bytes: 1, sha256: hex('s'), recipients: [], blobs: 2, plainBytes: 1 })}\n${body}`;
+    const scratch = await scratchVault();
+    try {
+      await scratch.vault.put('lab/segments/s.index', index(`${line}\n{"path":1}\n`));
+      await assert.rejects(NumberedIndex.read(scratch.vault, 'lab', 's', copies), isError('IntegrityMismatch', /line 3 does not describe a blob/));
+      assert.deepEqual(copies.refs.mark(), empty);
+    } finally {
+      await scratch.remove();
+    }
   });
 
   it('never sees anything else in a line than the parser of texts, wherever an octet is exchanged, added or taken away', () => {

@@ -129,6 +129,14 @@ describe('a vault in an S3 bucket', function () {
     assert.deepEqual(await leftovers(prefix), []);
   });
 
+  it('writes its probe again when another writer was at the same name', async () => {
+    let races = 0;
+    const { vault } = await vaultBehind({ answer: ({ method, url = '' }, response) => method === 'PUT' && url.includes('/probe-') && (races += 1) <= 2 && s3Fault(response, 409, 'ConditionalRequestConflict') });
+    await vault.check();
+    await vault.put('lab/x', 'x');
+    assert.ok(races > 2, `${races} probes`);
+  });
+
   it('waits when the server asks to slow down, and says so when it goes on asking', async () => {
     let asked = 0;
     const { vault } = await vaultBehind({
