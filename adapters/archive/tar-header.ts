@@ -24,6 +24,8 @@ export interface RawHeader extends TarMember {
   flag: string;
 }
 
+const ZERO = '0'.charCodeAt(0);
+const SPACE = ' '.charCodeAt(0);
 const FLAGS: Record<string, TarType> = { '0': 'file', '\0': 'file', '7': 'file', '5': 'directory', '2': 'symlink', '1': 'link' };
 
 /** Bytes that follow `size` bytes of data up to the next block. */
@@ -38,7 +40,7 @@ export function parseHeader(block: Buffer): RawHeader | null {
     throw new DrydockError('IntegrityMismatch', 'a tar header has a wrong checksum', { remedy: 'the archive is damaged or is no tar archive; make it again' });
   }
   const flag = String.fromCharCode(block[156]!);
-  const prefix = block.subarray(257, 263).toString('latin1') === 'ustar\0' ? text(block, 345, 155) : '';
+  const prefix = block.toString('latin1', 257, 263) === 'ustar\0' ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
   return {
     name: prefix === '' ? name : `${prefix}/${name}`,
@@ -73,14 +75,9 @@ export function makeHeader(member: NewMember): Buffer {
   const uid = member.uid ?? 0;
   const gid = member.gid ?? 0;
   const split = splitName(name);
-  const records: Record<string, string> = {
-    ...(split ? {} : { path: name }),
-    ...(size > MAX_OCTAL_SIZE ? { size: String(size) } : {}),
-    ...(uid > MAX_OCTAL_ID ? { uid: String(uid) } : {}),
-    ...(gid > MAX_OCTAL_ID ? { gid: String(gid) } : {}),
-  };
   const block = headerBlock({
-    ...(split ?? { prefix: '', name: Buffer.from(name).subarray(0, 99).toString('latin1') }),
+    prefix: split ? split.prefix : '',
+    name: split ? split.name : Buffer.from(name).subarray(0, 99).toString('latin1'),
     flag: member.type === 'directory' ? '5' : '0',
     mode: member.mode ?? (member.type === 'directory' ? 0o755 : 0o644),
     uid: Math.min(uid, MAX_OCTAL_ID),
@@ -88,7 +85,13 @@ export function makeHeader(member: NewMember): Buffer {
     size: Math.min(size, MAX_OCTAL_SIZE),
     mtime: member.mtime ?? 0,
   });
-  if (Object.keys(records).length === 0) return block;
+  if (split && size <= MAX_OCTAL_SIZE && uid <= MAX_OCTAL_ID && gid <= MAX_OCTAL_ID) return block;
+  const records: Record<string, string> = {
+    ...(split ? {} : { path: name }),
+    ...(size > MAX_OCTAL_SIZE ? { size: String(size) } : {}),
+    ...(uid > MAX_OCTAL_ID ? { uid: String(uid) } : {}),
+    ...(gid > MAX_OCTAL_ID ? { gid: String(gid) } : {}),
+  };
   const data = paxData(records);
   const pax = headerBlock({ prefix: '', name: 'PaxHeader', flag: 'x', mode: 0o644, uid: 0, gid: 0, size: data.length, mtime: 0 });
   return Buffer.concat([pax, data, Buffer.alloc(paddingOf(data.length)), block]);
@@ -154,24 +157,31 @@ function headerBlock(fields: HeaderFields): Buffer {
   block.write(fields.flag, 156, 'latin1');
   block.write('ustar\x0000', 257, 'latin1');
   block.write(fields.prefix, 345, 155, 'latin1');
-  block.write(`${checksum(block).toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  octal(block, checksum(block), 148, 7);
+  block[155] = SPACE;
   return block;
 }
 
+/** Digits and an octet of zero, in a field of so many octets. */
 function octal(block: Buffer, value: number, at: number, length: number): void {
-  block.write(`${value.toString(8).padStart(length - 1, '0')}\0`, at, 'latin1');
+  let rest = value;
+  for (let digit = at + length - 2; digit >= at; digit -= 1) {
+    block[digit] = ZERO + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
 }
 
+/** The field of the checksum itself counts as spaces. */
 function checksum(block: Buffer): number {
-  let sum = 8 * 0x20;
-  for (let i = 0; i < TAR_BLOCK; i += 1) if (i < 148 || i >= 156) sum += block[i]!;
+  let sum = 8 * SPACE;
+  for (let at = 0; at < 148; at += 1) sum += block[at]!;
+  for (let at = 156; at < TAR_BLOCK; at += 1) sum += block[at]!;
   return sum;
 }
 
 function text(block: Buffer, at: number, length: number): string {
-  const field = block.subarray(at, at + length);
-  const end = field.indexOf(0);
-  return field.subarray(0, end < 0 ? length : end).toString('utf8');
+  const end = block.indexOf(0, at);
+  return block.toString('utf8', at, end < 0 || end > at + length ? at + length : end);
 }
 
 /** Octal digits, or GNU's base 256 for what does not fit. */
@@ -181,6 +191,15 @@ function number(block: Buffer, at: number, length: number): number {
     for (let i = at + 1; i < at + length; i += 1) value = value * 256 + block[i]!;
     return value;
   }
-  const digits = text(block, at, length).trim();
-  return digits === '' ? 0 : Number.parseInt(digits, 8);
+  let next = at;
+  while (next < at + length && block[next] === SPACE) next += 1;
+  const first = next;
+  let value = 0;
+  for (let digit = block[next]! - ZERO; next < at + length && digit >= 0 && digit <= 7; digit = block[next]! - ZERO) {
+    value = value * 8 + digit;
+    next += 1;
+  }
+  if (next > first) return value;
+  const other = text(block, at, length).trim();
+  return other === '' ? 0 : Number.parseInt(other, 8);
 }
