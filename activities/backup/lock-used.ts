@@ -5,8 +5,8 @@ import { report } from '../pulse';
 
 const DAY_MS = 86_400_000;
 const AT_ONCE = 16;
-/** The manifest is written, and locked, a little later: what it needs must not be free before it. */
-const MARGIN = 1.01;
+/** The manifest is written, and locked, a little later: what it needs must not be free before it. A hundredth of the time, but not less than this. */
+const MIN_MARGIN_MS = 2_000;
 
 /**
  * Where the vault locks what is written: makes all that a new backup needs stay locked as long as its manifest will. Segments of earlier backups were
@@ -15,7 +15,8 @@ const MARGIN = 1.01;
 export async function lockUsed({ vault, name }: Pick<Cluster, 'vault' | 'name'>, manifest: Pick<Manifest, 'artifacts' | 'segments'>, signal: AbortSignal): Promise<void> {
   const { lockDays } = vault;
   if (lockDays === null) return;
-  const until = new Date((await vault.clock()).getTime() + lockDays * DAY_MS * MARGIN);
+  const lockMs = lockDays * DAY_MS;
+  const until = new Date((await vault.clock()).getTime() + lockMs + Math.max(MIN_MARGIN_MS, lockMs / 100));
   const names = namesOf(name, manifest);
   const itemsTotal = names.length;
   let done = 0;
