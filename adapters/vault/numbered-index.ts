@@ -20,40 +20,23 @@ export class NumberedIndex {
   /** Of each copy, where its references stand. */
   private readonly refs = new Column();
 
-  /** Reads an index with the numbers of `copies`; one at a time. Throws NotFound or IntegrityMismatch. */
-  static async read(vault: Vault, cluster: string, segment: string, copies: CopyList): Promise<NumberedIndex> {
-    const index = new NumberedIndex(copies);
-    try {
-      await index.read(vault, cluster, segment);
-      return index;
-    } catch (error) {
-      index.discard();
-      throw error;
-    }
-  }
-
-  private async read(vault: Vault, cluster: string, segment: string): Promise<void> {
-    const { copies } = this;
-    const line = new IndexLine(copies.numbers, copies.refs);
-    this.found = await scanLines(vault, cluster, segment, (block, name, first) => {
-      let lines = 0;
-      for (let start = 0; start <= block.length; lines += 1) {
-        const newline = block.indexOf(NEWLINE, start);
-        const end = newline < 0 ? block.length : newline;
-        if (line.read(block, start, end)) this.add(line.blob, line.digest, line.size, line.refsAt);
-        else this.parse(block.toString('utf8', start, end), name, first + lines);
-        start = end + 1;
-      }
-      return lines;
-    });
-    for (const column of [this.blobs, this.digests, this.sizes, this.refs]) column.trim(this.count);
-  }
-
   private found: SegmentHeader | undefined;
   private readonly before: RefsMark;
 
   private constructor(private readonly copies: CopyList) {
     this.before = copies.refs.mark();
+  }
+
+  /** Reads an index with the numbers of `copies`; one at a time. Throws NotFound or IntegrityMismatch. */
+  static async read(vault: Vault, cluster: string, segment: string, copies: CopyList): Promise<NumberedIndex> {
+    const index = new NumberedIndex(copies);
+    try {
+      await index.readLines(vault, cluster, segment);
+      return index;
+    } catch (error) {
+      index.discard();
+      throw error;
+    }
   }
 
   get header(): SegmentHeader {
@@ -79,6 +62,23 @@ export class NumberedIndex {
       const refs = this.refs.get(at);
       if (refs !== NONE) this.copies.refs.assign(digest, refs);
     }
+  }
+
+  private async readLines(vault: Vault, cluster: string, segment: string): Promise<void> {
+    const { copies } = this;
+    const line = new IndexLine(copies.numbers, copies.refs);
+    this.found = await scanLines(vault, cluster, segment, (block, name, first) => {
+      let lines = 0;
+      for (let start = 0; start <= block.length; lines += 1) {
+        const newline = block.indexOf(NEWLINE, start);
+        const end = newline < 0 ? block.length : newline;
+        if (line.read(block, start, end)) this.add(line.blob, line.digest, line.size, line.refsAt);
+        else this.parse(block.toString('utf8', start, end), name, first + lines);
+        start = end + 1;
+      }
+      return lines;
+    });
+    for (const column of [this.blobs, this.digests, this.sizes, this.refs]) column.trim(this.count);
   }
 
   /** A line in another form than we write. */

@@ -55,8 +55,9 @@ export function readIndexes(vault: Vault, cluster: string, options: ReadIndexesO
 export async function* eachIndex<T extends { header: SegmentHeader }>(vault: Vault, cluster: string, options: ReadIndexesOptions, read: (segment: string) => Promise<T>): AsyncGenerator<T> {
   for (const files of await listSegments(vault, cluster, options.only)) {
     try {
+      const size = sizeOfSegment(files);
       const index = await read(files.segment);
-      refuseOtherSize(files, index.header);
+      if (size !== index.header.bytes) throw damaged(files.index.name, `the segment has ${size} bytes, recorded are ${index.header.bytes}`);
       yield index;
     } catch (error) {
       if (!options.onDamaged || !(error instanceof DrydockError) || error.kind !== 'IntegrityMismatch') throw error;
@@ -83,10 +84,10 @@ export async function listSegments(vault: Vault, cluster: string, only?: Readonl
   return [...files].flatMap(([segment, { index, tar }]) => (index ? [{ segment, index, ...(tar ? { tar } : {}) }] : []));
 }
 
-/** Throws IntegrityMismatch when the encrypted file is not there with the size that the index records. */
-function refuseOtherSize({ index, tar }: SegmentEntries, header: SegmentHeader): void {
+/** Of the encrypted file. Throws IntegrityMismatch when it is not there: then its index need not be read. */
+function sizeOfSegment({ index, tar }: SegmentEntries): number {
   if (!tar) throw damaged(index.name, 'the segment that it describes is not there');
-  if (tar.size !== header.bytes) throw damaged(index.name, `the segment has ${tar.size} bytes, recorded are ${header.bytes}`);
+  return tar.size;
 }
 
 /** One index. Throws NotFound or IntegrityMismatch. */
