@@ -6,11 +6,13 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { Context } from '@temporalio/activity';
 import type { Heartbeat } from '../domain/contract';
+import type { Patience } from './patience';
 
 const PULSE_MS = 5_000;
 
 interface Pulse {
   last: Heartbeat | undefined;
+  patience: Patience;
 }
 
 const current = new AsyncLocalStorage<Pulse>();
@@ -19,14 +21,14 @@ const current = new AsyncLocalStorage<Pulse>();
 export function report(progress: Heartbeat): void {
   const pulse = current.getStore();
   if (pulse) pulse.last = progress;
-  Context.current().heartbeat(progress);
+  Context.current().heartbeat(pulse ? pulse.patience.note(progress) : progress);
 }
 
-/** Runs an activity with a pulse. */
-export async function withPulse<T>(work: () => Promise<T>): Promise<T> {
+/** Runs an activity with a pulse, which also says how far the attempts have come. */
+export async function withPulse<T>(patience: Patience, work: () => Promise<T>): Promise<T> {
   const context = Context.current();
-  const pulse: Pulse = { last: context.info.heartbeatDetails as Heartbeat | undefined };
-  const beat = (): void => context.heartbeat(pulse.last);
+  const pulse: Pulse = { last: context.info.heartbeatDetails as Heartbeat | undefined, patience };
+  const beat = (): void => context.heartbeat(patience.note(pulse.last));
   const timer = setInterval(beat, PULSE_MS);
   beat();
   try {
