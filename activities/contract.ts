@@ -2,7 +2,7 @@
  * The activities as workflows see them: one step each against the outside world, one object in, one small object out. Every one may run
  * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
  */
-import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { Diagnosis, RestoreDecisions, RestorePlan, SavedCron } from '../domain/plan';
 import type { CopiedTo } from '../domain/copy';
 import type { ForgetPlan, ForgottenIn } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
@@ -38,15 +38,6 @@ export interface BackupFacts {
   ucp: { url: string; clusterId: string; version: string };
   vault: string;
   warnings: string[];
-}
-
-export interface SavedCron {
-  action: string;
-  schedule: string;
-  retries: number;
-  parameters: unknown;
-  deadline: string;
-  [key: string]: unknown;
 }
 
 /** What was there before a freeze: kept in the workflow and in the vault (`operations/<operation>.json`). */
@@ -113,8 +104,8 @@ export interface BackupActivities {
   freeze(step: BackupStep & { record: FreezeRecord }): Promise<{ frozenAt: string }>;
   /** Step 5. Removes what an earlier attempt of the same run stored. */
   takeMetadata(step: BackupStep & { facts: BackupFacts; round: number }): Promise<MetadataTaken>;
-  /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. */
-  deletionsSince(step: BackupStep & { since: string }): Promise<{ jobs: string[] }>;
+  /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. Throws VersionMismatch when DTR was upgraded since the check. */
+  deletionsSince(step: BackupStep & { facts: BackupFacts; since: string }): Promise<{ jobs: string[] }>;
   /** Step 7; also `reconcile`. Removes the record from the vault. Nothing to put back is success. */
   thaw(step: Step & { record: FreezeRecord }): Promise<ThawResult>;
   /** Step 9. */
@@ -129,6 +120,23 @@ export interface BackupActivities {
   cleanUp(step: BackupStep & { abandoned: boolean }): Promise<void>;
   /** Records in `operations/` of this cluster, whoever left them. */
   listFreezeRecords(step: Step): Promise<FreezeRecord[]>;
+}
+
+/** What a restored registry is like, compared with its backup. Lists hold the first of what their counts say. */
+export interface Confirmed {
+  repositories: number;
+  tags: number;
+  pulled: number;
+  /** Sentences. */
+  differences: string[];
+  differenceCount: number;
+  /** `repository:tag` of images that are not there or cannot be pulled. */
+  missing: string[];
+  missingCount: number;
+  /** Sentences: what could not be judged, which is no difference. */
+  notJudged: string[];
+  /** SHA-256 (hex) over all differences and missing images, those that are only counted included: what people accept. */
+  digest: string;
 }
 
 export interface RestoreActivities {
@@ -160,8 +168,8 @@ export interface RestoreActivities {
   holdDeletions(step: Step): Promise<{ held: SavedCron[] }>;
   /** Warnings instead of errors. */
   updateVulnerabilityDatabase(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[]; note: string }>;
-  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. Missing images are an error. */
-  confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<{ repositories: number; tags: number; pulled: number; differences: string[] }>;
+  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. What is found is answered; only what keeps us from looking is thrown. */
+  confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<Confirmed>;
   /** The vendor's `join`; joined already is success. */
   joinReplica(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
   /** Crons of the manifest, then those that were held and are not in it, put back (those that exist already stand). */
@@ -191,9 +199,21 @@ export interface CopyActivities {
   copyBackups(step: Step & { from: string; to: string; backup?: string; by: string }): Promise<CopiedTo>;
 }
 
-/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
+/** What drydock.yaml says about a cluster and workflows must know. */
+export interface Policy {
+  approvers: string[];
+  releaseGate: boolean;
+  verify: VerifyLevel | 'off';
+  prunes: boolean;
+  vault: string;
+  copies: string[];
+  /** Seconds for which putting something back may fail before it is a warning, and after which it is given up. */
+  putBack: { warnAfter: number; giveUpAfter: number };
+}
+
+/** Throws InvalidInput for an unknown cluster. */
 export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean; vault?: string; copies?: string[] }>;
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<Policy>;
 }
 
 export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities & CopyActivities;

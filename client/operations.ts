@@ -182,6 +182,7 @@ function statusOf(name: string, memo: OperationMemo | undefined): OperationStatu
 
 const gateSchema = z.object({
   name: z.string(), planDigest: z.string(), question: z.string(), details: z.string(), openedAt: z.string(), approvers: z.array(z.string()),
+  choices: z.array(z.object({ decision: z.enum(['approve', 'reject', 'retry']), means: z.string() })),
 });
 const memoSchema = z.object({
   type: z.enum(['backup', 'restore', 'verify', 'prune', 'copy', 'forget', 'reconcile']), cluster: z.string(), backupId: z.string().optional(), stage: z.string(), gate: gateSchema.nullable(),

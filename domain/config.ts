@@ -127,6 +127,8 @@ export const clusterSchema = z.strictObject({
       verify: z.union([z.literal('off'), verifyLevel]).default('L2'),
       /** A stream on which nothing moves for this long is an error. */
       stallSeconds: z.int().min(5).default(120),
+      /** Putting something back (crons, containers) is tried again and again: after so long it is a warning, after so long it is given up. */
+      putBack: z.strictObject({ warnAfterSeconds: z.int().min(1).default(600), giveUpAfterDays: z.number().positive().default(7) }).prefault({}),
       /** How long `restore` waits for the new replica to be healthy. */
       healthSeconds: z.int().min(10).default(600),
       /** The vendor's offline database file for sites without a way to the internet. */

@@ -14,6 +14,16 @@ export interface ReplicaState {
   note: string;
 }
 
+/** A cron of DTR; what this product does not know of it is kept. */
+export interface SavedCron {
+  action: string;
+  schedule: string;
+  retries: number;
+  parameters: unknown;
+  deadline: string;
+  [key: string]: unknown;
+}
+
 export type Verdict = 'healthy' | 'minorityLost' | 'quorumLost' | 'allLost';
 
 export interface Diagnosis {
@@ -51,7 +61,10 @@ export interface RestoreDecisions {
   /** Containers of these replicas are stopped first. */
   stops: { id: string; node: string }[];
   scanning: 'online' | 'file' | 'off';
-  crons: string[];
+  /** Of the backup, as they were before its freeze: they come back at the release. */
+  crons: SavedCron[];
+  /** Whether the registry was closed for pushes before the backup: then it stays so. */
+  readOnly: boolean;
   acceptMissingOwners: boolean;
   acceptUnsigned: boolean;
   force: boolean;

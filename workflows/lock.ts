@@ -1,6 +1,7 @@
 import { ApplicationFailure, CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, sleep, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { lockId, vaultsLockId, WORKFLOW } from '../domain/contract';
+import { operationKey } from '../domain/operation-key';
 import { fail } from './failures';
 
 const releaseSignal = defineSignal('release');
@@ -53,7 +54,8 @@ async function tryLock(id: string): Promise<Lock | null> {
           workflowId: id,
           parentClosePolicy: ParentClosePolicy.TERMINATE,
           memo: { holder: workflowInfo().workflowId },
-          staticSummary: `held by ${workflowInfo().workflowId}`,
+          // The id itself may be longer than a summary can be; the memo has it.
+          staticSummary: `held by ${operationKey(workflowInfo().workflowId)}`,
           args: [],
         });
         return { release: () => release(child) };

@@ -1,10 +1,10 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { reconcileInput, type ReconcileInput, type ReconcileResult } from '../domain/contract';
-import { quick, untilDone } from './activities';
+import { operationKey } from '../domain/operation-key';
+import { quick, round } from './activities';
 import { parseInput } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
-import { operationKey } from './text';
 
 /** Puts back what a terminated or forgotten operation had changed. The records lie in the vault, so an empty Temporal is enough. */
 export async function reconcile(input: ReconcileInput): Promise<ReconcileResult> {
@@ -24,7 +24,7 @@ export async function reconcile(input: ReconcileInput): Promise<ReconcileResult>
   await operation.step('thaw', async () => {
     // Oldest first: the newest operation recorded what the older ones had left.
     for (const record of records.sort((a, b) => (a.recordedAt < b.recordedAt ? -1 : 1))) {
-      const result = await untilDone.thaw.executeWithOptions({ summary: `Put back what ${record.operation} had changed` }, [{ ...step, record }]);
+      const result = await round.thaw.executeWithOptions({ summary: `Put back what ${record.operation} had changed` }, [{ ...step, record }]);
       putBack.push(...result.putBack);
       left.push(...result.left);
     }

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Dtr } from '../../adapters/dtr/dtr';
 import { isDeletion } from '../../domain/deletions';
+import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
-import type { FreezeRecord, FreezeRecorded, Step, ThawResult } from '../contract';
+import type { BackupFacts, FreezeRecord, FreezeRecorded, Step, ThawResult } from '../contract';
 import { deletionsAfter, waitForDeletions } from './deletions';
 import { readRecords, writeRecord } from './records';
 import { registryNow } from './replicas';
@@ -48,8 +50,16 @@ export async function freeze(cluster: Cluster, record: FreezeRecord, signal: Abo
 }
 
 /** Deletions that ran since a time, those that still run waited for. */
-export async function deletionsSince(cluster: Cluster, since: string, signal: AbortSignal): Promise<{ jobs: string[] }> {
+export async function deletionsSince(cluster: Cluster, { since, facts }: { since: string; facts: Pick<BackupFacts, 'version'> }, signal: AbortSignal): Promise<{ jobs: string[] }> {
   const dtr = await cluster.dtr();
+  await refuseUpgraded(dtr, facts.version);
   await waitForDeletions(dtr, LATER_WAIT_MS, signal);
   return { jobs: await deletionsAfter(dtr, since) };
+}
+
+/** An upgrade in between would leave metadata of one version beside settings and images of another. */
+async function refuseUpgraded(dtr: Dtr, checked: string): Promise<void> {
+  const now = /\d+\.\d+\.\d+/.exec(await dtr.version())?.[0];
+  if (now === undefined || now === checked) return;
+  throw new DrydockError('VersionMismatch', `DTR was ${checked} when the backup began and is ${now} now`, { remedy: 'start the backup again; what it stored of the images is kept' });
 }

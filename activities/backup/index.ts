@@ -20,7 +20,7 @@ export function backupActivities(deps: ActivityDeps): BackupActivities {
     recordFreeze: (step) => inKnownVault(deps, step, (cluster) => recordFreeze(cluster, step, Context.current().info.attempt)),
     freeze: (step) => onCluster(deps, step, (cluster, signal) => freeze(cluster, step.record, signal)),
     takeMetadata: (step) => inKnownVault(deps, step, (cluster) => takeMetadata(cluster, step)),
-    deletionsSince: (step) => onCluster(deps, step, (cluster, signal) => deletionsSince(cluster, step.since, signal)),
+    deletionsSince: (step) => onCluster(deps, step, (cluster, signal) => deletionsSince(cluster, step, signal)),
     thaw: (step) => onCluster(deps, step, (cluster) => thaw(cluster, step.record)),
     prove: (step) => onCluster(deps, step, (cluster, signal) => prove(cluster, step, signal)),
     seal: (step) => inKnownVault(deps, step, (cluster, signal) => seal(cluster, step, signal)),

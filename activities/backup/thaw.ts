@@ -1,8 +1,8 @@
 import type { Cron, Dtr } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
-import { canonicalJson } from '../../domain/plan';
+import { canonicalJson, type SavedCron } from '../../domain/plan';
 import type { Cluster } from '../cluster';
-import type { FreezeRecord, SavedCron, ThawResult } from '../contract';
+import type { FreezeRecord, ThawResult } from '../contract';
 import { removeRecord } from './records';
 
 /**

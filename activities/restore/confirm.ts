@@ -1,10 +1,12 @@
 /** Stage 5: the restored registry as its users see it, through the external URL, against the backup. */
+import { createHash } from 'node:crypto';
 import type { Dtr, RemoteTag, TeamAccess } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
-import type { RestoreDecisions } from '../../domain/plan';
+import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
 import { hideCredentials } from '../../domain/proxies';
 import type { Cluster } from '../cluster';
+import type { Confirmed } from '../contract';
 import { readDecided } from './backup';
 import { expectedAccess, expectedTags, type ExpectedRepository, type ExpectedTag } from './expected';
 import type { Progress } from './progress';
@@ -14,14 +16,10 @@ import { Puller } from './pull';
 const SAMPLE = 2;
 const NAMED = 20;
 
-interface Confirmed {
-  repositories: number;
-  tags: number;
-  pulled: number;
-  differences: string[];
-}
+/** Sentences and names in the answer; what is beyond is counted. */
+const ANSWERED = 50;
 
-/** Throws IntegrityMismatch naming `repository:tag` for images that are missing or cannot be pulled; other differences are answered. */
+/** What is found is answered, not thrown: people decide about it. */
 export async function confirmRestore(cluster: Cluster, { decisions }: { decisions: RestoreDecisions }, progress: Progress): Promise<Confirmed> {
   const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
@@ -57,8 +55,13 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     }
   }
   differences.push(...strangers(live.keys(), names));
-  if (missing.length > 0) throw imagesMissing(missing);
-  return { repositories: names.length, tags: confirmed, pulled, differences };
+  return {
+    repositories: names.length, tags: confirmed, pulled,
+    differences: differences.slice(0, ANSWERED), differenceCount: differences.length,
+    missing: missing.slice(0, ANSWERED), missingCount: missing.length,
+    notJudged: [],
+    digest: createHash('sha256').update(canonicalJson({ differences, missing })).digest('hex'),
+  };
 }
 
 function isWhole({ state }: ExpectedTag): boolean {
@@ -160,13 +163,6 @@ function strangers(live: Iterable<string>, expected: string[]): string[] {
   const known = new Set(expected);
   const more = [...live].filter((name) => !known.has(name));
   return more.length === 0 ? [] : [`there are repositories that the backup does not know: ${some(more)}`];
-}
-
-function imagesMissing(missing: string[]): DrydockError {
-  return new DrydockError('IntegrityMismatch', `${missing.length} images of the backup cannot be pulled: ${some(missing)}`, {
-    remedy: 'the registry stays read-only; start the same restore again, or restore another backup',
-    details: { missing: missing.slice(0, 100) },
-  });
 }
 
 function some(names: string[]): string {

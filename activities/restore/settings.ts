@@ -4,10 +4,9 @@ import { z } from 'zod';
 import type { Cron } from '../../adapters/dtr/dtr';
 import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
-import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
+import { canonicalJson, type RestoreDecisions, type SavedCron } from '../../domain/plan';
 import type { Cluster } from '../cluster';
-import type { SavedCron, ThawResult } from '../contract';
-import { readDecided } from './backup';
+import type { ThawResult } from '../contract';
 import type { Progress } from './progress';
 
 const savedCron = z
@@ -44,12 +43,10 @@ export async function holdDeletions(cluster: Cluster, progress: Progress): Promi
 
 /** The crons of the backup, as they were before its freeze, then those held that it does not know. One that exists already stands, and is reported when it differs. */
 export async function restoreCrons(cluster: Cluster, { decisions, held }: { decisions: RestoreDecisions; held: SavedCron[] }): Promise<ThawResult> {
-  const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
-  const more = held.filter(({ action }) => !manifest.dtr.crons.some((cron) => cron.action === action));
-  for (const saved of [...manifest.dtr.crons, ...more]) {
-    const wanted: Cron = { ...saved, parameters: saved.parameters ?? null };
+  const more = held.filter(({ action }) => !decisions.crons.some((cron) => cron.action === action));
+  for (const wanted of [...decisions.crons, ...more]) {
     const present = await dtr.cron(wanted.action);
     if (present === null) {
       await dtr.putCron(wanted);

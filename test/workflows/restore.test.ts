@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { RestoreResult } from '../../domain/contract';
-import { failure, PLAN, playActivities } from './fixtures/activities';
+import { failure, PLAN, playActivities, POLICY } from './fixtures/activities';
 import { failureOf, newWorker, start, until, withRun } from './fixtures/harness';
 import { temporal, unique } from '../helpers/temporal';
 
@@ -104,8 +104,11 @@ describe('workflow restore', function () {
     assert.deepEqual(calls.slice(-3), ['stopReplica', 'refuseReturned', 'startReplica']);
   });
 
-  it('ends as failed, naming what was not put back, when the undo of a cancelled run fails', async () => {
-    const { activities } = playActivities({ startReplica: async () => { throw failure('EngineUnavailable', 'the engine of node-1 does not answer'); } });
+  it('ends as failed, naming what is not as it was, when the undo of a cancelled run is given up', async () => {
+    const { activities } = playActivities({
+      readPolicy: async () => ({ ...POLICY, putBack: { warnAfter: 1, giveUpAfter: 0 } }),
+      startReplica: async () => { throw failure('EngineUnavailable', 'the engine of node-1 does not answer'); },
+    });
     const failed = await withRun('restore', activities, async (run) => {
       await run.gate('plan');
       await run.decide({});
@@ -113,7 +116,8 @@ describe('workflow restore', function () {
       await run.handle.cancel();
       return failureOf(run.handle.result());
     });
-    assert.match(failed.message, /not all was put back: could not start the containers of replica 00000000000a on node-1 again: the engine of node-1 does not answer/);
+    assert.equal(failed.type, 'NotPutBack');
+    assert.match(failed.message, /not all was put back: .*the engine of node-1 does not answer. Now the containers of replica 00000000000a on node-1 are stopped/);
   });
 
   it('counts a vote anew when the same plan is put to people again after another one', async () => {
@@ -138,7 +142,7 @@ describe('workflow restore', function () {
   });
 
   it('puts the crons back without a gate where the policy says so', async () => {
-    const { activities, calls } = playActivities({ readPolicy: async () => ({ approvers: ['operator'], releaseGate: false, verify: 'L2' }) });
+    const { activities, calls } = playActivities({ readPolicy: async () => ({ ...POLICY, releaseGate: false }) });
     await withRun('restore', activities, async (run) => {
       for (const name of ['plan', 'destroy']) {
         await run.gate(name);
@@ -172,7 +176,7 @@ describe('workflow restore', function () {
     assert.deepEqual(handed, [onlinegc]);
   });
 
-  it('that is cancelled at the release is over: the next restore is not taken for its continuation', async () => {
+  it('that is cancelled at the release says which crons stay off, and is over: the next restore is not taken for its continuation', async () => {
     const { activities, calls } = playActivities();
     await withRun('restore', activities, async (run) => {
       for (const name of ['plan', 'destroy']) {
@@ -181,7 +185,9 @@ describe('workflow restore', function () {
       }
       await run.gate('release');
       await run.handle.cancel();
-      assert.equal((await failureOf(run.handle.result())).type, 'Cancelled');
+      const failed = await failureOf(run.handle.result());
+      assert.equal(failed.type, 'Unfinished');
+      assert.match(failed.message, /restored and open: do not restore it again.*These crons are switched off: onlinegc \("0 0 1 \* \* \*"\)/);
     });
     assert.equal(calls.at(-1), 'markFinished');
     assert.ok(!calls.includes('restoreCrons'));

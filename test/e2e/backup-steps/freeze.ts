@@ -50,9 +50,9 @@ export function freeze(scene: BackupScene): void {
     it('notices a collection that was started by hand, and no other job', async () => {
       const run = scene.newRun();
       const since = await run.freeze();
-      assert.deepEqual(await run.run('deletionsSince', { since }), { jobs: [] });
+      assert.deepEqual(await run.run('deletionsSince', { facts: run.facts, since }), { jobs: [] });
       const { body } = await scene.dtr.api<{ id: string }>('POST', '/api/v0/jobs', { action: scene.gc, parameters: {} });
-      const { jobs } = await run.run('deletionsSince', { since });
+      const { jobs } = await run.run('deletionsSince', { facts: run.facts, since });
       assert.equal(jobs.length, 1);
       assert.match(jobs[0]!, new RegExp(`${scene.gc} \\(job ${body.id}, done`));
       await run.run('thaw', { record: run.record });
