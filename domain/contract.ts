@@ -57,7 +57,12 @@ export const restoreInput = z.strictObject({
 export type RestoreInput = z.infer<typeof restoreInput>;
 export type RestoreTarget = z.infer<typeof restoreTarget>;
 
-export const reconcileInput = z.strictObject({ cluster: safeName, startedBy: z.string().max(200).optional() });
+export const reconcileInput = z.strictObject({
+  cluster: safeName,
+  /** Operation (or workflow id) of an unfinished restore that people have dealt with in another way: its records are ended, the registry is not touched. */
+  endRestore: z.string().min(1).max(1000).optional(),
+  startedBy: z.string().max(200).optional(),
+});
 export type ReconcileInput = z.infer<typeof reconcileInput>;
 
 export const decideInput = z.strictObject({
@@ -157,6 +162,7 @@ export interface RestoreResult {
   stages: { name: string; title: string; seconds: number; waitedSeconds?: number; bytes?: number }[];
 }
 
+/** Sentences. `left`: what stays as it is, and what to do about it. */
 export interface ReconcileResult {
   cluster: string;
   putBack: string[];

@@ -1,7 +1,7 @@
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { Activities, SavedCron } from '../activities/contract';
 import { restoreInput, type RestoreInput, type RestoreResult } from '../domain/contract';
-import type { RestorePlan } from '../domain/plan';
+import type { RestoreDecisions, RestorePlan } from '../domain/plan';
 import { planMarkdown } from '../domain/restore-plan';
 import { long, quick } from './activities';
 import { fail, parseInput, withLeftovers } from './failures';
@@ -45,6 +45,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   const { decisions } = plan;
   operation.backupId = decisions.backupId;
   const undo = new Undo(operation);
+  let isDestroying = false;
   try {
     // 1. Stop, which can be taken back; then the point of no return, by its own gate.
     await operation.step('stop', async () => {
@@ -57,16 +58,23 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     await passGate(operation, policy, plan, 'destroy', destroyQuestion(plan));
     // Days may have passed at the gate: what people said to be off must still be off.
     if (decisions.fences.length > 0) await quick.refuseReturned.executeWithOptions({ summary: 'Are the hosts off that were said to be?' }, [{ ...step, decisions }]);
+    // The point of no return is the first destruction, which records itself; whatever fails before it is taken back.
+    await operation.step('destroy', async () => {
+      undo.add('take the mark of this restore away', () => long.unmarkUnfinished({ ...step, decisions }));
+      await quick.markUnfinished.executeWithOptions({ summary: 'Record what is about to be destroyed' }, [{ ...step, decisions }]);
+      for (const node of decisions.fences) {
+        await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
+        operation.warn(`${node} was taken out of the Swarm.`);
+      }
+      isDestroying = true;
+      for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
+      await quick.passNoReturn.executeWithOptions({ summary: 'Point of no return' }, [{ ...step, decisions }]);
+    }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
   } catch (error) {
+    if (isDestroying && (await isBehindNoReturn(step, decisions))) throw error;
     throw withLeftovers(error, await undo.run());
   }
   undo.forget();
-
-  await operation.step('destroy', async () => {
-    await quick.markUnfinished.executeWithOptions({ summary: 'Mark the point of no return in the vault' }, [{ ...step, decisions }]);
-    for (const node of decisions.fences) await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
-    for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
-  }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
 
   // 2. Images, by digest: what is there already and right is kept.
   const images = await operation.step('images', () => long.restoreImages.executeWithOptions({ summary: 'Write missing images, hash them where they lie' }, [{ ...step, decisions }]), ({ kept, written }) => ({
@@ -77,8 +85,10 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   const held = await operation.step('metadata', async () => {
     await long.restoreMetadata.executeWithOptions({ summary: `Run the vendor's restore on ${decisions.first.node}` }, [{ ...step, decisions }]);
     await long.waitHealthy.executeWithOptions({ summary: `Wait for replica ${decisions.first.id}` }, [{ ...step, decisions, replica: decisions.first }]);
+    const { held: recorded } = await long.recordHold.executeWithOptions({ summary: 'Record read-only mode and the crons that delete' }, [{ ...step, decisions }]);
     await long.setReadOnly.executeWithOptions({ summary: 'Registry read-only until confirmed' }, [{ ...step, readOnly: true }]);
-    return (await long.holdDeletions.executeWithOptions({ summary: 'No cron deletes before the release' }, [step])).held;
+    await long.holdDeletions.executeWithOptions({ summary: 'No cron deletes before the release' }, [{ ...step, held: recorded }]);
+    return recorded;
   });
 
   // 4. Vulnerability database: a failure is a warning, it holds nothing.
@@ -108,11 +118,11 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     await release(operation, step, plan, policy, held);
   } catch (error) {
     // Whoever cancels here leaves the crons off; the restore itself is done.
-    if (isCancellation(error)) await CancellationScope.nonCancellable(() => quick.markFinished(step));
+    if (isCancellation(error)) await CancellationScope.nonCancellable(() => quick.markFinished({ ...step, decisions }));
     throw error;
   }
   operation.warn(...(await quick.reportReturned.executeWithOptions({ summary: 'Has a host come back that was said to be off?' }, [{ ...step, decisions }])).warnings);
-  await quick.markFinished.executeWithOptions({ summary: 'Take the mark out of the vault' }, [step]);
+  operation.warn(...(await quick.markFinished.executeWithOptions({ summary: 'End the records of this restore' }, [{ ...step, decisions }])).warnings);
 
   return {
     backupId: decisions.backupId,
@@ -125,6 +135,17 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     warnings: operation.warnings,
     stages: operation.stages,
   };
+}
+
+/** Also for a run that was cancelled. Where even that cannot be asked, nothing is started that may be half destroyed. */
+async function isBehindNoReturn(step: Step, decisions: RestoreDecisions): Promise<boolean> {
+  return CancellationScope.nonCancellable(async () => {
+    try {
+      return await long.hasPassedNoReturn.executeWithOptions({ summary: 'Has anything been destroyed?' }, [{ ...step, decisions }]);
+    } catch {
+      return true;
+    }
+  });
 }
 
 /** Plans until people agree to a plan that still holds when they do: days may pass at the gate. */
