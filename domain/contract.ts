@@ -71,6 +71,8 @@ export const decideInput = z.strictObject({
   by: z.string(),
   reason: z.string().max(2000).optional(),
   planDigest: z.string(),
+  /** The run that is meant. `drydock` fills it in; given, the vote counts for this run only and not for one that it is reset to. */
+  runId: z.string().max(100).optional(),
 });
 export type DecideInput = z.infer<typeof decideInput>;
 /** What the update answers. */
