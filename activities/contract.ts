@@ -191,6 +191,8 @@ export interface PolicyActivities {
 }
 
 export interface ReconcileActivities {
+  /** Ends a lock whose holder is over, so that nobody is kept out for ever. Whether it is free now. */
+  freeLock(step: Pick<Step, 'cluster'> & { lock: string }): Promise<{ isFree: boolean }>;
   /** What stands recorded of this cluster, in every place that can be read. `notes`: sentences on those that cannot. */
   listChanges(step: Step): Promise<{ changes: Change[]; notes: string[] }>;
   /** Puts back what lies before a point of no return and ends its record; of what lies behind one it says what state that is and what to do. */

@@ -4,6 +4,7 @@ import { onCluster } from '../backup/on-cluster';
 import { changesOf } from '../changes';
 import type { ActivityDeps } from '../cluster';
 import type { ReconcileActivities } from '../contract';
+import { freeLock } from '../free-lock';
 import { refuseWithoutLock } from '../lock-guard';
 import { endRestore } from './end-restore';
 import { listChanges, putBack } from './put-back';
@@ -11,6 +12,7 @@ import { sweepContainers } from './sweep';
 
 export function reconcileActivities(deps: ActivityDeps): ReconcileActivities {
   return {
+    freeLock: async (step) => ({ isFree: await freeLock(deps, step.lock) }),
     listChanges: (step) => onCluster(deps, step, (cluster) => listChanges(cluster)),
     putBack: async (step) => {
       await refuseWithoutLock(deps, step.cluster);

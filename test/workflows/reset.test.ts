@@ -3,10 +3,12 @@ import { randomUUID } from 'node:crypto';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { Activities } from '../../activities/contract';
 import type { ActivityDeps } from '../../activities/cluster';
+import { freeLock } from '../../activities/free-lock';
 import { refuseWithoutLock } from '../../activities/lock-guard';
+import { lockId } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { failure, playActivities } from './fixtures/activities';
-import { failureOf, until, withRun, type Run } from './fixtures/harness';
+import { failureOf, start, until, withRun, type Run } from './fixtures/harness';
 import { temporal } from '../helpers/temporal';
 
 describe('a run that is reset', function () {
@@ -29,7 +31,8 @@ describe('a run that is reset', function () {
       await guard(step.cluster);
       return usual.destroyReplica(step);
     };
-    return playActivities({ stopReplica, destroyReplica });
+    const freeing: Activities['freeLock'] = async ({ lock }) => ({ isFree: await freeLock({ client } as ActivityDeps, lock) });
+    return playActivities({ stopReplica, destroyReplica, freeLock: freeing });
   }
 
   /** Resets to before the decision that scheduled the first such step; returns the new run. */
@@ -79,6 +82,15 @@ describe('a run that is reset', function () {
       assert.equal(gate.name, 'destroy');
       assert.equal(calls.filter((name) => name === 'destroyReplica').length, destroyed);
       await run.handle.terminate();
+      assert.equal(await lockState(run), 'RUNNING', 'the server leaves the lock of the run before');
+      const next = await start('reconcile', run.queue, { cluster: run.cluster });
+      await next.handle.result();
+      assert.notEqual(await lockState(run), 'RUNNING');
     });
   });
+
+  async function lockState({ cluster }: Run): Promise<string> {
+    const { client } = await temporal();
+    return (await client.workflow.getHandle(lockId(cluster)).describe()).status.name;
+  }
 });
