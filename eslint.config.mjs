@@ -6,14 +6,15 @@ const ARROWS = {
   domain: [],
   workflows: ['domain'],
   adapters: ['domain'],
-  activities: ['adapters', 'domain'],
-  worker: ['activities', 'adapters', 'domain', 'workflows'],
-  client: ['domain', 'adapters', 'worker'],
+  store: ['adapters', 'domain'],
+  activities: ['store', 'adapters', 'domain'],
+  worker: ['activities', 'store', 'adapters', 'domain', 'workflows'],
+  client: ['domain', 'store', 'adapters', 'worker'],
   lab: [],
   // The demo plays a person at the command and at the lab.
   demo: ['lab', 'client', 'domain'],
-  bench: ['domain', 'adapters', 'activities', 'workflows', 'worker', 'client', 'lab', 'test'],
-  test: ['domain', 'adapters', 'activities', 'workflows', 'worker', 'client', 'lab'],
+  bench: ['domain', 'adapters', 'store', 'activities', 'workflows', 'worker', 'client', 'lab', 'test'],
+  test: ['domain', 'adapters', 'store', 'activities', 'workflows', 'worker', 'client', 'lab'],
 };
 /** Folder of a room, where it differs from its name; the inner folder has to stand first. */
 const FOLDERS = { demo: 'lab/demo' };

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine, RunOptions } from '../adapters/docker/engine';
 import { DrydockError, type ErrorKind } from '../domain/errors';
 import type { Cluster } from './cluster';
-import { OPERATION_LABEL, removeDeadAttempts } from './operation-label';
+import { labelsOf, removeDeadContainers } from './operation-label';
 
 export type BootstrapperCommand = 'backup' | 'restore' | 'join' | 'destroy' | 'remove' | 'images';
 
@@ -25,7 +25,7 @@ export interface BootstrapperRun {
   onStdout?: (stream: Readable) => Promise<void>;
   /** Called for each log line as it comes, secrets taken out. */
   onLine?: (line: LogLine) => void;
-  /** Labels the container; what a dead attempt of the same operation left is removed first. */
+  /** Labels the container; what dead attempts and operations of the cluster left is removed first. */
   operation: string;
   /** Must stand in the log, or the run has failed whatever its exit status says: `Restore complete.` */
   expect?: string;
@@ -58,7 +58,7 @@ const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', 
  * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node).
  */
 export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): Promise<BootstrapperResult> {
-  await settle(cluster, run.operation);
+  await settle(cluster);
   const engine = await cluster.engine();
   const env = run.command === 'images' ? {} : { ...run.env, ...(await cluster.bootstrapperEnv()) };
   const secrets = [env.UCP_PASSWORD, ...Object.values(run.env ?? {})];
@@ -68,7 +68,7 @@ export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): P
     image: run.image,
     command: [run.command, ...(await ucpFlags(cluster, run.command)), ...run.args],
     env,
-    labels: { [OPERATION_LABEL]: run.operation },
+    labels: labelsOf(cluster, run.operation),
     securityOpt: cluster.config.bootstrapper.disableSelinuxLabel ? ['label=disable'] : undefined,
     onStderrLine: (line) => log.take(line),
     stallMs: run.stallMs ?? DEFAULT_STALL_MS,
@@ -91,10 +91,10 @@ async function ucpFlags(cluster: Cluster, command: BootstrapperCommand): Promise
   return ['--ucp-url', url, ...(cluster.config.ucp.insecureSkipTlsVerify ? ['--ucp-insecure-tls'] : [])];
 }
 
-/** Ends dead attempts of this operation and waits until no phase 2 is at work: only then it is clear what a dead attempt has left. */
-export async function settle(cluster: Cluster, operation: string): Promise<void> {
+/** Ends what dead attempts and dead operations left, and waits until no phase 2 is at work: only then it is clear what there is. For who holds the cluster's lock. */
+export async function settle(cluster: Cluster): Promise<void> {
   const engine = await cluster.engine();
-  await removeDeadAttempts(engine, operation);
+  await removeDeadContainers(engine, cluster);
   await waitForPhase2(engine, cluster.signal);
 }
 

@@ -29,6 +29,8 @@ export interface ActivityDeps {
   configPath: string;
   namespace: string;
   client: Client;
+  /** Throws unless the run of this step holds the lock of the cluster. Absent: Temporal is asked. */
+  refuseWithoutLock?: (cluster: string) => Promise<void>;
 }
 
 /** A host other than configured: a rebuilt one that takes a lost one's place. */
@@ -66,6 +68,8 @@ export interface Cluster {
   readonly vault: Vault;
   /** Its name in drydock.yaml: that of the cluster's own vault unless the step says another. */
   readonly vaultName: string;
+  /** Of this worker: its own files. */
+  readonly stateDir: string;
   /** Aborts when the activity is cancelled. */
   readonly signal: AbortSignal | undefined;
   ucp(): Promise<Ucp>;
@@ -134,6 +138,10 @@ class OpenCluster implements Cluster {
     readonly vault: Vault,
     readonly signal: AbortSignal | undefined,
   ) {}
+
+  get stateDir(): string {
+    return this.deps.config.stateDir;
+  }
 
   ucp(): Promise<Ucp> {
     return this.once('ucp', () => connectUcp(this.config.ucp, { signal: this.signal }), (ucp) => ucp.close());

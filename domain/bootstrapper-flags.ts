@@ -1,6 +1,7 @@
 /** Flags of the vendor's bootstrapper by version. `restore` takes nothing from the archive that a flag covers, so every setting is given. */
 import type { Manifest, Replica } from './manifest';
-import type { RestoreDecisions, SavedCron } from './plan';
+import type { SavedCron } from './changes';
+import type { RestoreDecisions } from './plan';
 import { proxyFlags } from './proxies';
 
 type StorageDecision = Pick<RestoreDecisions, 'storage' | 'version' | 'volume'> & { crons: readonly Pick<SavedCron, 'action'>[] };

@@ -59,7 +59,12 @@ export const restoreInput = z.strictObject({
 export type RestoreInput = z.infer<typeof restoreInput>;
 export type RestoreTarget = z.infer<typeof restoreTarget>;
 
-export const reconcileInput = z.strictObject({ cluster: safeName, startedBy: personSaid.optional() });
+export const reconcileInput = z.strictObject({
+  cluster: safeName,
+  /** Operation (or workflow id) of an unfinished restore that people have dealt with in another way: its records are ended, the registry is not touched. */
+  endRestore: z.string().min(1).max(1000).optional(),
+  startedBy: personSaid.optional(),
+});
 export type ReconcileInput = z.infer<typeof reconcileInput>;
 
 export const decideInput = z.strictObject({
@@ -69,6 +74,8 @@ export const decideInput = z.strictObject({
   by: personSaid,
   reason: reasonSaid.optional(),
   planDigest: z.string(),
+  /** The run that is meant. `drydock` fills it in; given, the vote counts for this run only and not for one that it is reset to. */
+  runId: z.string().max(100).optional(),
 });
 export type DecideInput = z.infer<typeof decideInput>;
 export type Decision = DecideInput['decision'];
@@ -177,6 +184,7 @@ export interface RestoreResult {
   stages: { name: string; title: string; seconds: number; waitedSeconds?: number; bytes?: number }[];
 }
 
+/** Sentences. `left`: what stays as it is, and what to do about it. */
 export interface ReconcileResult {
   cluster: string;
   putBack: string[];

@@ -36,6 +36,14 @@ export function examine(input: unknown, gate: Gate | null, votes: readonly Vote[
   return { ok: true, vote, repeated: false };
 }
 
+/**
+ * What a vote for another run of the same workflow is told; null when it is for this one. A reset gives the votes of the run before to the new run once more,
+ * and nobody has approved anything there.
+ */
+export function otherRun({ runId }: DecideInput, thisRun: string): string | null {
+  return runId === undefined || runId === thisRun ? null : `This vote was cast in another run (${runId}) of this workflow, which was reset since; decide again.`;
+}
+
 /** A gate that was opened again (the plan had changed meanwhile) asks anew: what counted before it opened is no answer to it. */
 function isOlderThan(gate: Gate | null, { gate: name, at }: Vote): boolean {
   return gate !== null && gate.name === name && at < gate.openedAt;

@@ -1,4 +1,5 @@
 /** What a restore finds and what it will do. */
+import type { SavedCron } from './changes';
 import type { Replica, Storage } from './manifest';
 
 /** State of one replica that the backup or the cluster knows. */
@@ -12,16 +13,6 @@ export interface ReplicaState {
   running: boolean;
   healthy: boolean;
   note: string;
-}
-
-/** A cron of DTR; what this product does not know of it is kept. */
-export interface SavedCron {
-  action: string;
-  schedule: string;
-  retries: number;
-  parameters: unknown;
-  deadline: string;
-  [key: string]: unknown;
 }
 
 export type Verdict = 'healthy' | 'minorityLost' | 'quorumLost' | 'allLost';

@@ -2,6 +2,7 @@ import { ApplicationFailure, CancellationScope, condition, defineSignal, ParentC
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { lockId, vaultsLockId, WORKFLOW } from '../domain/contract';
 import { operationKey } from '../domain/operation-key';
+import { quick } from './activities';
 import { fail } from './failures';
 
 const releaseSignal = defineSignal('release');
@@ -24,14 +25,14 @@ export interface Lock {
 
 /** One operation at a time on a cluster. Held until it is released or this run closes, however it closes. */
 export async function holdLock(cluster: string): Promise<Lock> {
-  const lock = await tryLock(lockId(cluster));
+  const lock = (await tryLock(lockId(cluster))) ?? (await lockOfTheDead(cluster, lockId(cluster)));
   if (lock) return lock;
   throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
 /** Nothing is removed from a cluster's vaults while one is filled from another. Held until this run closes. */
 export async function holdVaultsLock(cluster: string): Promise<void> {
-  if (await tryVaultsLock(cluster)) return;
+  if ((await tryVaultsLock(cluster)) || (await lockOfTheDead(cluster, vaultsLockId(cluster)))) return;
   throw fail('Conflict', `Backups of ${cluster} are being copied or removed already (see the parent of the run ${vaultsLockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
@@ -43,6 +44,12 @@ export async function tryVaultsLock(cluster: string): Promise<boolean> {
 /** `holdLock`, or null when another run holds it. */
 export function tryClusterLock(cluster: string): Promise<Lock | null> {
   return tryLock(lockId(cluster));
+}
+
+/** A reset may leave a lock whose holder is over. */
+async function lockOfTheDead(cluster: string, id: string): Promise<Lock | null> {
+  const { isFree } = await quick.freeLock.executeWithOptions({ summary: 'Does its holder still run?' }, [{ cluster, lock: id }]);
+  return isFree ? tryLock(id) : null;
 }
 
 async function tryLock(id: string): Promise<Lock | null> {

@@ -1,12 +1,12 @@
 /** The state of one run that people look at: steps, gate, votes, warnings. Kept in the workflow, shown by query, memo and current details. */
 import {
-  type ApplicationFailure, CancellationScope, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo,
+  type ApplicationFailure, CancellationScope, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo, workflowInfo,
 } from '@temporalio/workflow';
 import {
   MEMO_KEY, MESSAGE,
   type Choice, type DecideInput, type DecideResult, type Gate, type OperationMemo, type OperationType, type OperationView, type StepView,
 } from '../domain/contract';
-import { APPROVE_OR_REJECT, examine, type Vote } from '../domain/gates';
+import { APPROVE_OR_REJECT, examine, otherRun, type Vote } from '../domain/gates';
 import { fail } from './failures';
 
 const decideUpdate = defineUpdate<DecideResult, [DecideInput]>(MESSAGE.decide);
@@ -139,6 +139,9 @@ export class Operation {
   private validate(input: unknown): void {
     const ballot = examine(input, this.gate, this.votes);
     if (!ballot.ok) throw refusal(ballot.sentence);
+    // Only here, where a vote comes in: what was counted before a reset is replayed by the run that it leads to.
+    const elsewhere = otherRun(ballot.vote, workflowInfo().runId);
+    if (elsewhere !== null) throw refusal(elsewhere);
     if (this.outcome && !ballot.repeated) throw refusal(`The gate "${ballot.vote.gate}" has been decided already.`);
   }
 

@@ -31,7 +31,8 @@ function isAboutTheWorld(error: unknown): boolean {
   return error instanceof Error && error.name === 'ActivityFailure';
 }
 
-async function askToRetry(operation: Operation, behind: Behind, step: string, error: unknown): Promise<void> {
+/** Returns when people want the step tried again. */
+export async function askToRetry(operation: Operation, behind: Behind, step: string, error: unknown): Promise<void> {
   const { approvers, planDigest, state } = behind;
   const remedy = remedyOf(error);
   const choices: Choice[] = [

@@ -1,7 +1,8 @@
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
 import type { Confirmed, Policy } from '../activities/contract';
 import { restoreInput, type RestoreInput, type RestoreResult } from '../domain/contract';
-import type { RestorePlan, SavedCron } from '../domain/plan';
+import type { RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { SavedCron } from '../domain/changes';
 import { confirmationMarkdown } from '../domain/confirmation';
 import { planMarkdown } from '../domain/restore-plan';
 import { operationKey } from '../domain/operation-key';
@@ -9,7 +10,7 @@ import { few, long, patient, quick, round } from './activities';
 import { fail, parseInput, sentenceOf, withLeftovers } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
-import { persevere, unfinished, type Behind } from './persevere';
+import { askToRetry, persevere, unfinished, type Behind } from './persevere';
 import { cronsInWords, mib } from './text';
 import { Undo } from './undo';
 
@@ -64,16 +65,29 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     await passGate(operation, policy, plan, 'destroy', destroyQuestion(plan));
     // Days may have passed at the gate: what people said to be off must still be off.
     if (decisions.fences.length > 0) await quick.refuseReturned.executeWithOptions({ summary: 'Are the hosts off that were said to be?' }, [{ ...step, decisions }]);
+    await operation.step('destroy', async () => {
+      undo.add({
+        key: 'unmark',
+        state: 'the record of this restore stands, although nothing was destroyed',
+        remedy: `\`drydock reconcile ${request.cluster}\` ends it`,
+        run: () => round.unmarkUnfinished.executeWithOptions({ summary: 'Take the mark of this restore away' }, [{ ...step, decisions }]),
+      });
+      await quick.markUnfinished.executeWithOptions({ summary: 'Record what is about to be destroyed' }, [{ ...step, decisions }]);
+      for (const node of decisions.fences) {
+        await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
+        operation.warn(`${node} was taken out of the Swarm.`);
+      }
+    });
   } catch (error) {
     throw withLeftovers(error, await undo.run());
   }
-  undo.forget();
 
   const behind: Behind = {
     approvers: policy.approvers, planDigest: plan.digest,
     state: 'The registry is being destroyed; nothing is restored yet.',
     remedy: 'start the same restore again: it goes on without --force, and keeps what is there already',
   };
+  await destroyAll(operation, step, plan, behind, undo);
   try {
     return await behindThePoint(operation, step, plan, policy, behind);
   } catch (error) {
@@ -81,15 +95,37 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   }
 }
 
+/** The point of no return is the first destruction, which records itself: whatever fails before it is taken back, and behind it people decide. */
+async function destroyAll(operation: Operation, step: Step, { decisions }: RestorePlan, behind: Behind, undo: Undo): Promise<void> {
+  for (;;) {
+    try {
+      await operation.step('destroy', async () => {
+        for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
+        await long.passNoReturn.executeWithOptions({ summary: 'Point of no return' }, [{ ...step, decisions }]);
+      }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
+      return;
+    } catch (error) {
+      if (!(await isBehindNoReturn(step, decisions))) throw withLeftovers(error, await undo.run());
+      if (isCancellation(error)) throw unfinished(error, behind);
+      await askToRetry(operation, behind, 'destroy', error);
+    }
+  }
+}
+
+/** Also for a run that was cancelled. Where even that cannot be asked, nothing is started that may be half destroyed. */
+async function isBehindNoReturn(step: Step, decisions: RestoreDecisions): Promise<boolean> {
+  return CancellationScope.nonCancellable(async () => {
+    try {
+      return await long.hasPassedNoReturn.executeWithOptions({ summary: 'Has anything been destroyed?' }, [{ ...step, decisions }]);
+    } catch {
+      return true;
+    }
+  });
+}
+
 /** From the first destruction on. `behind.state` always says where this is. */
 async function behindThePoint(operation: Operation, step: Step, plan: RestorePlan, policy: Policy, behind: Behind): Promise<RestoreResult> {
   const { decisions } = plan;
-  await persevere(operation, behind, 'destroy', async () => {
-    await patient.markUnfinished.executeWithOptions({ summary: 'Mark the point of no return in the vault' }, [{ ...step, decisions }]);
-    for (const node of decisions.fences) await patient.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
-    for (const { id, node } of decisions.destroys) await patient.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
-  }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
-
   // 2. Images, by digest: what is there already and right is kept.
   behind.state = 'The registry is destroyed; its images are being written, its metadata is not restored.';
   const images = await persevere(operation, behind, 'images', () => patient.restoreImages.executeWithOptions({ summary: 'Write missing images, hash them where they lie' }, [{ ...step, decisions }]), ({ kept, written }) => ({
@@ -101,8 +137,10 @@ async function behindThePoint(operation: Operation, step: Step, plan: RestorePla
   const held = await persevere(operation, behind, 'metadata', async () => {
     await patient.restoreMetadata.executeWithOptions({ summary: `Run the vendor's restore on ${decisions.first.node}` }, [{ ...step, decisions }]);
     await patient.waitHealthy.executeWithOptions({ summary: `Wait for replica ${decisions.first.id}` }, [{ ...step, decisions, replica: decisions.first }]);
+    const { held: recorded } = await patient.recordHold.executeWithOptions({ summary: 'Record read-only mode and the crons that delete' }, [{ ...step, decisions }]);
     await patient.setReadOnly.executeWithOptions({ summary: 'Registry read-only until confirmed' }, [{ ...step, readOnly: true }]);
-    return (await patient.holdDeletions.executeWithOptions({ summary: 'No cron deletes before the release' }, [step])).held;
+    await patient.holdDeletions.executeWithOptions({ summary: 'No cron deletes before the release' }, [{ ...step, held: recorded }]);
+    return recorded;
   });
   const crons = allCrons(decisions.crons, held);
   const off = crons.length === 0 ? '' : ` These crons are switched off: ${cronsInWords(crons)}.`;
@@ -204,9 +242,9 @@ async function finish(operation: Operation, step: Step, { decisions }: RestorePl
       operation.warn(`It could not be seen whether a host is back that was said to be off: ${sentenceOf(error)}`);
     }
     try {
-      await round.markFinished.executeWithOptions({ summary: 'Take the mark of the unfinished restore away' }, [step]);
+      operation.warn(...(await round.markFinished.executeWithOptions({ summary: 'End the records of this restore' }, [{ ...step, decisions }])).warnings);
     } catch (error) {
-      operation.warn(`The restore is done, but its mark stays: ${sentenceOf(error)} Take it away with \`drydock reconcile\`; until then prune removes nothing.`);
+      operation.warn(`The restore is done, but its mark stays: ${sentenceOf(error)} End it with \`drydock reconcile ${decisions.cluster} --end-restore ${step.operation}\`; until then prune removes nothing.`);
     }
   });
 }

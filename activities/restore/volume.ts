@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
-import { OPERATION_LABEL, removeDeadAttempts } from '../operation-label';
+import { labelsOf, removeDeadContainers } from '../operation-label';
 
 export interface VolumeSpec {
   name: string;
@@ -82,14 +82,14 @@ export interface Holding {
 export async function whileMounted<T>(cluster: Cluster, holding: Holding, work: () => Promise<T>): Promise<T> {
   if (!isMount(holding.volume)) return work();
   const engine = await cluster.engine();
-  await removeDeadAttempts(engine, holding.operation);
+  await removeDeadContainers(engine, cluster);
   const id = await engine.start({
     image: holding.image,
     entrypoint: ['sleep'],
     command: [HOLD_SECONDS],
     binds: [`${holding.volume.name}:/hold`],
     node: holding.node,
-    labels: { [OPERATION_LABEL]: holding.operation },
+    labels: labelsOf(cluster, holding.operation),
     ...(cluster.config.bootstrapper.disableSelinuxLabel ? { securityOpt: ['label=disable'] } : {}),
     ...(cluster.signal === undefined ? {} : { signal: cluster.signal }),
   });

@@ -266,7 +266,7 @@ class BlobSource {
 }
 
 /** Removes what an earlier run that died has left aside. One restore runs at a time. */
-async function clearStaging(host: Host, volume: string, signal?: AbortSignal): Promise<void> {
+export async function clearStaging(host: Host, volume: string, signal?: AbortSignal): Promise<void> {
   await host.exec(['find', volume, '-maxdepth', '1', '-name', `${STAGING_PREFIX}*`, '-exec', 'rm', '-rf', '--', '{}', '+'], { signal, stallMs: SILENT_MS });
 }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Activities } from '../../activities/contract';
 import type { RestoreResult } from '../../domain/contract';
 import { failure, PLAN, playActivities, POLICY } from './fixtures/activities';
 import { failureOf, newWorker, start, until, withRun } from './fixtures/harness';
@@ -25,7 +26,7 @@ describe('workflow restore', function () {
       assert.deepEqual(result.replicas.map((replica) => replica.node), ['node-1', 'node-2']);
     });
     assert.deepEqual(calls.slice(calls.indexOf('markUnfinished')), [
-      'markUnfinished', 'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'holdDeletions', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
+      'markUnfinished', 'fenceNode', 'destroyReplica', 'passNoReturn', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'recordHold', 'setReadOnly', 'holdDeletions', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
       'markFinished',
     ]);
   });
@@ -120,6 +121,45 @@ describe('workflow restore', function () {
     assert.match(failed.message, /not all was put back: .*the engine of node-1 does not answer. Now the containers of replica 00000000000a on node-1 are stopped/);
   });
 
+  describe('before anything is destroyed', () => {
+    /** Approves both gates; the run is expected to fail. */
+    async function failing(changes: Partial<Activities>): Promise<{ calls: string[]; failed: { type: string; message: string } }> {
+      const { activities, calls } = playActivities(changes);
+      const failed = await withRun('restore', activities, async (run) => {
+        for (const name of ['plan', 'destroy']) {
+          await run.gate(name);
+          await run.decide({});
+        }
+        return failureOf(run.handle.result());
+      });
+      return { calls, failed };
+    }
+
+    it('starts the containers again when what it is about to destroy cannot be recorded', async () => {
+      const { calls, failed } = await failing({ markUnfinished: async () => { throw failure('NotPermitted', 'it is mounted read-only'); } });
+      assert.deepEqual(failed, { type: 'NotPermitted', message: 'it is mounted read-only' });
+      assert.deepEqual(calls.slice(-3), ['markUnfinished', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts the containers again when a host cannot be taken out of the Swarm', async () => {
+      const { calls } = await failing({ fenceNode: async () => { throw failure('InvalidInput', 'it must be demoted first'); } });
+      assert.deepEqual(calls.slice(-3), ['fenceNode', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts the containers again when the first replica could not be destroyed at all', async () => {
+      const { calls } = await failing({ destroyReplica: async () => { throw failure('HostUnreachable', 'node-1 does not answer'); } });
+      assert.deepEqual(calls.slice(-4), ['destroyReplica', 'hasPassedNoReturn', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts nothing and keeps its mark when something was destroyed, or nobody can say whether', async () => {
+      const destroyReplica: Activities['destroyReplica'] = async () => { throw failure('HostUnreachable', 'node-1 does not answer'); };
+      const begun = await failing({ destroyReplica, hasPassedNoReturn: async () => true });
+      assert.equal(begun.calls.at(-1), 'hasPassedNoReturn');
+      const unknown = await failing({ destroyReplica, hasPassedNoReturn: async () => { throw failure('NotPermitted', 'stateDir cannot be used'); } });
+      assert.equal(unknown.calls.at(-1), 'hasPassedNoReturn');
+    });
+  });
+
   it('counts a vote anew when the same plan is put to people again after another one', async () => {
     let made = 0;
     // As when a host comes and goes: the plan of the first gate is that of the third one.
@@ -158,7 +198,7 @@ describe('workflow restore', function () {
     const onlinegc = { action: 'tag_pruning', schedule: '0 0 2 * * *', retries: 0, parameters: null, deadline: '' };
     let handed: unknown;
     const { activities } = playActivities({
-      holdDeletions: async () => ({ held: [onlinegc] }),
+      recordHold: async () => ({ held: [onlinegc] }),
       restoreCrons: async ({ held }) => {
         handed = held;
         return { putBack: [], left: [] };
