@@ -70,7 +70,10 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         // 10. Seal: the manifest, last and once.
         const seal = await operation.step('seal', () =>
           long.seal.executeWithOptions({ summary: 'Write lists, checksums and, last, the manifest' }, [
-            { ...step, facts, record: taken.record, metadata: taken.metadata, passes: [...passes, ...taken.passes], proof, startedBy: request.startedBy ?? 'unknown', startedAt },
+            {
+              ...step, facts, record: taken.record, metadata: taken.metadata, passes: [...passes, ...taken.passes], proof,
+              notes: operation.warnings.map((text) => ({ kind: 'warning', text })), startedBy: request.startedBy ?? 'unknown', startedAt,
+            },
           ]), (s) => ({ text: s.status }));
         return { seal, proof, thawing: taken.thawing };
       } catch (error) {

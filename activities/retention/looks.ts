@@ -1,5 +1,6 @@
 /** Looks at a vault that are not older than what is done by them: others write there, and a removal may take hours. */
-import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import { readFullPicture, type FullPicture } from '../../adapters/vault/picture';
+import { SegmentLists } from '../../adapters/vault/segment-lists';
 import { behindNoReturn, unfinishedSentence, unfinishedWayOut, type Change } from '../../domain/changes';
 import type { Duration } from '../../domain/duration';
 import { planRemoval, type RemovalPlan } from '../../domain/prune';
@@ -8,7 +9,7 @@ import { changesOf } from '../changes';
 import type { Cluster } from '../cluster';
 
 export interface Look {
-  picture: ClusterPicture;
+  picture: FullPicture;
   decisions: Decision[];
   removal: RemovalPlan;
   isRestoring: boolean;
@@ -18,6 +19,8 @@ export interface Look {
 const QUICK_MS = 250;
 
 export class Looks {
+  /** What was read once is the same at the next look. */
+  private readonly lists = new SegmentLists();
   private last: { look: Look; began: number; ended: number } | undefined;
   /** Hosts take seconds to ask, so they are asked once: a record lies there only where no vault took it. */
   private onHosts: Promise<readonly Change[]> | undefined;
@@ -31,7 +34,7 @@ export class Looks {
   async take(): Promise<Look> {
     const { vault, name, config } = this.cluster;
     const began = performance.now();
-    const picture = await readPicture(vault, name, this.signal);
+    const picture = await readFullPicture(vault, name, this.lists, this.signal);
     const decisions = decideRetention(picture.facts, config.keep, picture.now);
     const removal = planRemoval(picture, decisions, this.hold);
     const restoring = await this.unfinished();
