@@ -46,6 +46,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   operation.backupId = decisions.backupId;
   const undo = new Undo(operation);
   let isDestroying = false;
+  const fenced: string[] = [];
   try {
     // 1. Stop, which can be taken back; then the point of no return, by its own gate.
     await operation.step('stop', async () => {
@@ -64,7 +65,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
       await quick.markUnfinished.executeWithOptions({ summary: 'Record what is about to be destroyed' }, [{ ...step, decisions }]);
       for (const node of decisions.fences) {
         await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
-        operation.warn(`${node} was taken out of the Swarm.`);
+        fenced.push(node);
       }
       isDestroying = true;
       for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
@@ -72,7 +73,8 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
   } catch (error) {
     if (isDestroying && (await isBehindNoReturn(step, decisions))) throw error;
-    throw withLeftovers(error, await undo.run());
+    const leftovers = await undo.run();
+    throw withLeftovers(error, fenced.length === 0 ? leftovers : [...leftovers, `${fenced.join(', ')} stays out of the Swarm; join again what is to be used`]);
   }
   undo.forget();
 
