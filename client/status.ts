@@ -56,11 +56,12 @@ export async function readStatus(local: LoadedConfig): Promise<Status> {
 }
 
 async function askVault(local: LoadedConfig, name: string): Promise<Omit<ClusterStatus, 'running'>> {
+  const unfinished = await unfinishedOf(local, name);
   try {
     const entries = await listBackups(local, name);
-    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null, unfinished: await unfinishedOf(local, name) };
+    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null, unfinished };
   } catch (error) {
-    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null, unfinished: await unfinishedOf(local, name) };
+    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null, unfinished };
   }
 }
 

@@ -36,8 +36,8 @@ export async function reconcile(input: ReconcileInput): Promise<ReconcileResult>
   const { changes, notes } = await operation.step('look', () => quick.listChanges.executeWithOptions({ summary: 'Read what was recorded' }, [step]), (found) => ({ text: `${found.changes.length} record(s)` }));
   left.push(...notes);
   await operation.step('put-back', async () => {
-    // Oldest first: the newest operation recorded what the older ones had left.
-    for (const change of changes) {
+    // Containers first, as nothing else can be put back into a registry that is stopped; else oldest first: the newest operation recorded what older ones had left.
+    for (const change of [...changes.filter(({ kind }) => kind === 'stop').reverse(), ...changes.filter(({ kind }) => kind !== 'stop')]) {
       take(await round.putBack.executeWithOptions({ summary: `Put back what ${change.operation} had changed (${change.kind})` }, [{ ...step, change }]));
     }
   }, () => ({ text: `${putBack.length} put back` }));

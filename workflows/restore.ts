@@ -75,7 +75,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
       await quick.markUnfinished.executeWithOptions({ summary: 'Record what is about to be destroyed' }, [{ ...step, decisions }]);
       for (const node of decisions.fences) {
         await quick.fenceNode.executeWithOptions({ summary: `Take ${node} out of the Swarm` }, [{ ...step, node }]);
-        operation.warn(`${node} was taken out of the Swarm.`);
+        undo.cannotUndo(`${node} stays out of the Swarm; join it again if it is to be used.`);
       }
     });
   } catch (error) {

@@ -1,5 +1,6 @@
 /** What an operation that is dead has left changed: put back where that is possible, said where it is not. */
 import { behindNoReturn, cronsInWords, unfinishedSentence, unfinishedWayOut, type Change, type ChangeOf } from '../../domain/changes';
+import { DrydockError } from '../../domain/errors';
 import { thaw } from '../backup/thaw';
 import { changesOf } from '../changes';
 import type { Cluster } from '../cluster';
@@ -20,7 +21,7 @@ export async function listChanges(cluster: Cluster): Promise<{ changes: Change[]
 export async function putBack(cluster: Cluster, change: Change): Promise<ThawResult> {
   switch (change.kind) {
     case 'freeze':
-      return thawed(change, await thaw(cluster, change));
+      return (await isBehind(cluster)) ? thawedIfThere(cluster, change) : thawed(change, await thaw(cluster, change));
     case 'stop':
       return containersOf(cluster, change);
     case 'hold':
@@ -35,11 +36,26 @@ function thawed({ operation, state }: ChangeOf<'freeze'>, { putBack: done, left 
   return { putBack: [`the record of ${operation} was removed: ${state === 'planned' ? 'it had not begun to switch anything off' : 'all that it names is as it was'}`], left };
 }
 
+/** The registry is half there: one try, and then the restore or a person sees to it. */
+async function thawedIfThere(cluster: Cluster, change: ChangeOf<'freeze'>): Promise<ThawResult> {
+  try {
+    return thawed(change, await thaw(cluster, change));
+  } catch (error) {
+    cluster.signal?.throwIfAborted();
+    if (!(error instanceof DrydockError)) throw error;
+    return { putBack: [], left: [`${change.operation} had switched off ${cronsInWords(change.crons) || 'read-only mode only'}, and the registry does not take them back now (${error.message}); the end of the restore settles it.`] };
+  }
+}
+
+async function isBehind(cluster: Cluster, runId?: string): Promise<boolean> {
+  const behind = behindNoReturn((await changesOf(cluster).read({ hosts: true })).changes);
+  return runId === undefined ? behind.length > 0 : behind.some((change) => change.runId === runId);
+}
+
 /** Behind the point of no return the containers are gone, or wait for a registry that is half there. */
 async function containersOf(cluster: Cluster, change: ChangeOf<'stop'>): Promise<ThawResult> {
   const { id, node } = change.replica;
-  const behind = behindNoReturn((await changesOf(cluster).read({ hosts: true })).changes).find(({ runId }) => runId === change.runId);
-  if (behind) return { putBack: [], left: [] };
+  if (await isBehind(cluster, change.runId)) return { putBack: [], left: [] };
   await startStopped(cluster, change);
   return { putBack: [`the containers of replica ${id} on ${node}, which ${change.operation} had stopped, were started`], left: [] };
 }

@@ -63,12 +63,13 @@ export async function atStage(cluster: Cluster, step: Marking, stage: RestoreSta
   });
 }
 
-/** The end of a restore is the end of all its attempts. Sentences: what could not be removed. */
+/** The end of a restore is the end of all its attempts, and of what was recorded of the registry before. Sentences: what could not be removed. */
 export async function markFinished(cluster: Cluster, { decisions }: Marking): Promise<{ warnings: string[] }> {
   const changes = changesOf(cluster, decisions.targets);
   const found = await changes.read({ hosts: true });
   const warnings: string[] = [];
-  for (const change of recordsOfRestores(found.changes)) warnings.push(...(await changes.end(change)));
+  // A freeze of the old registry says nothing about the new one, whose crons people have decided on.
+  for (const change of [...found.changes.filter(({ kind }) => kind === 'freeze'), ...recordsOfRestores(found.changes)]) warnings.push(...(await changes.end(change)));
   await changes.tidy({ hosts: true });
   return { warnings };
 }

@@ -216,6 +216,27 @@ describe('what an operation changes outside', () => {
     });
   });
 
+  it('by a freeze before a disaster does not keep reconcile waiting for a registry that is gone, and ends with the restore', async () => {
+    const dead = await played.step(() => recordFreeze(played.cluster, { cluster: 'lab', operation: 'b', backupId: '20261123T020000Z-1a2b3c' }));
+    await played.step(() => freeze(played.cluster, dead.record, signal));
+    const step = { cluster: 'lab', operation: 'restore_lab_1', decisions: PLAN.decisions };
+    await played.step(() => markUnfinished(played.cluster, step));
+    await played.step(() => passNoReturn(played.cluster, step));
+    played.breakAt = down('put onlinegc');
+    const [first] = await standing();
+    const { left } = await played.step(() => putBack(played.cluster, first!));
+    assert.match(left.join(), /b had switched off onlinegc \("0 0 1 \* \* \*"\), and the registry does not take them back now/);
+    await played.step(() => markFinished(played.cluster, step));
+    assert.deepEqual(await standing(), []);
+  });
+
+  it('in volumes with which a plan tried a mount is removed', async () => {
+    played.containers.clear();
+    played.volumes = new Set([`node-1/drydock-probe-${REPLICA}`, `node-1/dtr-registry-${REPLICA}`]);
+    await played.step(() => sweepContainers(played.cluster, signal));
+    assert.deepEqual([...played.volumes], [`node-1/dtr-registry-${REPLICA}`]);
+  });
+
   it('in containers that dead operations left is ended, those of other clusters and of others are not', async () => {
     const container = (cluster: string | undefined) => ({ running: true, labels: { ...(cluster === undefined ? {} : { 'drydock.operation': 'dead', 'drydock.cluster': cluster }) } });
     played.containers = new Map([['node-1/hold', container('lab')], ['node-1/other', container('lab2')], ['node-1/theirs', container(undefined)]]);

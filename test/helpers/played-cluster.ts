@@ -24,6 +24,7 @@ export interface Played {
   settings: { readOnlyRegistry: boolean };
   /** Full name and whether it runs. */
   containers: Map<string, { running: boolean; labels: Record<string, string> }>;
+  volumes: Set<string>;
   /** Calls that changed something, in their order. */
   calls: string[];
   /** Throws before the call does anything. */
@@ -49,6 +50,7 @@ export async function playedCluster(): Promise<Played> {
     crons: new Map([[GC.action, GC]]),
     settings: { readOnlyRegistry: false },
     containers: new Map(PARTS.map((part) => [`node-1/dtr-${part}-${REPLICA}`, { running: true, labels: {} }])),
+    volumes: new Set(),
     calls: [],
     breakAt: () => undefined,
     step: (work, { runId = 'run-1', attempt = 1 } = {}) => new MockActivityEnvironment({ attempt, workflowExecution: { workflowId: 'restore/lab/1', runId } }, { logger: new DefaultLogger('ERROR') }).run(work),
@@ -102,7 +104,11 @@ function engineOf(played: Played): Engine {
   };
   const engine: Partial<Engine> = {
     nodes: async () => [{ id: 'n', hostname: 'node-1', state: 'ready', availability: 'active', role: 'worker', address: '' }],
-    volumes: async () => [],
+    volumes: async () => [...played.volumes].map((name) => ({ name, driver: 'local' })),
+    removeVolume: async (name) => {
+      doing(played, `remove ${name}`);
+      played.volumes.delete(name);
+    },
     containers: async ({ name = '', labels = [] } = {}) => [...played.containers].filter(([full, container]) => full.includes(name) && labels.every((label) => matches(container.labels, label))).map(summary),
     startContainer: async (name) => set(name, true),
     stopContainer: async (name) => set(name, false),
