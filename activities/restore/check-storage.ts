@@ -5,6 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
+import { forCleanUp } from '../guard';
 import { helperImage } from '../helper-container';
 import type { Refusals } from './refusals';
 import { ensureVolume, inspectVolume, isMount, isPath, volumeDifference, whileMounted, type VolumeSpec } from './volume';
@@ -69,7 +70,7 @@ async function onMount(cluster: Cluster, operation: string, decisions: RestoreDe
       return delta;
     });
   } finally {
-    await host.exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
+    await forCleanUp(host).exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
   }
 }
 
