@@ -4,9 +4,10 @@
  */
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Engine, RunOptions } from '../adapters/docker/engine';
+import type { ContainerSummary, Engine, RunOptions } from '../adapters/docker/engine';
 import { DrydockError, type ErrorKind } from '../domain/errors';
 import type { Cluster } from './cluster';
+import { forCleanUp } from './guard';
 import { labelsOf, removeDeadContainers } from './operation-label';
 
 export type BootstrapperCommand = 'backup' | 'restore' | 'join' | 'destroy' | 'remove' | 'images';
@@ -55,7 +56,8 @@ const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', 
 
 /**
  * Runs one command to its end. Throws BootstrapperFailed with the last lines of the log, UcpUnavailable when the bootstrapper could not reach
- * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node).
+ * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node). When the step is cancelled, both of its
+ * phases are ended.
  */
 export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): Promise<BootstrapperResult> {
   await settle(cluster);
@@ -76,6 +78,9 @@ export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): P
     ...given('node', run.node),
     ...given('stdin', run.stdin),
     ...given('onStdout', run.onStdout),
+  }).catch(async (error: unknown) => {
+    if (cluster.signal?.aborted === true) await endPhase2(forCleanUp(engine));
+    throw error;
   });
   log.judge(run, result.exitCode);
   return { stdout: hide(result.stdout.toString('utf8')), lines: log.lines };
@@ -98,12 +103,21 @@ export async function settle(cluster: Cluster): Promise<void> {
   await waitForPhase2(engine, cluster.signal);
 }
 
+/** Its phase 1 is ended with the run; phase 2 is a container that would go on with the work alone. */
+async function endPhase2(engine: Engine): Promise<void> {
+  for (const { id } of await phase2(engine)) await engine.removeContainer(id, { force: true });
+}
+
+async function phase2(engine: Engine): Promise<ContainerSummary[]> {
+  return (await engine.containers({ name: 'dtr-phase2' })).filter(({ names }) => names.some((name) => /(^|\/)dtr-phase2$/.test(name)));
+}
+
 /** Bootstrappers of one cluster must run one after another: a second one would wait in its own way, for ever. */
 async function waitForPhase2(engine: Engine, signal: AbortSignal | undefined): Promise<void> {
   const begun = Date.now();
   const end = begun + PHASE2_WAIT_MS;
   for (;;) {
-    const found = (await engine.containers({ name: 'dtr-phase2' })).filter(({ names }) => names.some((name) => /(^|\/)dtr-phase2$/.test(name)));
+    const found = await phase2(engine);
     const over = new Set(['exited', 'dead', ...(Date.now() > begun + NOT_STARTED_MS ? ['created'] : [])]);
     for (const left of found) if (over.has(left.state)) await engine.removeContainer(left.id, { force: true });
     const [first] = found.filter(({ state }) => !over.has(state));

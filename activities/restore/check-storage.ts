@@ -5,6 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
+import { forCleanUp } from '../guard';
 import { helperImage } from '../helper-container';
 import { removeDeadContainers } from '../operation-label';
 import type { Refusals } from './refusals';
@@ -72,7 +73,7 @@ async function onMount(cluster: Cluster, operation: string, decisions: RestoreDe
       return delta;
     });
   } finally {
-    await host.exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
+    await forCleanUp(host).exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
   }
 }
 

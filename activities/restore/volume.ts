@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
+import { forCleanUp } from '../guard';
 import { labelsOf, removeDeadContainers } from '../operation-label';
 
 export interface VolumeSpec {
@@ -97,7 +98,7 @@ export async function whileMounted<T>(cluster: Cluster, holding: Holding, work: 
     await checkMount(holding);
     return await work();
   } finally {
-    await engine.removeContainer(id, { force: true });
+    await forCleanUp(engine).removeContainer(id, { force: true });
   }
 }
 
