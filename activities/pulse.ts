@@ -40,7 +40,7 @@ export async function withPulse<T>(patience: Patience, work: () => Promise<T>): 
   const beat = (): void => context.heartbeat(patience.note(pulse.last));
   const timer = setInterval(beat, pulseOf(context.info.heartbeatTimeoutMs));
   const onCancel = (): void => {
-    if (pulse.last !== undefined) pulse.last = ending(pulse.last);
+    if (pulse.last?.phase !== undefined) pulse.last = ending(pulse.last);
     beat();
   };
   context.cancellationSignal.addEventListener('abort', onCancel, { once: true });
