@@ -131,6 +131,23 @@ export interface BackupActivities {
   listFreezeRecords(step: Step): Promise<FreezeRecord[]>;
 }
 
+/** What people have to know of, or to accept, before a restore goes on: the first 50 of each, and how many there are. */
+export interface Confirmed {
+  repositories: number;
+  /** Tags that name what they did. */
+  tags: number;
+  /** Images of which every byte was pulled. */
+  pulled: number;
+  /** Sentences. */
+  differences: string[];
+  differenceCount: number;
+  /** Images of the backup that are not there or cannot be pulled whole: `repository:tag: why`. */
+  missing: string[];
+  missingCount: number;
+  /** Sentences: what a pull cannot judge, such as digests of an algorithm that cannot be computed here. */
+  notJudged: string[];
+}
+
 export interface RestoreActivities {
   /** What is there now. Never throws because the cluster is broken. */
   diagnose(step: Step & { targets: RestoreTarget[]; backup: string }): Promise<Diagnosis>;
@@ -160,8 +177,8 @@ export interface RestoreActivities {
   holdDeletions(step: Step): Promise<{ held: SavedCron[] }>;
   /** Warnings instead of errors. */
   updateVulnerabilityDatabase(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[]; note: string }>;
-  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. Missing images are an error. */
-  confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<{ repositories: number; tags: number; pulled: number; differences: string[] }>;
+  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. What differs or is missing is answered, not thrown. */
+  confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<Confirmed>;
   /** The vendor's `join`; joined already is success. */
   joinReplica(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
   /** Crons of the manifest, then those that were held and are not in it, put back (those that exist already stand). */

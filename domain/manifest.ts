@@ -1,6 +1,7 @@
 /** `manifest.json`: what makes a backup exist, and all that a restore on bare machines needs. No secret and no repository name stands in it. */
 import { z } from 'zod';
 import { backupIdSchema, replicaId } from './contract';
+import { isOtherDigest } from './digest';
 import { plainName, plainText } from './plain-text';
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
@@ -156,5 +157,12 @@ export const tagLineSchema = z.strictObject({
 export type TagLine = z.infer<typeof tagLineSchema>;
 
 /** One line of `blobs.jsonl`. */
-export const blobLineSchema = z.strictObject({ path: plainText, size: count, sha256, segment: segmentId });
+export const blobLineSchema = z.strictObject({
+  path: plainText,
+  size: count,
+  sha256,
+  segment: segmentId,
+  /** Digests of other algorithms by which manifests name this content. */
+  aliases: z.array(plainText.refine(isOtherDigest)).optional(),
+});
 export type BlobLine = z.infer<typeof blobLineSchema>;

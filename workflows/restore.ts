@@ -93,6 +93,10 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
   const confirmed = await operation.step('confirm', () => long.confirmRestore.executeWithOptions({ summary: 'Pull a sample by digest, compare with the backup' }, [{ ...step, decisions }]), (c) => ({
     text: `${c.tags} tags in ${c.repositories} repositories, ${c.pulled} images pulled by digest`,
   }));
+  if (confirmed.missingCount > 0) {
+    throw fail('IntegrityMismatch', `${confirmed.missingCount} images of the backup cannot be pulled: ${confirmed.missing.slice(0, 20).join('; ')}.`, 'the registry stays read-only; start the same restore again, or restore another backup');
+  }
+  operation.warn(...confirmed.notJudged);
 
   // 6. The other replicas, one at a time, each healthy before the next.
   await operation.step('join', async () => {
@@ -121,7 +125,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     replicas: [decisions.first, ...decisions.joins].map(({ id, node }) => ({ id, node })),
     counts: { repositories: confirmed.repositories, tags: confirmed.tags, pulled: confirmed.pulled, blobsKept: images.kept.blobs, blobsWritten: images.written.blobs },
     bytes: { kept: images.kept.bytes, written: images.written.bytes },
-    differences: confirmed.differences,
+    differences: [...confirmed.differences, ...(confirmed.differenceCount > confirmed.differences.length ? [`And ${confirmed.differenceCount - confirmed.differences.length} more like these.`] : [])],
     warnings: operation.warnings,
     stages: operation.stages,
   };
