@@ -4,6 +4,7 @@ import { parseBlobPath } from '../../domain/layout';
 import type { CopyList } from '../../domain/copy-list';
 import { showDigest } from '../../domain/digest';
 import type { BlobLine, TagLine } from '../../domain/manifest';
+import type { NoteOf } from '../../domain/notes';
 import { Oddities } from '../../domain/oddities';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
@@ -32,7 +33,7 @@ export interface Gap {
   what: string;
 }
 
-/** Step 9: follows every tag to its blobs, and leaves the lists of tags, blobs and gaps for the seal. */
+/** Step 9: follows every tag to its blobs, and leaves the lists of tags, blobs, gaps and notes for the seal. */
 export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSignal): Promise<Proof> {
   const work = await WorkFiles.open(cluster, step);
   const { facts, metadata } = step;
@@ -40,6 +41,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const references = await readReferences(work, numbers);
   const warnings = [...references.unreadable].map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
+  await work.write(WORK.notes, ownersOf(references));
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
@@ -51,11 +53,10 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const tags = await writeTags(cluster, work, references, { follower, oddities }, step);
   const blobs = await writeBlobs(work, references, stored.copies);
   return {
-    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps },
+    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps, acceptedGaps: 0 },
     imageBytes: blobs.bytes,
     gaps: tags.shownGaps,
     layouts: layoutsOf(blobs.layouts, facts.version),
-    owners: [...references.owners].map(([id, name]) => ({ id, name })),
     // One for each segment, in the worst case: more than a result may carry.
     warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS), ...shownOddities(tags.oddities)],
   };
@@ -65,6 +66,11 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
 function shownOddities(found: readonly string[]): string[] {
   if (found.length === 0) return [];
   return [`The registry itself holds ${found.length === 1 ? 'an image that is odd' : `${found.length} things that are odd`}; they are kept, and come back, as they are:`, ...firstOf(found, SHOWN_ODDITIES)];
+}
+
+/** Who must exist for a restore, by the thousand. */
+function* ownersOf({ owners }: References): Generator<NoteOf<'owner'>> {
+  for (const [id, name] of owners) yield { kind: 'owner', id, name };
 }
 
 interface TagsWritten {
@@ -120,8 +126,8 @@ async function external(work: WorkFiles, references: References, warnings: strin
   await work.write(WORK.blobs, []);
   await work.write(WORK.gaps, []);
   return {
-    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0 },
-    imageBytes: 0, gaps: [], layouts: [], owners: [...references.owners].map(([id, name]) => ({ id, name })), warnings,
+    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0, acceptedGaps: 0 },
+    imageBytes: 0, gaps: [], layouts: [], warnings,
   };
 }
 

@@ -154,7 +154,7 @@ async function* readSmall(backup: SealedBackup, digests: ReadonlySet<string>, bl
     if (line && line.size <= MOST_MANIFEST_BYTES) asked.set(line, [...(asked.get(line) ?? []), digest]);
   }
   const names = new Map([...asked].map(([line, all]) => [line.sha256, all]));
-  for await (const blob of readBlobs(backup.vault, backup.cluster, asked.keys(), backup.keys, { recorded: backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
+  for await (const blob of readBlobs(backup.vault, backup.cluster, asked.keys(), backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
     const parts: Buffer[] = [];
     for await (const part of blob.data) parts.push(part);
     const content = Buffer.concat(parts);

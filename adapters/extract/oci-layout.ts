@@ -22,7 +22,7 @@ export async function writeOciLayout(target: Target, backup: SealedBackup, { ima
   let count = 0;
   await target.makeFolder('blobs/sha256');
   const write = async (lines: Iterable<BlobLine>, nameOf: (sha256: string) => string): Promise<void> => {
-    for await (const blob of readBlobs(backup.vault, backup.cluster, lines, backup.keys, { recorded: backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
+    for await (const blob of readBlobs(backup.vault, backup.cluster, lines, backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
       const digest = nameOf(blob.sha256);
       const { algorithm, encoded } = partsOfDigest(digest);
       await target.write(`blobs/${algorithm}/${encoded}`, heldTo(digest, watched(blob.data, signal, (more) => onProgress?.((bytes += more), count))));
