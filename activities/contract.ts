@@ -127,10 +127,10 @@ export interface Confirmed {
   /** Sentences. */
   differences: string[];
   differenceCount: number;
-  /** `repository:tag` of images that are not there or cannot be pulled. */
+  /** Images of the backup that are not there or cannot be pulled whole: `repository:tag: why`. */
   missing: string[];
   missingCount: number;
-  /** Sentences: what could not be judged, which is no difference. */
+  /** Sentences: what a pull cannot judge, such as digests of an algorithm that cannot be computed here. No difference. */
   notJudged: string[];
   /** SHA-256 (hex) over all differences and missing images, those that are only counted included: what people accept. */
   digest: string;

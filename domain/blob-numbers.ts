@@ -1,24 +1,24 @@
 /** Numbers for the paths of blobs, of which only the id or the digest is kept: even ones by id, odd ones by digest. */
 import type { DigestNumbers } from './digest-numbers';
-import { idBlobPath, isBlobId, parseBlobPath, sha256BlobPath } from './layout';
+import { digestBlobPath, idBlobPath, isBlobId, parseBlobPath, sha256BlobPath } from './layout';
 import { NameNumbers } from './name-numbers';
 
 export class BlobNumbers {
-  /** Ids, and whole paths of no known layout; these have a `/`. */
+  /** Ids, and whole paths of any other layout; these have a `/`. */
   private readonly names = new NameNumbers();
 
   constructor(private readonly digests: DigestNumbers) {}
 
   find(path: string): number | undefined {
     const parsed = parseBlobPath(path);
-    const number = parsed?.layout === 'sha256' ? this.digests.find(parsed.sha256) : this.names.find(parsed?.id ?? path);
+    const number = parsed?.layout === 'sha256' ? this.digests.find(parsed.sha256) : this.names.find(parsed?.layout === 'id' ? parsed.id : path);
     return number === undefined ? undefined : 2 * number + (parsed?.layout === 'sha256' ? 1 : 0);
   }
 
   /** The path's number; a new one for a path that was not there. */
   add(path: string): number {
     const parsed = parseBlobPath(path);
-    return parsed?.layout === 'sha256' ? this.named(this.digests.add(parsed.sha256)) : 2 * this.names.add(parsed?.id ?? path);
+    return parsed?.layout === 'sha256' ? this.named(this.digests.add(parsed.sha256)) : 2 * this.names.add(parsed?.layout === 'id' ? parsed.id : path);
   }
 
   /** As `add`, of the blob with this id. */
@@ -33,10 +33,11 @@ export class BlobNumbers {
 
   /** The blob that is named by the digest with this number. */
   named(digest: number): number {
+    if (this.digests.isOther(digest)) return this.add(digestBlobPath(this.digests.digest(digest)));
     return 2 * digest + 1;
   }
 
-  /** The number of the digest that stands in the blob's name; undefined for one by id. */
+  /** The number of the SHA-256 that stands in the blob's name; undefined where there is none. */
   digestInName(blob: number): number | undefined {
     return (blob & 1) === 1 ? blob >>> 1 : undefined;
   }

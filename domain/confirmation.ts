@@ -5,6 +5,7 @@ import { listed } from './markdown';
 export interface ConfirmationFound {
   differences: string[];
   differenceCount: number;
+  /** `repository:tag: why`. */
   missing: string[];
   missingCount: number;
   notJudged: string[];
@@ -13,7 +14,7 @@ export interface ConfirmationFound {
 /** Markdown: each section a heading and a list. */
 export function confirmationMarkdown({ differences, differenceCount, missing, missingCount, notJudged }: ConfirmationFound): string {
   return [
-    ...section('Images that cannot be pulled', missing.map((image) => `\`${image}\``), missingCount),
+    ...section('Images that cannot be pulled', missing, missingCount),
     ...section('Other differences', differences, differenceCount),
     ...section('What could not be judged', notJudged, notJudged.length),
   ].join('\n');

@@ -64,6 +64,22 @@ export class CopyList {
     return this.find(blob, digest) !== NONE;
   }
 
+  /** The number of a copy of this blob with this digest; NONE where there is none. */
+  copyOf(blob: number, digest: number): number {
+    return this.find(blob, digest);
+  }
+
+  /** The digest, by number, of the newest copy of this blob; NONE where there is none. */
+  digestAt(blob: number): number {
+    const copy = this.firstOf.get(blob);
+    return copy === NONE ? NONE : this.digestOf.get(copy);
+  }
+
+  /** Of a copy, in bytes. */
+  sizeAt(copy: number): number {
+    return this.sizes.get(copy);
+  }
+
   good(path: string, sha256: string): StoredCopy | undefined {
     const blob = this.numbers.blobs.find(path);
     const digest = this.numbers.digests.find(sha256);

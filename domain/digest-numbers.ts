@@ -1,4 +1,7 @@
-/** Numbers 0, 1, 2, ... for SHA-256 digests, in 40 octets each instead of the some 150 of a map of strings: for a million and more. */
+/**
+ * Numbers 0, 1, 2, ... for digests. Those of SHA-256 take 40 octets each instead of the some 150 of a map of strings: for a million and more. Digests of other algorithms, which
+ * stand with their algorithm in front (see digest.ts), are few, and are kept as they are.
+ */
 import { NONE } from './column';
 import { HASH_SEED } from './hash-seed';
 import { HEX_LENGTH, HEX_VALUES } from './sha256';
@@ -15,19 +18,25 @@ export class DigestNumbers {
   private readonly wanted = new Uint32Array(WORDS);
   private readonly letters = new Uint8Array(HEX_LENGTH);
   private readonly decoder = new TextDecoder();
+  private readonly others = new Map<string, number>();
+  private readonly otherTexts = new Map<number, string>();
   count = 0;
 
-  /** Undefined when it was never added. `sha256` is bare hex. */
-  find(sha256: string): number | undefined {
-    this.take(sha256);
+  /** Undefined when it was never added. */
+  find(digest: string): number | undefined {
+    if (!this.take(digest)) return this.others.get(digest);
     const number = this.places[this.place()]!;
     return number === 0 ? undefined : number - 1;
   }
 
   /** The digest's number; a new one for a digest that was not there. */
-  add(sha256: string): number {
-    this.take(sha256);
-    return this.addWanted();
+  add(digest: string): number {
+    return this.take(digest) ? this.addWanted() : this.addOther(digest);
+  }
+
+  /** Whether the number is that of a digest of another algorithm than SHA-256. */
+  isOther(number: number): boolean {
+    return this.otherTexts.size > 0 && this.otherTexts.has(number);
   }
 
   /** As `add`, of the hex digits that begin at `at`; NONE when they are not lower-case hex digits. */
@@ -46,6 +55,17 @@ export class DigestNumbers {
     return all < 0 ? NONE : this.addWanted();
   }
 
+  /** Takes a number and no place: nothing that is looked up by its hexadecimal digits can fall on it. */
+  private addOther(digest: string): number {
+    const known = this.others.get(digest);
+    if (known !== undefined) return known;
+    if ((this.count + 1) * WORDS > this.words.length) this.words = grown(this.words);
+    this.count += 1;
+    this.others.set(digest, this.count - 1);
+    this.otherTexts.set(this.count - 1, digest);
+    return this.count - 1;
+  }
+
   private addWanted(): number {
     const place = this.place();
     const known = this.places[place]!;
@@ -58,18 +78,28 @@ export class DigestNumbers {
     return this.count - 1;
   }
 
-  /** The digest with this number, bare hex. */
+  /** The digest with this number: bare hex, or with its algorithm in front where that is another one. */
   digest(number: number): string {
+    const other = this.otherTexts.size === 0 ? undefined : this.otherTexts.get(number);
+    if (other !== undefined) return other;
     for (let at = 0; at < HEX_LENGTH; at += 1) this.letters[at] = DIGITS[(this.words[number * WORDS + (at >>> 3)]! >>> (28 - 4 * (at & 7))) & 0xf]!;
     return this.decoder.decode(this.letters);
   }
 
-  private take(sha256: string): void {
+  /** Puts a digest of SHA-256 into `wanted`. False for anything else. */
+  private take(digest: string): boolean {
+    if (digest.length !== HEX_LENGTH) return false;
+    let all = 0;
     for (let at = 0, word = 0; at < HEX_LENGTH; word += 1) {
       let value = 0;
-      for (const end = at + 8; at < end; at += 1) value = (value << 4) | VALUES[sha256.charCodeAt(at)]!;
+      for (const end = at + 8; at < end; at += 1) {
+        const digit = VALUES[digest.charCodeAt(at)]!;
+        all |= digit;
+        value = (value << 4) | digit;
+      }
       this.wanted[word] = value;
     }
+    return all >= 0;
   }
 
   /** Where the digest in `wanted` stands, or where it would. */
@@ -89,6 +119,7 @@ export class DigestNumbers {
     this.places = new Uint32Array(this.places.length * 2);
     const mask = this.places.length - 1;
     for (let number = 0; number < this.count; number += 1) {
+      if (this.isOther(number)) continue;
       let place = hashAt(this.words, number * WORDS) & mask;
       while (this.places[place] !== 0) place = (place + 1) & mask;
       this.places[place] = number + 1;

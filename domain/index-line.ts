@@ -88,7 +88,7 @@ export class IndexLine {
     do this.skipPlain(); while (this.skipOctet(SLASH));
     const mediaType = this.refs.mediaType(this.octets, start, this.at);
     if (!this.skipOctet(QUOTE)) return undefined;
-    const entry: RefsEntry = { mediaType, config: NONE, subject: NONE, sizes: null, layers: null, foreign: null, manifests: null };
+    const entry: RefsEntry = { mediaType, config: NONE, subject: NONE, sizes: null, layers: null, foreign: null, manifests: null, unreadable: 0 };
     while (this.skip(NEXT_KEY)) if (!this.readRef(entry)) return undefined;
     return this.skipOctet(END) && canHaveSizes(entry) ? entry : undefined;
   }

@@ -1,10 +1,10 @@
 /** Links of the older layout: what they say, and whether a tag can be pulled through them. Pure. */
+import { isOtherDigest, readDigest } from './digest';
 import type { TagLine } from './manifest';
 import type { Follower } from './proof';
 import type { Damage } from './verify';
 
 const ROOT = /^docker\/registry\/v2\/repositories\/(.+)\/(_manifests|_layers)\/(.+)\/link$/;
-const CONTENT = /^sha256:([0-9a-f]{64})\s*$/;
 
 export class LinkTree {
   /** `<repository> <kind> <digest or tag>` of every sound link. */
@@ -17,9 +17,11 @@ export class LinkTree {
     const match = ROOT.exec(path);
     if (!match) return this.addOther(path);
     const [, repository = '', kind = '', place = ''] = match;
-    const digest = CONTENT.exec(content)?.[1];
-    const named = /sha256\/([0-9a-f]{64})$/.exec(place)?.[1];
-    if (digest === undefined || (named !== undefined && named !== digest)) this.broken.push({ repository, place: `${kind}/${place}` });
+    const digest = readDigest(content.trimEnd());
+    const named = readDigest(/([^/]+\/[^/]+)$/.exec(place)?.[1]?.replace('/', ':'));
+    // A link that is named by another algorithm says the SHA-256 of the same content.
+    const agrees = named === null || named === digest || (digest !== null && isOtherDigest(named) && !isOtherDigest(digest));
+    if (digest === null || !agrees) this.broken.push({ repository, place: `${kind}/${place}` });
     else this.sound.set(`${repository} ${kind}/${place}`, digest);
   }
 
@@ -38,15 +40,16 @@ export class LinkTree {
       if (state !== 'whole') continue;
       const image = `${repository}:${name}`;
       const hex = digest.slice(-64);
-      const wanted = (place: string, what: string, expected = hex): void => {
+      const wanted = (place: string, what: string, expected = hex, or = expected): void => {
         const found = this.sound.get(`${repository} ${place}`);
-        if (found !== expected) damages.push({ image, digest: expected, what: `the link of ${what} ${found === undefined ? 'is missing or cannot be read' : 'points elsewhere'}` });
+        if (found !== expected && found !== or) damages.push({ image, digest: expected, what: `the link of ${what} ${found === undefined ? 'is missing or cannot be read' : 'points elsewhere'}` });
       };
       wanted(`_manifests/tags/${name}/current`, 'the tag');
       wanted(`_manifests/tags/${name}/index/sha256/${hex}`, 'the tag\'s index');
-      const { manifests, parts } = follower.follow(hex);
+      const { manifests, parts, aliases } = follower.follow(hex);
       for (const manifest of manifests) wanted(`_manifests/revisions/sha256/${manifest}`, 'the revision', manifest);
       for (const part of parts) wanted(`_layers/sha256/${part}`, 'a layer', part);
+      for (const { other, sha256 } of aliases) wanted(`_layers/${other.replace(':', '/')}`, 'a layer', sha256, other);
     }
     return damages;
   }

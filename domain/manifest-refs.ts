@@ -25,6 +25,7 @@ export interface RefsEntry {
   layers: readonly number[] | null;
   foreign: readonly number[] | null;
   manifests: readonly number[] | null;
+  unreadable: number;
 }
 
 export interface RefsMark {
@@ -45,6 +46,8 @@ export class RefsByDigest {
   private end = 0;
   private readonly sizes: number[] = [];
   private readonly mediaTypes = new NameNumbers();
+  /** By where an entry begins, of those few that have any. */
+  private readonly unreadable = new Map<number, number>();
 
   constructor(private readonly digests: DigestNumbers) {}
 
@@ -54,11 +57,11 @@ export class RefsByDigest {
   }
 
   /** For `put`. */
-  entryOf({ mediaType, config, subject, sizes, layers, foreign, manifests }: ManifestRefs): RefsEntry {
+  entryOf({ mediaType, config, subject, sizes, layers, foreign, manifests, unreadable }: ManifestRefs): RefsEntry {
     const listOf = (list: string[] | undefined): number[] | null => list?.map((each) => this.digests.add(each)) ?? null;
     return {
       mediaType: this.mediaTypes.add(mediaType), config: this.numberOf(config), subject: this.numberOf(subject),
-      sizes: sizes ?? null, layers: listOf(layers), foreign: listOf(foreign), manifests: listOf(manifests),
+      sizes: sizes ?? null, layers: listOf(layers), foreign: listOf(foreign), manifests: listOf(manifests), unreadable: unreadable ?? 0,
     };
   }
 
@@ -70,6 +73,8 @@ export class RefsByDigest {
   /** Keeps an entry that is nobody's yet; returns where it stands, for `assign`. */
   put(entry: RefsEntry): number {
     const start = this.end;
+    // Its place may have been another's, which was taken back.
+    if (entry.unreadable > 0 || this.unreadable.size > 0) this.unreadable.set(start, entry.unreadable);
     this.push(entry.mediaType);
     this.push(entry.config);
     this.push(entry.subject);
@@ -127,7 +132,14 @@ export class RefsByDigest {
     const sizes = this.sizesOf(digest);
     if (sizes) refs.sizes = sizes;
     if (found.subject !== NONE) refs.subject = this.digests.digest(found.subject);
+    const unreadable = this.unreadableIn(digest);
+    if (unreadable > 0) refs.unreadable = unreadable;
     return refs;
+  }
+
+  /** How many references of a manifest name no digest that can be read. */
+  unreadableIn(digest: number): number {
+    return this.unreadable.get(this.starts.get(digest)) ?? 0;
   }
 
   private sizesOf(digest: number): number[] | undefined {
@@ -136,8 +148,8 @@ export class RefsByDigest {
     return length === NONE ? undefined : this.sizes.slice(from, from + length);
   }
 
-  private numberOf(sha256: string | undefined): number {
-    return sha256 === undefined ? NONE : this.digests.add(sha256);
+  private numberOf(digest: string | undefined): number {
+    return digest === undefined ? NONE : this.digests.add(digest);
   }
 
   private push(value: number): void {

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { backupIdSchema } from './contract';
+import { isOtherDigest } from './digest';
 import { artifactsSchema } from './manifest-artifacts';
 import { imagesSchema } from './manifest-images';
 import { productSchema } from './manifest-product';
@@ -69,5 +70,12 @@ export const tagLineSchema = z.strictObject({
 export type TagLine = z.infer<typeof tagLineSchema>;
 
 /** One line of `blobs.jsonl`. */
-export const blobLineSchema = z.strictObject({ path: plainText, size: count, sha256, segment: segmentId });
+export const blobLineSchema = z.strictObject({
+  path: plainText,
+  size: count,
+  sha256,
+  segment: segmentId,
+  /** Digests of other algorithms by which manifests name this content. */
+  aliases: z.array(plainText.refine(isOtherDigest)).optional(),
+});
 export type BlobLine = z.infer<typeof blobLineSchema>;

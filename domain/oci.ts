@@ -1,5 +1,7 @@
 /** What is fixed about OCI image layouts: names, media types, platforms. */
 
+import { showDigest } from './digest';
+
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 export const OCI_LAYOUT = { imageLayoutVersion: '1.0.0' } as const;
 const OCI_MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -12,7 +14,7 @@ const OCI_NAMES: Record<string, string> = {
 /** One tag of a layout. */
 export interface TaggedManifest {
   tag: string;
-  /** Bare hex. */
+  /** In our form (digest.ts). */
   digest: string;
   size: number;
   mediaType: string;
@@ -23,7 +25,7 @@ export interface TaggedManifest {
  * types, so these tags have a second entry behind the true one: the same content under OCI's name for it.
  */
 export function layoutIndex(tags: readonly TaggedManifest[]): object {
-  const entry = ({ tag, digest, size }: TaggedManifest, mediaType: string): object => ({ mediaType, digest: `sha256:${digest}`, size, annotations: { [REF_NAME]: tag } });
+  const entry = ({ tag, digest, size }: TaggedManifest, mediaType: string): object => ({ mediaType, digest: showDigest(digest), size, annotations: { [REF_NAME]: tag } });
   return {
     schemaVersion: 2,
     mediaType: OCI_INDEX,

@@ -1,9 +1,10 @@
 /**
  * The set check: each tag -> manifest -> configuration and layers -> a stored copy with the right digest, children of indexes included. The
- * same for both layouts; only where a digest may lie differs. Digests are bare hex.
+ * same for both layouts; only where a digest may lie differs. Digests are in our form (digest.ts).
  */
 import { Column, NONE } from './column';
 import type { CopyList } from './copy-list';
+import { isOtherDigest, readDigest } from './digest';
 import type { DigestNumbers } from './digest-numbers';
 import type { NumberedRefs } from './manifest-refs';
 import { NameNumbers } from './name-numbers';
@@ -20,15 +21,19 @@ export interface Missing {
   digest: string;
   /** For people: `layer`, `manifest`, ... */
   what: string;
+  /** It is stored, but nothing tells what it needs. */
+  isUnreadable?: true;
 }
 
-/** What a tag needs and what of it is not there. */
+/** What a tag needs and what of it is not there. Content that is stored is named by its SHA-256, whatever the manifest names it by. */
 export interface Followed {
   readonly missing: Missing[];
   /** Manifests on the way, the tag's own first. */
   readonly manifests: string[];
-  /** Configurations and layers of the tag's manifests. */
+  /** Configurations and layers of the tag's manifests, and children of an index that are no manifests, such as the layers of a BuildKit cache. */
   readonly parts: string[];
+  /** Digests of other algorithms on the way. */
+  readonly aliases: { other: string; sha256: string }[];
 }
 
 /** Follows manifests to their blobs. `references` and `copies` share their numbers. */
@@ -41,23 +46,39 @@ export class Follower {
   /** Each manifest on the way is met once: a forged index that names itself must not keep us here for ever. */
   follow(digest: string): Followed {
     const { digests } = this.references.numbers;
-    const found: Found = { missing: new Map(), manifests: new Set(), parts: [] };
-    const open = [{ digest: digests.add(digest), what: 'manifest' }];
+    const found: Found = { missing: new Map(), manifests: new Set(), unreadable: NONE, parts: [], aliases: [] };
+    const open = [{ digest: digests.add(digest), isChild: false }];
     for (let next = open.pop(); next; next = open.pop()) {
-      if (found.manifests.has(next.digest)) continue;
-      const children = this.look(next.digest, next.what, found);
-      for (let at = children.length - 1; at >= 0; at -= 1) open.push({ digest: children[at]!, what: 'manifest of the index' });
+      const children = this.look(next.digest, next.isChild, found);
+      for (let at = children.length - 1; at >= 0; at -= 1) open.push({ digest: children[at]!, isChild: true });
     }
     return new FollowedNumbers(found, digests);
   }
 
+  /** What a stored manifest, or its row in the metadata, says that it needs. Undefined where neither says anything. */
+  needsOf(digest: number): NumberedRefs | undefined {
+    return this.needs(digest, this.storedAs(digest));
+  }
+
+  private needs(digest: number, sha256: number): NumberedRefs | undefined {
+    return (sha256 === NONE ? undefined : this.copies.refs.numbered(sha256)) ?? this.references.manifestRows.numbered(digest);
+  }
+
   /** Looks at one manifest and what it names itself; returns its children. */
-  private look(digest: number, what: string, found: Found): ArrayLike<number> {
-    const isStored = this.references.isStored(digest, this.copies);
-    const needs = (isStored ? this.copies.refs.numbered(digest) : undefined) ?? this.references.manifestRows.numbered(digest);
-    found.manifests.add(digest);
-    if (!isStored) found.missing.set(digest, what);
-    else if (!needs) found.missing.set(digest, `${what} that cannot be read`);
+  private look(digest: number, isChild: boolean, found: Found): ArrayLike<number> {
+    const what = isChild ? 'manifest of the index' : 'manifest';
+    const sha256 = this.storedAs(digest);
+    const needs = this.needs(digest, sha256);
+    // A stored child that is no manifest is a part of the index.
+    if (isChild && sha256 !== NONE && !needs) {
+      this.lookAtPart(digest, '', found);
+      return [];
+    }
+    const known = this.noted(digest, sha256, found);
+    if (found.manifests.has(known)) return [];
+    found.manifests.add(known);
+    if (sha256 === NONE) found.missing.set(digest, what);
+    else if (!needs) found.unreadable = digest;
     if (!needs) return [];
     this.lookAtParts(needs, found);
     return needs.manifests ?? [];
@@ -65,12 +86,26 @@ export class Follower {
 
   private lookAtParts({ config, layers, foreign }: NumberedRefs, found: Found): void {
     const lawful = new Set(foreign);
-    const look = (part: number, what: string): void => {
-      found.parts.push(part);
-      if (!found.missing.has(part) && !this.references.isStored(part, this.copies)) found.missing.set(part, what);
-    };
-    if (config !== NONE) look(config, 'configuration');
-    for (const layer of layers ?? []) if (!lawful.has(layer)) look(layer, 'layer');
+    if (config !== NONE) this.lookAtPart(config, 'configuration', found);
+    for (const layer of layers ?? []) if (!lawful.has(layer)) this.lookAtPart(layer, 'layer', found);
+  }
+
+  private lookAtPart(part: number, what: string, found: Found): void {
+    const sha256 = this.storedAs(part);
+    found.parts.push(this.noted(part, sha256, found));
+    if (sha256 === NONE && !found.missing.has(part)) found.missing.set(part, what);
+  }
+
+  /** The SHA-256, by number, of stored content; NONE for what is not stored. */
+  private storedAs(digest: number): number {
+    return this.references.isStored(digest, this.copies) ? this.references.sha256Of(digest, this.copies) : NONE;
+  }
+
+  /** What content is known by from here on. */
+  private noted(digest: number, sha256: number, found: Found): number {
+    if (sha256 === NONE) return digest;
+    if (sha256 !== digest) found.aliases.push({ other: digest, sha256 });
+    return sha256;
   }
 }
 
@@ -79,7 +114,10 @@ interface Found {
   /** What each of them is. */
   missing: Map<number, string>;
   manifests: Set<number>;
+  /** The manifest that is asked about, when nothing tells what it needs; NONE otherwise. */
+  unreadable: number;
   parts: number[];
+  aliases: { other: number; sha256: number }[];
 }
 
 /** Texts are made for those who ask: most tags are whole, and nobody asks for the digests of their layers. */
@@ -91,6 +129,7 @@ class FollowedNumbers implements Followed {
     private readonly digests: DigestNumbers,
   ) {
     this.missing = Array.from(found.missing, ([number, what]) => ({ digest: digests.digest(number), what }));
+    if (found.unreadable !== NONE) this.missing.push({ digest: digests.digest(found.unreadable), what: 'manifest that cannot be read', isUnreadable: true });
   }
 
   get manifests(): string[] {
@@ -99,6 +138,10 @@ class FollowedNumbers implements Followed {
 
   get parts(): string[] {
     return Array.from(this.found.parts, (number) => this.digests.digest(number));
+  }
+
+  get aliases(): { other: string; sha256: string }[] {
+    return this.found.aliases.map(({ other, sha256 }) => ({ other: this.digests.digest(other), sha256: this.digests.digest(sha256) }));
   }
 }
 
@@ -111,6 +154,7 @@ export interface ProvenTag {
   missing: Missing[];
   readonly manifests: string[];
   readonly parts: string[];
+  readonly aliases: { other: string; sha256: string }[];
   /** The metadata knows nothing of it: pushed after the tags were dumped, or a link that was left behind. */
   linkOnly?: true;
 }
@@ -163,6 +207,10 @@ class FollowedTag implements ProvenTag {
   get parts(): string[] {
     return this.followed.parts;
   }
+
+  get aliases(): { other: string; sha256: string }[] {
+    return this.followed.aliases;
+  }
 }
 
 /** `docker/registry/v2/repositories/<repository>/_manifests/tags/<tag>/current/link`; null for other links and odd content. */
@@ -170,6 +218,14 @@ export function parseTagLink(path: string, content: string): TagLink | null {
   const match = /^docker\/registry\/v2\/repositories\/(.+)\/_manifests\/tags\/([^/]+)\/current\/link$/.exec(path);
   const digest = /^sha256:([0-9a-f]{64})\s*$/.exec(content)?.[1];
   return match && digest !== undefined ? { repository: match[1]!, name: match[2]!, digest } : null;
+}
+
+/** By `docker/registry/v2/repositories/<repository>/_layers/<algorithm>/<digest>/link` content is known by a digest of another algorithm; null for other links and odd content. */
+export function parseAliasLink(path: string, content: string): { other: string; sha256: string } | null {
+  const [, algorithm = '', encoded = ''] = /^docker\/registry\/v2\/repositories\/.+\/_layers\/([^/]+)\/([^/]+)\/link$/.exec(path) ?? [];
+  if (algorithm === '' || algorithm === 'sha256') return null;
+  const [other, sha256] = [readDigest(`${algorithm}:${encoded}`), readDigest(content.trim())];
+  return other === null || sha256 === null || isOtherDigest(sha256) ? null : { other, sha256 };
 }
 
 /** A tag as the registry shows it now. */

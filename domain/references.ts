@@ -1,4 +1,4 @@
-/** All references of one metadata archive, collected row by row; made for a million blobs. Digests are bare hex. */
+/** All references of one metadata archive, collected row by row; made for a million blobs. Digests are in our form (digest.ts). */
 import { Column, NONE } from './column';
 import { ContentNumbers } from './content-numbers';
 import { RefsByDigest } from './manifest-refs';
@@ -27,6 +27,8 @@ export class References {
   private readonly rowsBefore = new Column();
   private rows = 0;
   private readonly digestOfBlob = new Column();
+  /** By the number of a digest of another algorithm, that of the SHA-256 of the same content. */
+  private readonly aliases = new Map<number, number>();
 
   constructor(readonly numbers: ContentNumbers = new ContentNumbers()) {
     this.tags = new TagList(numbers.digests);
@@ -58,6 +60,22 @@ export class References {
     }
   }
 
+  /** Content with this SHA-256 is known by a digest of another algorithm as well. */
+  addAlias(other: string, sha256: string): void {
+    this.aliases.set(this.numbers.digests.add(other), this.numbers.digests.add(sha256));
+  }
+
+  /** The digests of other algorithms, each with the SHA-256 of the same content. */
+  *allAliases(): Generator<{ other: string; sha256: string }> {
+    for (const [other, sha256] of this.aliases) yield { other: this.numbers.digests.digest(other), sha256: this.numbers.digests.digest(sha256) };
+  }
+
+  /** The number of the SHA-256 of content that is named by any digest; NONE where nothing tells. */
+  sha256Of(digest: number, copies: CopyList): number {
+    if (!this.numbers.digests.isOther(digest)) return digest;
+    return this.aliases.get(digest) ?? copies.digestAt(this.numbers.blobs.named(digest));
+  }
+
   /** Whether a repository has the rows of all these manifests; the content may be the same in many repositories, the row stands for one. */
   hasManifests(repository: string, digests: string[]): boolean {
     const known = this.repositoryNumbers.find(repository);
@@ -83,8 +101,19 @@ export class References {
 
   /** Whether there is a copy of this content where it may lie. */
   isStored(digest: number, copies: CopyList): boolean {
-    for (let row = this.lastRowOf.get(digest); row !== NONE; row = this.rowsBefore.get(row)) if (copies.holds(this.rowBlobs.get(row), digest)) return true;
-    return copies.holds(this.numbers.blobs.named(digest), digest);
+    return this.copyOf(digest, copies) !== NONE;
+  }
+
+  /** The number of a copy of this content where it may lie; NONE where there is none. */
+  copyOf(digest: number, copies: CopyList): number {
+    const sha256 = this.sha256Of(digest, copies);
+    if (sha256 === NONE) return NONE;
+    for (let row = this.lastRowOf.get(sha256); row !== NONE; row = this.rowsBefore.get(row)) {
+      const copy = copies.copyOf(this.rowBlobs.get(row), sha256);
+      if (copy !== NONE) return copy;
+    }
+    const named = copies.copyOf(this.numbers.blobs.named(sha256), sha256);
+    return named !== NONE || sha256 === digest ? named : copies.copyOf(this.numbers.blobs.named(digest), sha256);
   }
 
   /** Whether the metadata names the digest with this number. */

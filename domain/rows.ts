@@ -1,24 +1,28 @@
 /** The few rows of the vendor's metadata that say which content images need. Read tolerantly: versions differ in what they hold. */
 import { z } from 'zod';
+import { readDigest } from './digest';
+import { isSha256 } from './sha256';
 
 /** With or without its algorithm; SHA-256 only. */
 const digest = z.string().regex(/^(sha256:)?[0-9a-f]{64}$/).transform((value) => value.slice(-64));
-/** Absent, null and empty mean the same in the vendor's rows. */
-const optionalDigest = z.union([digest, z.literal(''), z.null()]).optional().transform((value) => (value ? value : undefined));
+/**
+ * What a manifest names may be of any algorithm; absent, null and empty mean the same. One that is no digest at all is passed by: the manifest itself says better what it needs.
+ */
+const named = z.unknown().transform((value) => (typeof value === 'string' && isSha256(value) ? value : readDigest(value)));
 const time = z.string().optional().catch(undefined);
 
-const layer = z.looseObject({ digest, urls: z.array(z.string()).nullish() });
+const layer = z.looseObject({ digest: named.optional(), urls: z.array(z.unknown()).nullish().catch(null) });
 const listOf = <T extends z.ZodType>(item: T) => z.array(item).nullish().transform((list) => list ?? []);
 
 const tag = z.looseObject({ pk: z.string().optional(), repository: z.string(), name: z.string().min(1), digest, createdAt: time, updatedAt: time, deleted: z.boolean().optional() });
 const manifest = z.looseObject({
-  pk: z.string().optional(), repository: z.string(), digest, configDigest: optionalDigest, layers: listOf(layer), manifests: listOf(z.union([digest, z.looseObject({ digest }).transform((child) => child.digest)])), deleted: z.boolean().optional(),
+  pk: z.string().optional(), repository: z.string(), digest, configDigest: named.optional(), layers: listOf(layer.catch({ digest: null, urls: null })), manifests: listOf(z.union([z.looseObject({ digest: named.optional() }).transform((child) => child.digest), named])), deleted: z.boolean().optional(),
 });
 const blob = z.looseObject({ id: z.string().min(3), sha256sum: digest });
-const blobLink = z.looseObject({ namespace: z.string(), repository: z.string(), digest });
+const blobLink = z.looseObject({ namespace: z.string(), repository: z.string(), digest: z.string() });
 const repository = z.looseObject({ namespace: z.string(), name: z.string(), namespaceAccountID: z.string().optional(), visibility: z.string().optional() });
 
-/** Digests are bare hex, `repository` is `<namespace>/<name>`. */
+/** Digests are in our form (digest.ts), `repository` is `<namespace>/<name>`. */
 export type MetadataRow =
   | { table: 'tags'; repository: string; name: string; digest: string; changedAt?: string }
   | { table: 'manifests'; repository: string; digest: string; config?: string; layers: string[]; foreign: string[]; manifests: string[] }
@@ -46,10 +50,10 @@ const READERS: Record<string, (row: unknown) => MetadataRow | null> = {
       table: 'manifests',
       repository: fullName(found.repository, found.pk, `@sha256:${found.digest}`),
       digest: found.digest,
-      ...(found.configDigest === undefined ? {} : { config: found.configDigest }),
-      layers: found.layers.filter((each) => !isForeign(each)).map((each) => each.digest),
-      foreign: found.layers.filter(isForeign).map((each) => each.digest),
-      manifests: found.manifests,
+      ...(typeof found.configDigest === 'string' ? { config: found.configDigest } : {}),
+      layers: found.layers.filter((each) => !isForeign(each)).flatMap((each) => each.digest ?? []),
+      foreign: found.layers.filter(isForeign).flatMap((each) => each.digest ?? []),
+      manifests: found.manifests.flatMap((each) => each ?? []),
     };
   },
   blobs: (row) => {
@@ -58,7 +62,8 @@ const READERS: Record<string, (row: unknown) => MetadataRow | null> = {
   },
   blob_links: (row) => {
     const found = blobLink.parse(row);
-    return { table: 'blob_links', repository: `${found.namespace}/${found.repository}`, digest: found.digest };
+    const linked = named.parse(found.digest);
+    return linked === null ? { table: 'unreadable', of: 'blob_links' } : { table: 'blob_links', repository: `${found.namespace}/${found.repository}`, digest: linked };
   },
   repositories: (row) => {
     const { namespace, name, namespaceAccountID, visibility } = repository.parse(row);

@@ -71,10 +71,11 @@ export interface StoredBlob {
   /** Offset of the data in the plain tar. */
   offset: number;
   void?: true;
-  /** Only for image manifests and indexes: what they refer to, digests only. */
+  /** Only for image manifests and indexes: what they refer to. */
   refs?: ManifestRefs;
 }
 
+/** Digests are in our form (digest.ts): bare hex, or with their algorithm where that is not SHA-256. */
 export interface ManifestRefs {
   mediaType: string;
   config?: string;
@@ -86,4 +87,6 @@ export interface ManifestRefs {
   sizes?: number[];
   /** What a signature or attestation is about. It points upwards and need not be there. */
   subject?: string;
+  /** How many further references name no digest that can be read. */
+  unreadable?: number;
 }

@@ -5,7 +5,7 @@ import type { Follower } from './proof';
 import type { VerifyLevel } from './verdict';
 import type { ManifestRefs } from './vault-format';
 
-/** Something that is not as it should be, before it is known which images it concerns. Digests are bare hex. */
+/** Something that is not as it should be, before it is known which images it concerns. Digests are in our form (digest.ts). */
 export interface Damage {
   what: string;
   digest?: string;
@@ -22,7 +22,7 @@ export interface Damage {
 export interface Finding {
   /** `repository:tag`; null where no image needs the content, or no key tells which does. */
   image: string | null;
-  /** `sha256:...`; null where the damage is not about one piece of content. */
+  /** With its algorithm; null where the damage is not about one piece of content. */
   digest: string | null;
   segment: string | null;
   file: string | null;
@@ -67,6 +67,8 @@ export function includes(level: VerifyLevel, part: VerifyLevel): boolean {
 export interface StoredContent {
   sizeOf(digest: string): number | undefined;
   refsOf(digest: string): ManifestRefs | undefined;
+  /** Whether the index that would have its references could be read. */
+  isIndexed(digest: string): boolean;
   /** Told of each digest that some tag needs. */
   markNeeded(digest: string): void;
 }
@@ -78,14 +80,15 @@ export interface GraphChecked {
   knownGaps: number;
   foreignLayers: number;
   schema1: number;
+  /** What is odd in the registry itself, and was when the backup was made: the bytes are those that were pushed. */
+  wrongSizes: number;
+  unreadable: number;
 }
 
-/** Follows every tag to its configuration and layers: each must be stored, with the size that its manifest says. */
+/** Follows every tag to its configuration and layers: each must be stored. That its bytes have the right digest is for the segments to show. */
 export function checkGraph(tags: Iterable<TagLine>, follower: Follower, stored: StoredContent): GraphChecked {
-  const checked: GraphChecked = { damages: [], inFlight: 0, knownGaps: 0, foreignLayers: 0, schema1: 0 };
+  const checked: GraphChecked = { damages: [], inFlight: 0, knownGaps: 0, foreignLayers: 0, schema1: 0, wrongSizes: 0, unreadable: 0 };
   const seen = new DigestNumbers();
-  /** Of the manifests that were seen, those with parts of another size. */
-  const wrongSizes = new Map<string, Damage[]>();
   for (const tag of tags) {
     const { missing, manifests, parts } = follower.follow(bare(tag.digest));
     for (const digest of [...manifests, ...parts]) stored.markNeeded(digest);
@@ -93,18 +96,20 @@ export function checkGraph(tags: Iterable<TagLine>, follower: Follower, stored: 
     if (tag.state === 'gap') checked.knownGaps += 1;
     if (tag.state !== 'whole') continue;
     const image = `${tag.repository}:${tag.name}`;
-    for (const each of missing) checked.damages.push({ image, digest: each.digest, what: each.what.endsWith('cannot be read') ? `there is a ${each.what}` : `the ${each.what} is not in the backup` });
+    for (const { digest, what, isUnreadable } of missing) {
+      if (!isUnreadable) checked.damages.push({ image, digest, what: `the ${what} is not in the backup` });
+      // Where its index is damaged, that it was readable is all we know.
+      else if (!stored.isIndexed(digest)) checked.damages.push({ image, digest, what: `there is a ${what}` });
+    }
     for (const manifest of manifests) {
-      if (seen.find(manifest) === undefined) {
-        seen.add(manifest);
-        const refs = stored.refsOf(manifest);
-        checked.foreignLayers += refs?.foreign?.length ?? 0;
-        // The type of OCI's manifests ends likewise.
-        checked.schema1 += refs?.mediaType.startsWith('application/vnd.docker.distribution.manifest.v1') === true ? 1 : 0;
-        const wrong = wrongSizesOf(refs, stored);
-        if (wrong.length > 0) wrongSizes.set(manifest, wrong);
-      }
-      for (const each of wrongSizes.get(manifest) ?? []) checked.damages.push({ ...each, image });
+      if (seen.find(manifest) !== undefined) continue;
+      seen.add(manifest);
+      const refs = stored.refsOf(manifest);
+      checked.foreignLayers += refs?.foreign?.length ?? 0;
+      // The type of OCI's manifests ends likewise.
+      checked.schema1 += refs?.mediaType.startsWith('application/vnd.docker.distribution.manifest.v1') === true ? 1 : 0;
+      checked.wrongSizes += wrongSizesOf(refs, stored);
+      checked.unreadable += refs === undefined && stored.isIndexed(manifest) ? 1 : 0;
     }
   }
   return checked;
@@ -122,15 +127,14 @@ export function imagesWith(digests: ReadonlySet<string>, tags: Iterable<TagLine>
   return images;
 }
 
-function wrongSizesOf(refs: ManifestRefs | undefined, stored: StoredContent): Damage[] {
-  if (!refs?.sizes) return [];
+function wrongSizesOf(refs: ManifestRefs | undefined, stored: StoredContent): number {
+  if (!refs?.sizes) return 0;
+  const { sizes } = refs;
   const named = [...(refs.config === undefined ? [] : [refs.config]), ...(refs.layers ?? []), ...(refs.manifests ?? [])];
-  const sizes = refs.sizes;
-  return named.flatMap((digest, at) => {
+  return named.filter((digest, at) => {
     const size = stored.sizeOf(digest);
-    const expected = sizes[at];
-    return size === undefined || expected === undefined || size === expected ? [] : [{ digest, what: `it has ${size} bytes, the manifest says ${expected}` }];
-  });
+    return size !== undefined && sizes[at] !== undefined && size !== sizes[at];
+  }).length;
 }
 
 function bare(digest: string): string {

@@ -156,6 +156,7 @@ async function behindThePoint(operation: Operation, step: Step, plan: RestorePla
 
   // 5. Confirm through the external URL, as a user would see it.
   const { confirmed, accepted } = await agreedConfirmation(operation, step, plan, behind);
+  operation.warn(...confirmed.notJudged);
 
   // 6. The other replicas, one at a time, each healthy before the next.
   behind.state = `The registry is restored and confirmed on ${decisions.first.node}, and read-only; not all of its replicas have joined.${off}`;
@@ -186,7 +187,7 @@ async function behindThePoint(operation: Operation, step: Step, plan: RestorePla
     replicas: [decisions.first, ...decisions.joins].map(({ id, node }) => ({ id, node })),
     counts: { repositories: confirmed.repositories, tags: confirmed.tags, pulled: confirmed.pulled, blobsKept: images.kept.blobs, blobsWritten: images.written.blobs },
     bytes: { kept: images.kept.bytes, written: images.written.bytes },
-    differences: [...confirmed.missing.map((image) => `${image} cannot be pulled`), ...confirmed.differences],
+    differences: [...confirmed.missing, ...confirmed.differences],
     differenceCount: confirmed.missingCount + confirmed.differenceCount,
     accepted,
     notJudged: confirmed.notJudged,

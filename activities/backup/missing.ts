@@ -40,7 +40,8 @@ function missingPaths(references: References, copies: CopyList): Map<string, str
   const { blobs, digests } = references.numbers;
   const paths = new Map<string, string>();
   for (const digest of references.named()) {
-    if (references.isStored(digest, copies)) continue;
+    // What another algorithm names is found through the link tree, which comes later.
+    if (digests.isOther(digest) || references.isStored(digest, copies)) continue;
     for (const blob of references.blobsOf(digest)) paths.set(blobs.path(blob), digests.digest(digest));
   }
   return paths;

@@ -2,8 +2,10 @@ import { ContentNumbers } from '../../domain/content-numbers';
 import { DigestNumbers } from '../../domain/digest-numbers';
 import { parseBlobPath } from '../../domain/layout';
 import type { CopyList } from '../../domain/copy-list';
+import { showDigest } from '../../domain/digest';
 import type { BlobLine, TagLine } from '../../domain/manifest';
 import type { NoteOf } from '../../domain/notes';
+import { Oddities } from '../../domain/oddities';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
 import type { BlobLinkRow } from '../../domain/rows';
@@ -20,6 +22,7 @@ import { WORK, WorkFiles } from './work-files';
 
 const SHOWN_GAPS = 100;
 const SHOWN_WARNINGS = 50;
+const SHOWN_ODDITIES = 20;
 
 export type ProveStep = BackupStep & { facts: BackupFacts; metadata: MetadataTaken };
 
@@ -44,7 +47,10 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
   const trust = await SegmentTrust.open(cluster, work, signal);
   const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, numbers });
-  const tags = await writeTags(cluster, work, references, new Follower(references, stored.copies), step);
+  for await (const { other, sha256 } of work.read<{ other: string; sha256: string }>(WORK.aliases)) references.addAlias(other, sha256);
+  const follower = new Follower(references, stored.copies);
+  const oddities = new Oddities(references, stored.copies, follower);
+  const tags = await writeTags(cluster, work, references, { follower, oddities }, step);
   const blobs = await writeBlobs(work, references, stored.copies);
   return {
     counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps, acceptedGaps: 0 },
@@ -52,8 +58,14 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
     gaps: tags.shownGaps,
     layouts: layoutsOf(blobs.layouts, facts.version),
     // One for each segment, in the worst case: more than a result may carry.
-    warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS)],
+    warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS), ...shownOddities(tags.oddities)],
   };
+}
+
+/** They are the registry's own, and come back as they are: the first of them, and how many there are. */
+function shownOddities(found: readonly string[]): string[] {
+  if (found.length === 0) return [];
+  return [`The registry itself holds ${found.length === 1 ? 'an image that is odd' : `${found.length} things that are odd`}; they are kept, and come back, as they are:`, ...firstOf(found, SHOWN_ODDITIES)];
 }
 
 /** Who must exist for a restore, by the thousand. */
@@ -68,27 +80,30 @@ interface TagsWritten {
   inFlight: number;
   gaps: number;
   shownGaps: Gap[];
+  oddities: string[];
 }
 
 /** Follows and judges the tags one by one, and writes the lists of tags and of gaps. */
-async function writeTags(cluster: Cluster, work: WorkFiles, references: References, follower: Follower, { facts, metadata }: ProveStep): Promise<TagsWritten> {
+async function writeTags(cluster: Cluster, work: WorkFiles, references: References, { follower, oddities }: { follower: Follower; oddities: Oddities }, { facts, metadata }: ProveStep): Promise<TagsWritten> {
   const since = metadata.dumpStartedAt;
   const halfDumped = await findHalfDumped(work, references, follower, since);
   const live = new LiveTags(await cluster.dtr());
   const manifests = new DigestNumbers();
-  const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, shownGaps: [] };
+  const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, shownGaps: [], oddities: [] };
   const [lines, gaps] = [work.create(WORK.tags), work.create(WORK.gaps)];
   try {
     for (const tag of proveTags(references, follower, await tagLinks(work, facts.version, references))) {
+      if (await isLeftBehind(tag, references, live)) continue;
       const isSure = tag.missing.length === 0 && tag.linkOnly === undefined;
       const state = isSure ? (halfDumped.has(imageOf(tag)) ? 'inFlight' : 'whole') : await judge(tag, live, since);
       if (tag.linkOnly === undefined) for (const digest of tag.manifests) manifests.add(digest);
+      for (const odd of oddities.of(tag)) written.oddities.push(odd);
       written.tags += 1;
       if (state === 'inFlight') written.inFlight += 1;
       const filling = lines.add(tagLine(tag, state, references));
       if (filling) await filling;
       for (const { digest, what } of state === 'gap' ? tag.missing : []) {
-        const gap: Gap = { image: imageOf(tag), digest: `sha256:${digest}`, what };
+        const gap: Gap = { image: imageOf(tag), digest: showDigest(digest), what };
         written.gaps += 1;
         if (written.shownGaps.length < SHOWN_GAPS) written.shownGaps.push(gap);
         await gaps.add(gap);
@@ -127,6 +142,11 @@ async function tagLinks(work: WorkFiles, version: string, { numbers }: Reference
   const links = new TagList(numbers.digests);
   for await (const lines of work.lines(WORK.links)) for (const line of lines) links.push({ table: 'tags', ...(JSON.parse(line) as TagLink) });
   return links;
+}
+
+/** Whether a link is all that is left of a repository that was deleted: in the older layout its files stay. */
+async function isLeftBehind(tag: ProvenTag, { repositories }: References, live: LiveTags): Promise<boolean> {
+  return tag.linkOnly === true && !repositories.has(tag.repository) && (await live.find(tag.repository, tag.name)) === null;
 }
 
 /** Of a tag that is not whole, or not in the metadata: whether it was being changed while the dump ran. */
@@ -180,24 +200,30 @@ interface BlobsWritten {
 async function writeBlobs(work: WorkFiles, references: References, copies: CopyList): Promise<BlobsWritten> {
   for await (const lines of work.lines(WORK.listing)) {
     for (const line of lines) {
-      const blob = references.numbers.blobs.find(JSON.parse(line) as string);
-      const digest = blob === undefined ? undefined : references.digestOf(blob);
-      if (blob !== undefined && digest !== undefined) copies.choose(blob, digest);
+      const path = JSON.parse(line) as string;
+      const blob = references.numbers.blobs.find(path);
+      if (blob === undefined) continue;
+      // Under a name of another algorithm any copy is right: it was held to its name when it was stored.
+      const digest = parseBlobPath(path)?.layout === 'other' ? copies.digestAt(blob) : references.digestOf(blob);
+      if (digest !== undefined) copies.choose(blob, digest);
     }
   }
   for (const digest of references.named()) for (const blob of references.blobsOf(digest)) copies.choose(blob, digest);
   const written: BlobsWritten = { count: 0, bytes: 0, layouts: new Set() };
-  await work.write(WORK.blobs, seen(copies.chosen(), written));
+  const aliases = new Map<string, string[]>();
+  for (const { other, sha256 } of references.allAliases()) aliases.set(sha256, [...(aliases.get(sha256) ?? []), other]);
+  await work.write(WORK.blobs, seen(copies.chosen(), aliases, written));
   return written;
 }
 
-function* seen(blobs: Iterable<BlobLine>, written: BlobsWritten): Generator<BlobLine> {
+function* seen(blobs: Iterable<BlobLine>, aliases: ReadonlyMap<string, string[]>, written: BlobsWritten): Generator<BlobLine> {
   for (const blob of blobs) {
     written.count += 1;
     written.bytes += blob.size;
     const layout = parseBlobPath(blob.path)?.layout;
-    if (layout) written.layouts.add(layout);
-    yield blob;
+    if (layout && layout !== 'other') written.layouts.add(layout);
+    const known = aliases.get(blob.sha256);
+    yield known === undefined ? blob : { ...blob, aliases: known };
   }
 }
 

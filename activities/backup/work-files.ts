@@ -19,6 +19,8 @@ export const WORK = {
   listing: 'blob-paths.jsonl',
   /** Tag links of the older layout. */
   links: 'tag-links.jsonl',
+  /** Of the older layout, the digests of other algorithms by which layers are known. */
+  aliases: 'digest-aliases.jsonl',
   tags: 'tags.jsonl',
   blobs: 'blobs.jsonl',
   gaps: 'gaps.jsonl',

@@ -5,6 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
 import { hideCredentials } from '../../domain/proxies';
+import { firstOf } from '../../domain/shown';
 import type { Cluster } from '../cluster';
 import type { Confirmed } from '../contract';
 import { readDecided } from './backup';
@@ -15,9 +16,8 @@ import { Puller } from './pull';
 /** Images pulled of each repository: the newest of those that the backup holds whole. */
 const SAMPLE = 2;
 const NAMED = 20;
-
-/** Sentences and names in the answer; what is beyond is counted. */
-const ANSWERED = 50;
+/** Of each list: a result is part of a history, and must stay small. */
+const SHOWN = 50;
 
 /** What is found is answered, not thrown: people decide about it. */
 export async function confirmRestore(cluster: Cluster, { decisions }: { decisions: RestoreDecisions }, progress: Progress): Promise<Confirmed> {
@@ -30,6 +30,7 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
   const live = new Map((await dtr.repositories()).map((repository) => [`${repository.namespace}/${repository.name}`, repository]));
   const puller = new Puller(await cluster.registry(), (bytes) => progress.update({ bytesDone: bytes }));
   const missing: string[] = [];
+  const notJudged: string[] = [];
   let confirmed = 0;
   let pulled = 0;
   const names = [...new Set([...expected.keys(), ...tags.keys()])].sort();
@@ -38,8 +39,10 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     const wanted = tags.get(name) ?? [];
     const repository = live.get(name);
     if (repository === undefined) {
-      missing.push(...wanted.filter(isWhole).map((tag) => `${name}:${tag.name}`));
-      differences.push(`the repository ${name} is not there`);
+      const whole = wanted.filter(isWhole);
+      missing.push(...whole.map((tag) => `${name}:${tag.name}: its repository is not there`));
+      // What the metadata does not name was being made or deleted when it was backed up.
+      if (expected.has(name) || whole.length > 0) differences.push(`the repository ${name} is not there`);
       continue;
     }
     differences.push(...(await compareRepository(dtr, name, repository.visibility, expected.get(name))));
@@ -50,16 +53,18 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     confirmed += compared.same.length;
     if (decisions.storage.kind === 'external') continue;
     for (const tag of sampleOf(compared.same, found)) {
-      if (await canBePulled(puller, name, tag.digest)) pulled += 1;
-      else missing.push(`${name}:${tag.name}`);
+      const found = await pullOf(puller, name, tag.digest);
+      if (found.why === null) pulled += 1;
+      else missing.push(`${name}:${tag.name}: ${found.why}`);
+      notJudged.push(...found.notJudged.map((what) => `${name}:${tag.name}: ${what}`));
     }
   }
   differences.push(...strangers(live.keys(), names));
   return {
     repositories: names.length, tags: confirmed, pulled,
-    differences: differences.slice(0, ANSWERED), differenceCount: differences.length,
-    missing: missing.slice(0, ANSWERED), missingCount: missing.length,
-    notJudged: [],
+    differences: differences.slice(0, SHOWN), differenceCount: differences.length,
+    missing: missing.slice(0, SHOWN), missingCount: missing.length,
+    notJudged: firstOf(notJudged, SHOWN),
     digest: createHash('sha256').update(canonicalJson({ differences, missing })).digest('hex'),
   };
 }
@@ -77,7 +82,9 @@ function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag
   const live = new Map(found.map((tag) => [tag.name, tag.digest]));
   const whole = wanted.filter(isWhole);
   const same = whole.filter(({ name, digest }) => live.get(name) === digest);
-  const missing = whole.filter(({ name, digest }) => live.get(name) !== digest).map(({ name }) => `${repository}:${name}`);
+  const missing = whole
+    .filter(({ name, digest }) => live.get(name) !== digest)
+    .map(({ name }) => `${repository}:${name}: ${live.has(name) ? 'the tag names another image' : 'the tag is not there'}`);
   const known = new Set(wanted.map(({ name }) => name));
   const more = found.filter(({ name }) => !known.has(name)).map(({ name }) => name);
   const notWhole = wanted.filter((tag) => !isWhole(tag)).map(({ name, state }) => `${repository}:${name} was ${state === 'gap' ? 'broken before the backup' : 'in flight during the backup'}`);
@@ -89,13 +96,12 @@ function sampleOf(same: ExpectedTag[], found: RemoteTag[]): ExpectedTag[] {
   return [...same].sort((a, b) => (time.get(b.name) ?? '').localeCompare(time.get(a.name) ?? '') || a.name.localeCompare(b.name)).slice(0, SAMPLE);
 }
 
-/** False for content that is not there or damaged; what keeps us from looking is thrown. */
-async function canBePulled(puller: Puller, repository: string, digest: string): Promise<boolean> {
+/** `why` says what is not there or damaged; what keeps us from looking is thrown. */
+async function pullOf(puller: Puller, repository: string, digest: string): Promise<{ why: string | null; notJudged: string[] }> {
   try {
-    await puller.pull(repository, digest);
-    return true;
+    return { why: null, notJudged: await puller.pull(repository, digest) };
   } catch (error) {
-    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'IntegrityMismatch')) return false;
+    if (error instanceof DrydockError && (error.kind === 'NotFound' || error.kind === 'IntegrityMismatch')) return { why: error.message, notJudged: [] };
     throw error;
   }
 }

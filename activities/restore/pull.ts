@@ -1,21 +1,10 @@
 /** A pull by digest, without keeping anything: manifest, configuration and layers, children of an index included. */
-import { z } from 'zod';
 import type { Registry } from '../../adapters/registry/registry';
+import { hashOfDigest, readDigest, showDigest } from '../../domain/digest';
 import { DrydockError } from '../../domain/errors';
+import { isManifestType, readImageManifest, type Descriptor, type ImageManifest } from '../../domain/image-manifest';
 
-const descriptor = z.looseObject({ digest: z.string(), urls: z.array(z.string()).nullish() });
-/** Image manifests, indexes and the old schema 1, as far as a pull needs them. */
-const content = z.looseObject({
-  config: descriptor.optional(),
-  layers: z.array(descriptor).optional(),
-  manifests: z.array(descriptor).optional(),
-  fsLayers: z.array(z.looseObject({ blobSum: z.string() })).optional(),
-});
-
-/** An index of indexes is lawful; one without end is not. */
-const MAX_DEPTH = 4;
-
-/** Pulls images of one registry; what was read once in a repository is not read again. */
+/** Pulls images of one registry; what was read once in a repository is not read again, so that no chain of indexes has an end too deep or none at all. */
 export class Puller {
   bytes = 0;
   private readonly done = new Set<string>();
@@ -25,25 +14,55 @@ export class Puller {
     private readonly onBytes: (bytes: number) => void,
   ) {}
 
-  /** Throws NotFound or IntegrityMismatch for what cannot be pulled whole. */
-  async pull(repository: string, digest: string, depth = 0): Promise<void> {
-    if (depth > MAX_DEPTH) throw new DrydockError('IntegrityMismatch', `${repository}@${digest} is an index that goes too deep`);
-    if (!this.first(repository, digest)) return;
-    const { body } = await this.registry.manifest(repository, digest);
-    this.count(body.length);
-    const manifest = this.parse(repository, digest, body);
-    for (const child of manifest.manifests ?? []) await this.pull(repository, child.digest, depth + 1);
-    const layers = (manifest.layers ?? []).filter(({ urls }) => (urls ?? []).length === 0).map((layer) => layer.digest);
-    const blobs = [...(manifest.config === undefined ? [] : [manifest.config.digest]), ...layers, ...(manifest.fsLayers ?? []).map(({ blobSum }) => blobSum)];
-    for (const blob of blobs) if (this.first(repository, blob)) this.count(await this.registry.checkBlob(repository, blob));
+  /** Returns sentences on what a pull cannot judge. Throws NotFound or IntegrityMismatch for what cannot be pulled whole. */
+  async pull(repository: string, digest: string): Promise<string[]> {
+    const notJudged: string[] = [];
+    if (!this.first(repository, digest)) return notJudged;
+    const open = [await this.manifest(repository, digest)];
+    if (open[0] === null) notJudged.push(`${digest} has its bytes, but cannot be read as a manifest: what it needs was not looked at`);
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (next === null) continue;
+      const parts = [...(next.config ? [next.config] : []), ...next.layers].filter(({ isForeign }) => !isForeign);
+      for (const part of parts) await this.part(repository, part, notJudged);
+      // As they stand in the index.
+      for (const child of next.manifests.toReversed()) {
+        const shown = nameOf(child, notJudged);
+        if (shown !== null && this.first(repository, shown)) open.push(await this.child(repository, shown, child.mediaType));
+      }
+    }
+    return notJudged;
   }
 
-  private parse(repository: string, digest: string, body: Buffer): z.infer<typeof content> {
+  /** Null for content that is no manifest. */
+  private async manifest(repository: string, digest: string): Promise<ImageManifest | null> {
+    const { body } = await this.registry.manifest(repository, digest);
+    this.count(body.length);
+    return readImageManifest(body);
+  }
+
+  /** A child may be no manifest, whatever the index calls it: registries give it as a blob then. */
+  private async child(repository: string, digest: string, mediaType: string): Promise<ImageManifest | null> {
+    const ways = [() => this.manifest(repository, digest), () => this.blob(repository, digest).then(() => null)];
+    const [first, second] = (isManifestType(mediaType) === false ? ways.reverse() : ways) as [(typeof ways)[0], (typeof ways)[0]];
     try {
-      return content.parse(JSON.parse(body.toString('utf8')));
-    } catch (cause) {
-      throw new DrydockError('IntegrityMismatch', `the manifest ${digest} of ${repository} cannot be read`, { cause });
+      return await first();
+    } catch (error) {
+      if (!(error instanceof DrydockError)) throw error;
+      return second().catch((again: unknown) => {
+        throw again instanceof DrydockError ? error : again;
+      });
     }
+  }
+
+  private async part(repository: string, part: Descriptor, notJudged: string[]): Promise<void> {
+    const shown = nameOf(part, notJudged);
+    if (shown === null || !this.first(repository, shown)) return;
+    if (hashOfDigest(readDigest(shown)!) === null) notJudged.push(`${shown} is of an algorithm that cannot be computed here: it was not pulled`);
+    else await this.blob(repository, shown);
+  }
+
+  private async blob(repository: string, digest: string): Promise<void> {
+    this.count(await this.registry.checkBlob(repository, digest));
   }
 
   private first(repository: string, digest: string): boolean {
@@ -57,4 +76,10 @@ export class Puller {
     this.bytes += bytes;
     this.onBytes(this.bytes);
   }
+}
+
+/** As the registry shows it; null, and a sentence, for a reference without a digest. */
+function nameOf({ digest, mediaType }: Descriptor, notJudged: string[]): string | null {
+  if (digest === null) notJudged.push(`a reference${mediaType === '' ? '' : ` of the type ${mediaType}`} names no digest that can be read`);
+  return digest === null ? null : showDigest(digest);
 }

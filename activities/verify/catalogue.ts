@@ -22,7 +22,8 @@ export class Catalogue implements StoredContent {
   private readonly copyOf = new Column();
   /** By digest, 0 where a tag needs it. */
   private readonly isNeeded = new Column();
-  private readonly references = new References(this.numbers);
+  private readonly indexed = new Set<string>();
+  readonly references = new References(this.numbers);
   /** Follows tags by what manifests themselves say, as the indexes have it. */
   readonly follower = new Follower(this.references, this.copies);
 
@@ -40,12 +41,14 @@ export class Catalogue implements StoredContent {
       this.copyOf.set(this.numbers.digests.add(blob.sha256), copy);
       const parsed = parseBlobPath(blob.path);
       if (parsed?.layout === 'id') this.references.add({ table: 'blobs', id: parsed.id, sha256: blob.sha256 });
+      for (const other of blob.aliases ?? []) this.references.addAlias(other, blob.sha256);
     }
   }
 
   /** Takes in one index: references of manifests, and whether all that the backup needs of the segment is listed. */
   takeIndex(index: SegmentIndex): Damage[] {
     const { segment } = index.header;
+    this.indexed.add(segment);
     const listed = new Set<string>();
     for (const { path, size, sha256, refs, void: isVoid } of index.blobs) {
       if (isVoid) continue;
@@ -92,6 +95,11 @@ export class Catalogue implements StoredContent {
     return this.copyWith(digest)?.segment;
   }
 
+  isIndexed(digest: string): boolean {
+    const segment = this.segmentOf(digest);
+    return segment !== undefined && this.indexed.has(segment);
+  }
+
   refsOf(digest: string): ManifestRefs | undefined {
     const number = this.numbers.digests.find(digest);
     return number === undefined ? undefined : this.copies.refs.get(number);
@@ -99,7 +107,8 @@ export class Catalogue implements StoredContent {
 
   private copyWith(digest: string): BlobLine | undefined {
     const number = this.numbers.digests.find(digest);
-    const copy = number === undefined ? NONE : this.copyOf.get(number);
+    const sha256 = number === undefined ? NONE : this.references.sha256Of(number, this.copies);
+    const copy = sha256 === NONE ? NONE : this.copyOf.get(sha256);
     return copy === NONE ? undefined : this.copies.line(copy);
   }
 }

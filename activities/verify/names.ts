@@ -3,6 +3,7 @@ import { digestOf } from '../../adapters/vault/copy-object';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { segmentsOf } from '../../adapters/vault/segment-list';
 import { backupIdSchema } from '../../domain/contract';
+import { showDigest } from '../../domain/digest';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { imagesWith, type Damage, type Finding } from '../../domain/verify';
@@ -24,7 +25,7 @@ export async function nameFindings(cluster: Cluster, manifest: Manifest, catalog
     for (const each of named) {
       const finding: Finding = {
         image: each,
-        digest: digest === undefined ? null : `sha256:${digest}`,
+        digest: digest === undefined ? null : showDigest(digest),
         segment: segment ?? (digest === undefined ? undefined : catalogue.segmentOf(digest)) ?? null,
         file: file ?? null,
         what,

@@ -34,6 +34,7 @@ export async function checkRows(cluster: Cluster, manifest: Manifest, catalogue:
 
 /** Tags that were not whole by the backup's own words are not held to it. */
 function compare(references: References, catalogue: Catalogue): Damage[] {
+  for (const { other, sha256 } of catalogue.references.allAliases()) references.addAlias(other, sha256);
   const listed = new Map(catalogue.tags.map((tag) => [`${tag.repository}:${tag.name}`, tag]));
   const damages: Damage[] = [];
   for (const { repository, name, digest, missing } of proveTags(references, new Follower(references, catalogue.copies), null)) {
@@ -41,7 +42,7 @@ function compare(references: References, catalogue: Catalogue): Damage[] {
     const line = listed.get(image);
     if (!line) damages.push({ image, digest, what: 'the metadata has this tag, the backup\'s list of tags has not' });
     else if (line.state === 'whole' && line.digest.slice(-64) !== digest) damages.push({ image, digest, what: 'the metadata and the backup\'s list of tags name different images' });
-    else if (line.state === 'whole') damages.push(...missing.map((each) => ({ image, digest: each.digest, what: `the ${each.what} that the metadata names is not in the backup` })));
+    else if (line.state === 'whole') damages.push(...missing.filter((each) => !each.isUnreadable).map((each) => ({ image, digest: each.digest, what: `the ${each.what} that the metadata names is not in the backup` })));
   }
   return damages;
 }

@@ -191,6 +191,8 @@ class Look {
       [graph.knownGaps, 'tags were incomplete in the registry already, and are known to be'],
       [graph.foreignLayers, 'foreign layers are fetched from elsewhere, and need not be here'],
       [graph.schema1, 'manifests are of schema 1, which says no sizes'],
+      [graph.wrongSizes, 'parts of images have another size than their manifest says, in the registry as in the backup'],
+      [graph.unreadable, 'manifests cannot be read as such, in the registry as in the backup; what they need was not followed'],
       [orphans.count, `blobs belong to no tag${orphans.referrers > 0 ? ` (${orphans.referrers} of them are referrers, such as signatures)` : ''}`],
     ];
     notes.push(...tolerated.filter(([count]) => count > 0).map(([count, what]) => `Tolerated: ${count} ${what}.`));

@@ -1,15 +1,13 @@
 /** Which content the images of one repository consist of, found in the backup's lists and in the manifests themselves. */
 import { DrydockError } from '../../domain/errors';
+import { isDigest, readDigest, showDigest } from '../../domain/digest';
+import { MOST_MANIFEST_BYTES, readImageManifest, type ImageManifest } from '../../domain/image-manifest';
 import type { BlobLine, TagLine } from '../../domain/manifest';
+import { parseBlobPath } from '../../domain/layout';
 import { nearest } from '../../domain/nearest';
 import { platformText, type TaggedManifest } from '../../domain/oci';
-import type { ManifestRefs } from '../../domain/vault-format';
-import { parseManifestRefs } from '../vault/manifest-refs';
 import { readBlobs } from '../vault/segment-reader';
 import type { SealedBackup } from '../vault/sealed-backup';
-
-/** The registry itself takes none that are larger. */
-const MAX_MANIFEST_BYTES = 16 << 20;
 
 export interface FoundImage extends TaggedManifest {
   /** All content of it with the manifests, in bytes, each blob once. */
@@ -21,7 +19,7 @@ export interface FoundImage extends TaggedManifest {
 
 export interface ImageSet {
   images: FoundImage[];
-  /** Every blob of them once: bare hex -> where it is stored. */
+  /** Every blob of them once: digest in our form (digest.ts), as manifests name it -> where it is stored. */
   blobs: Map<string, BlobLine>;
   /** Tags that are not whole in this backup. */
   leftOut: { tag: string; digest: string; why: string }[];
@@ -29,7 +27,7 @@ export interface ImageSet {
 
 interface ManifestNode {
   size: number;
-  refs: ManifestRefs;
+  manifest: ImageManifest;
   platforms: string[];
 }
 
@@ -59,18 +57,19 @@ export async function followImages(backup: SealedBackup, tags: readonly TagLine[
   const blobs = new Map<string, BlobLine>();
   const nodes = new Map<string, ManifestNode>();
   const configs = new Set<string>();
-  let manifests = new Set(tags.map(({ digest }) => hexOf(digest)));
+  let manifests = new Set(tags.map(({ digest }) => ownForm(digest)));
   let parts = new Set<string>();
   while (manifests.size + parts.size > 0) {
     await lookUp(backup, new Set([...manifests, ...parts]), blobs);
     const next = { manifests: new Set<string>(), parts: new Set<string>() };
     for await (const [digest, content] of readSmall(backup, manifests, blobs, signal)) {
-      const refs = parseManifestRefs(content);
-      if (refs === null) continue;
-      nodes.set(digest, { size: content.length, refs, platforms: platformsIn(content) });
-      if (refs.config !== undefined) configs.add(refs.config);
-      for (const child of refs.manifests ?? []) if (!nodes.has(child)) next.manifests.add(child);
-      for (const part of partsOf(refs)) if (!blobs.has(part)) next.parts.add(part);
+      const manifest = readImageManifest(content);
+      // A child of an index may be no manifest: then it is a part.
+      if (manifest === null) continue;
+      nodes.set(digest, { size: content.length, manifest, platforms: platformsIn(manifest) });
+      if (manifest.config && manifest.config.digest !== null) configs.add(manifest.config.digest);
+      for (const child of digestsOf(manifest.manifests)) if (!nodes.has(child)) next.manifests.add(child);
+      for (const part of partsOf(manifest)) if (!blobs.has(part)) next.parts.add(part);
     }
     manifests = next.manifests;
     parts = next.parts;
@@ -88,72 +87,90 @@ interface Found {
 }
 
 function addImage(set: ImageSet, { name, digest: full }: TagLine, found: Found): void {
-  const digest = hexOf(full);
+  const digest = ownForm(full);
   const content = new Set<string>();
   const absent: string[] = [];
   const platforms: string[] = [];
   let foreignAbsent = 0;
-  const visit = (hex: string): void => {
-    if (content.has(hex)) return;
-    content.add(hex);
-    const node = found.nodes.get(hex);
-    if (!node || !found.blobs.has(hex)) {
-      absent.push(hex);
-      return;
+  const node = found.nodes.get(digest);
+  const open = node ? [{ digest, inheritsPlatform: false }] : [];
+  for (let next = open.pop(); next; next = open.pop()) {
+    if (content.has(next.digest)) continue;
+    if (!found.blobs.has(next.digest)) {
+      absent.push(next.digest);
+      continue;
     }
-    const { refs } = node;
-    platforms.push(...(node.platforms.length > 0 ? node.platforms : refs.config === undefined ? [] : [found.platforms.get(refs.config) ?? 'unknown']));
-    const foreign = new Set(refs.foreign ?? []);
-    for (const part of partsOf(refs)) {
+    content.add(next.digest);
+    const inner = found.nodes.get(next.digest);
+    if (!inner) continue;
+    const { manifest } = inner;
+    // Platforms of an index stand in the index; its children are not counted again.
+    const config = manifest.config?.digest ?? null;
+    if (!next.inheritsPlatform) platforms.push(...(inner.platforms.length > 0 ? inner.platforms : config === null ? [] : [found.platforms.get(config) ?? 'unknown']));
+    const foreign = new Set(digestsOf(manifest.layers.filter(({ isForeign }) => isForeign)));
+    for (const part of partsOf(manifest)) {
       if (found.blobs.has(part)) content.add(part);
       else if (foreign.has(part)) foreignAbsent += 1;
       else absent.push(part);
     }
-    // Platforms of an index stand in the index; its children are not counted again.
-    const before = platforms.length;
-    for (const child of refs.manifests ?? []) visit(child);
-    if (node.platforms.length > 0) platforms.length = before;
-  };
-  visit(digest);
+    for (const child of digestsOf(manifest.manifests).reverse()) open.push({ digest: child, inheritsPlatform: next.inheritsPlatform || inner.platforms.length > 0 });
+  }
   const [first] = absent;
-  if (first !== undefined) {
-    set.leftOut.push({ tag: name, digest: full, why: `sha256:${first} is not in this backup${absent.length > 1 ? `, nor are ${absent.length - 1} more of its parts` : ''}` });
+  if (!node || first !== undefined) {
+    set.leftOut.push({ tag: name, digest: full, why: first === undefined ? whyNot(digest, found) : `${showDigest(first)} is not in this backup${absent.length > 1 ? `, nor are ${absent.length - 1} more of its parts` : ''}` });
     return;
   }
   let bytes = 0;
-  for (const hex of content) {
-    const line = found.blobs.get(hex)!;
+  for (const each of content) {
+    const line = found.blobs.get(each)!;
     bytes += line.size;
-    set.blobs.set(hex, line);
+    set.blobs.set(each, line);
   }
-  const node = found.nodes.get(digest)!;
-  set.images.push({ tag: name, digest, size: node.size, mediaType: node.refs.mediaType, bytes, platforms: [...new Set(platforms)], foreignAbsent });
+  set.images.push({ tag: name, digest, size: node.size, mediaType: node.manifest.mediaType, bytes, platforms: [...new Set(platforms)], foreignAbsent });
 }
 
-function partsOf({ config, layers = [], foreign = [] }: ManifestRefs): string[] {
-  return [...(config === undefined ? [] : [config]), ...layers, ...foreign];
+function whyNot(digest: string, { blobs }: Found): string {
+  return blobs.has(digest) ? `its manifest ${showDigest(digest)} cannot be read as one; \`extract --blobs\` has it as it is` : `${showDigest(digest)} is not in this backup`;
+}
+
+function partsOf({ config, layers }: ImageManifest): string[] {
+  return digestsOf([...(config ? [config] : []), ...layers]);
+}
+
+function digestsOf(descriptors: readonly { digest: string | null }[]): string[] {
+  return descriptors.flatMap(({ digest }) => digest ?? []);
 }
 
 /** One pass over the list; a digest may lie at several paths, of which one will do. */
 async function lookUp(backup: SealedBackup, wanted: ReadonlySet<string>, blobs: Map<string, BlobLine>): Promise<void> {
-  for await (const line of backup.blobs()) if (wanted.has(line.sha256) && !blobs.has(line.sha256)) blobs.set(line.sha256, line);
+  for await (const line of backup.blobs()) for (const digest of digestsOfLine(line)) if (wanted.has(digest) && !blobs.has(digest)) blobs.set(digest, line);
 }
 
 /** The content of small blobs that are there, one at a time; a larger one is no manifest. */
 async function* readSmall(backup: SealedBackup, digests: ReadonlySet<string>, blobs: ReadonlyMap<string, BlobLine>, signal?: AbortSignal): AsyncGenerator<[string, Buffer]> {
-  const lines = [...digests].flatMap((digest) => blobs.get(digest) ?? []).filter(({ size }) => size <= MAX_MANIFEST_BYTES);
-  for await (const blob of readBlobs(backup.vault, backup.cluster, lines, backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
+  const asked = new Map<BlobLine, string[]>();
+  for (const digest of digests) {
+    const line = blobs.get(digest);
+    if (line && line.size <= MOST_MANIFEST_BYTES) asked.set(line, [...(asked.get(line) ?? []), digest]);
+  }
+  const names = new Map([...asked].map(([line, all]) => [line.sha256, all]));
+  for await (const blob of readBlobs(backup.vault, backup.cluster, asked.keys(), backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
     const parts: Buffer[] = [];
     for await (const part of blob.data) parts.push(part);
-    yield [blob.sha256, Buffer.concat(parts)];
+    const content = Buffer.concat(parts);
+    for (const digest of names.get(blob.sha256) ?? []) yield [digest, content];
   }
 }
 
+/** All by which manifests may name it. */
+function digestsOfLine({ path, sha256, aliases = [] }: BlobLine): string[] {
+  const parsed = parseBlobPath(path);
+  return [sha256, ...aliases, ...(parsed?.layout === 'other' && parsed.digest !== null ? [parsed.digest] : [])];
+}
+
 /** An index says itself for which platforms its children are. */
-function platformsIn(content: Buffer): string[] {
-  const { manifests } = JSON.parse(content.toString('utf8')) as { manifests?: unknown };
-  if (!Array.isArray(manifests)) return [];
-  return manifests.map((entry: unknown) => platformText(typeof entry === 'object' && entry !== null ? (entry as { platform?: unknown }).platform : undefined)).filter((text) => text !== 'unknown');
+function platformsIn({ manifests }: ImageManifest): string[] {
+  return manifests.map(({ platform }) => platformText(platform)).filter((text) => text !== 'unknown');
 }
 
 async function platformsOfConfigs(backup: SealedBackup, configs: ReadonlySet<string>, blobs: ReadonlyMap<string, BlobLine>, signal?: AbortSignal): Promise<Map<string, string>> {
@@ -169,6 +186,9 @@ async function platformsOfConfigs(backup: SealedBackup, configs: ReadonlySet<str
   return found;
 }
 
-function hexOf(digest: string): string {
-  return digest.slice(-64);
+/** Throws IntegrityMismatch for a tag whose digest is none. */
+function ownForm(digest: string): string {
+  const own = isDigest(digest) ? digest : readDigest(digest);
+  if (own === null) throw new DrydockError('IntegrityMismatch', `the backup's list of tags has ${JSON.stringify(digest.slice(0, 200))} where a digest should be`, { remedy: 'use another backup' });
+  return own;
 }

@@ -67,6 +67,8 @@ async function* remoteTar(host: Host, volume: string, options: StreamOptions): A
   const command = [
     'tar', '-C', volume, '--format=posix', '--pax-option=delete=atime,delete=ctime,delete=mtime', '--numeric-owner', '--hard-dereference',
     '--wildcards', '--anchored', `--exclude=./${BLOBS_ROOT}/sha256/*`, `--exclude=./${BLOBS_ROOT}/id/*`, `--exclude=./${STAGING_PREFIX}*`,
+    // Content that is named by another algorithm; names of just this depth, as the listing takes them.
+    '--no-wildcards-match-slash', `--exclude=./${BLOBS_ROOT}/*/??/*/data`, '--wildcards-match-slash',
     '--no-anchored', '--exclude=_uploads', '-b', '256', '-cf', '-', '.',
   ];
   await hasBlobs(host, volume, options.signal);

@@ -1,22 +1,26 @@
 import { createHash, type Hash } from 'node:crypto';
+import { hashOfDigest, readDigest, showDigest } from '../../domain/digest';
 import { DrydockError } from '../../domain/errors';
 
-const DIGEST = /^(sha256|sha512):([0-9a-f]{64}|[0-9a-f]{128})$/;
-
+/** Whether a reference is a digest that can be computed here. */
 export function isDigest(reference: string): boolean {
-  return DIGEST.test(reference);
+  const digest = readDigest(reference);
+  return digest !== null && hashOfDigest(digest) !== null;
 }
 
 /** The hash to compute for a digest. Throws InvalidInput for an unknown form. */
-export function hashFor(digest: string): Hash {
-  const algorithm = DIGEST.exec(digest)?.[1];
-  if (algorithm === undefined) throw new DrydockError('InvalidInput', `${digest} is not a digest (expected sha256: and 64 hexadecimal digits)`);
+export function hashFor(shown: string): Hash {
+  const digest = readDigest(shown);
+  const algorithm = digest === null ? null : hashOfDigest(digest);
+  if (algorithm === null) throw new DrydockError('InvalidInput', `${shown} is not a digest that can be computed here (expected sha256: and 64 hexadecimal digits, or one of sha384 or sha512)`);
   return createHash(algorithm);
 }
 
-export function digestOf(content: Buffer, like = 'sha256:'): string {
-  const algorithm = like.startsWith('sha512:') ? 'sha512' : 'sha256';
-  return `${algorithm}:${createHash(algorithm).update(content).digest('hex')}`;
+/** By the algorithm of `like`, or else by SHA-256. */
+export function digestOf(content: Buffer, like = ''): string {
+  const algorithm = isDigest(like) ? hashOfDigest(readDigest(like)!)! : 'sha256';
+  const hex = createHash(algorithm).update(content).digest('hex');
+  return showDigest(algorithm === 'sha256' ? hex : `${algorithm}:${hex}`);
 }
 
 /**

@@ -1,6 +1,7 @@
 /** A segment's index: JSON lines in clear, the header first, then one line for each stored copy. */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
+import { isDigest } from '../../domain/digest';
 import { DrydockError } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import { canHaveSizes } from '../../domain/manifest-refs';
@@ -207,17 +208,19 @@ function lineNumber(at: number | undefined): string {
 }
 
 function checkRefs(refs: Partial<ManifestRefs> | null, name: string, at: number | undefined): ManifestRefs {
-  const hex = (value: unknown): boolean => typeof value === 'string' && isSha256(value);
-  const hexList = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(hex));
+  const digest = (value: unknown): boolean => typeof value === 'string' && isDigest(value);
+  const list = (value: unknown): boolean => value === undefined || (Array.isArray(value) && value.every(digest));
+  const size = (value: unknown): boolean => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
   const sound =
     refs !== null &&
     typeof refs === 'object' &&
     typeof refs.mediaType === 'string' &&
-    (refs.config === undefined || hex(refs.config)) &&
-    (refs.subject === undefined || hex(refs.subject)) &&
-    [refs.layers, refs.foreign, refs.manifests].every(hexList) &&
+    (refs.config === undefined || digest(refs.config)) &&
+    (refs.subject === undefined || digest(refs.subject)) &&
+    [refs.layers, refs.foreign, refs.manifests].every(list) &&
     canHaveSizes(refs) &&
-    (refs.sizes === undefined || (Array.isArray(refs.sizes) && refs.sizes.every((size) => Number.isSafeInteger(size) && size >= 0)));
+    (refs.unreadable === undefined || size(refs.unreadable)) &&
+    (refs.sizes === undefined || (Array.isArray(refs.sizes) && refs.sizes.every(size)));
   if (!sound) throw damaged(name, `${lineNumber(at)} has references that are not digests`);
   return refs as ManifestRefs;
 }

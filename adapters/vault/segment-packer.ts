@@ -1,14 +1,15 @@
 /** What goes into one segment: blobs in, ciphertext and index lines out. Without waiting, so that a thread of its own can do it. */
 import { createHash, type Hash } from 'node:crypto';
-import type { StoredBlob } from '../../domain/vault-format';
+import { hashOfDigest, partsOfDigest } from '../../domain/digest';
+import { beginsLikeManifest, MOST_MANIFEST_BYTES, readImageManifest, refsOf } from '../../domain/image-manifest';
+import { parseBlobPath } from '../../domain/layout';
+import type { ManifestRefs, StoredBlob } from '../../domain/vault-format';
 import { END_OF_ARCHIVE, makeHeader, paddingOf, TAR_BLOCK } from '../archive/tar-header';
 import { MessageEncryptor, type NewMessage } from '../openpgp/message-encryptor';
-import { parseManifestRefs } from './manifest-refs';
 
 /** Blobs up to this size are read whole before they are written, so a torn manifest never enters a segment. */
 export const BUFFERED_BYTES = 4 * 1024 * 1024;
 const ZEROS = Buffer.alloc(1 << 20);
-const OPENING_BRACE = 0x7b;
 
 /** A blob that is offered. `size` is the number of bytes that come. */
 export interface NewBlob {
@@ -44,6 +45,10 @@ interface OpenBlob extends NewBlob {
   received: number;
   /** Only of a small blob: its bytes, until it is known to be right. */
   kept: Buffer | null;
+  /** Only of a larger blob that may be a manifest: its pieces. */
+  pieces: Buffer[] | null;
+  /** Only where its name is a digest of another algorithm, which is held to it as well. */
+  named: { hash: Hash; expected: string } | null;
   offset: number;
 }
 
@@ -68,7 +73,7 @@ export class SegmentPacker {
 
   begin(blob: NewBlob): void {
     const isSmall = blob.size <= BUFFERED_BYTES;
-    this.blob = { ...blob, hash: createHash('sha256'), received: 0, kept: isSmall ? Buffer.allocUnsafe(blob.size) : null, offset: 0 };
+    this.blob = { ...blob, hash: createHash('sha256'), received: 0, kept: isSmall ? Buffer.allocUnsafe(blob.size) : null, pieces: !isSmall && blob.size <= MOST_MANIFEST_BYTES ? [] : null, named: namedBy(blob.path), offset: 0 };
     if (!isSmall) this.writeHeader(this.blob);
   }
 
@@ -76,6 +81,9 @@ export class SegmentPacker {
   data(chunk: Buffer): void {
     const blob = this.current();
     blob.hash.update(chunk);
+    blob.named?.hash.update(chunk);
+    if (blob.pieces?.length === 0 && chunk.length > 0 && !beginsLikeManifest(chunk)) blob.pieces = null;
+    blob.pieces?.push(Buffer.from(chunk));
     const fitting = chunk.subarray(0, Math.max(0, blob.size - blob.received));
     if (blob.kept) fitting.copy(blob.kept, blob.received);
     else this.write(fitting);
@@ -89,20 +97,19 @@ export class SegmentPacker {
   end(): PackedBlob {
     const blob = this.current();
     this.blob = null;
-    const { path, size, received, kept } = blob;
+    const { path, size, received, kept, named } = blob;
     const sha256 = blob.hash.digest('hex');
-    const isTorn = received !== size || (blob.sha256 !== undefined && blob.sha256 !== sha256);
+    const isTorn = received !== size || (blob.sha256 !== undefined && blob.sha256 !== sha256) || (named !== null && named.hash.digest('hex') !== named.expected);
     if (!kept) {
       // The tar must stay well-formed: what did not come is filled up, and the copy is void.
       this.fill(Math.max(0, size - received) + paddingOf(size));
-      return { stored: { path, size, sha256, offset: blob.offset, ...(isTorn ? { void: true as const } : {}) }, inTar: true };
+      return { stored: { path, size, sha256, offset: blob.offset, ...(isTorn ? { void: true as const } : refsIn(blob.pieces && Buffer.concat(blob.pieces))) }, inTar: true };
     }
     if (isTorn) return { stored: { path, size, sha256, offset: 0, void: true }, inTar: false };
-    const refs = kept[0] === OPENING_BRACE ? parseManifestRefs(kept) : null;
     this.writeHeader(blob);
     this.write(kept);
     this.fill(paddingOf(size));
-    return { stored: { path, size, sha256, offset: blob.offset, ...(refs ? { refs } : {}) }, inTar: true };
+    return { stored: { path, size, sha256, offset: blob.offset, ...refsIn(kept) }, inTar: true };
   }
 
   finish(): PackedSegment {
@@ -130,4 +137,16 @@ export class SegmentPacker {
     this.plainBytes += piece.length;
     this.encryptor.write(piece);
   }
+}
+
+function refsIn(content: Buffer | null): { refs?: ManifestRefs } {
+  const manifest = content && readImageManifest(content);
+  return manifest ? { refs: refsOf(manifest) } : {};
+}
+
+function namedBy(path: string): OpenBlob['named'] {
+  const parsed = parseBlobPath(path);
+  if (parsed?.layout !== 'other' || parsed.digest === null) return null;
+  const algorithm = hashOfDigest(parsed.digest);
+  return algorithm === null ? null : { hash: createHash(algorithm), expected: partsOfDigest(parsed.digest).encoded };
 }

@@ -6,6 +6,7 @@ import { Target } from '../../adapters/extract/target';
 import { writeMetadata, writeVolume } from '../../adapters/extract/volume';
 import type { SealedBackup } from '../../adapters/vault/sealed-backup';
 import { EXIT } from '../../domain/contract';
+import { showDigest } from '../../domain/digest';
 import { DrydockError } from '../../domain/errors';
 import { withBackup, type BackupChoice } from '../backups';
 import { createConsole, type Console } from '../console';
@@ -62,7 +63,7 @@ async function extractImages(backup: SealedBackup, options: ExtractCommandOption
   await target.commit();
   const directory = path.resolve(options.output);
   if (options.json) {
-    const tags = set.images.map(({ tag: name, digest, mediaType, bytes: size, platforms }) => ({ name, digest: `sha256:${digest}`, mediaType, bytes: size, platforms }));
+    const tags = set.images.map(({ tag: name, digest, mediaType, bytes: size, platforms }) => ({ name, digest: showDigest(digest), mediaType, bytes: size, platforms }));
     screen.json({ backupId: backup.manifest.backupId, cluster: backup.cluster, directory, repository, tags, leftOut: set.leftOut.map(({ tag: name, digest, why }) => ({ name, digest, why })), blobs: set.blobs.size, bytes: total });
   } else {
     screen.out(`${directory}: ${count(set.images.length, 'tag')} of ${repository}, ${count(set.blobs.size, 'blob')}, ${bytes(total)}`);

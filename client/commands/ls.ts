@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { findTags, followImages } from '../../adapters/extract/images';
 import { readSizes } from '../../adapters/extract/sizes';
 import type { SealedBackup } from '../../adapters/vault/sealed-backup';
+import { showDigest } from '../../domain/digest';
 import { EXIT } from '../../domain/contract';
 import type { ImageSizes, RepositorySize } from '../../domain/image-sizes';
 import type { TagLine } from '../../domain/manifest';
@@ -62,7 +63,7 @@ async function tagsByRepository(backup: SealedBackup): Promise<{ repository: str
 /** By digest. What is not whole has no platforms that can be known. */
 async function platformsOf(backup: SealedBackup, tags: TagLine[]): Promise<Map<string, string[]>> {
   const { images } = await followImages(backup, tags);
-  return new Map(images.map(({ digest, platforms }) => [`sha256:${digest}`, platforms]));
+  return new Map(images.map(({ digest, platforms }) => [showDigest(digest), platforms]));
 }
 
 async function printLines(listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null): Promise<void> {

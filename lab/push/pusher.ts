@@ -59,7 +59,8 @@ export function directPusher(http: LabHttp): Pusher {
   return { name: 'direct', push, close: () => Promise.resolve() };
 }
 
-async function sendBlob(http: LabHttp, repository: string, blob: Blob): Promise<void> {
+/** Sends a blob that the repository has not. */
+export async function sendBlob(http: LabHttp, repository: string, blob: Blob): Promise<void> {
   const there = await http.registry('HEAD', `/v2/${repository}/blobs/${blob.digest}`, repository, { expect: [200, 404] });
   if (there.status === 200) return;
   const upload = await http.registry('POST', `/v2/${repository}/blobs/uploads/`, repository, { expect: [202] });
@@ -68,6 +69,7 @@ async function sendBlob(http: LabHttp, repository: string, blob: Blob): Promise<
   await http.registry('PUT', target, repository, { body: blob.data, headers: { 'content-type': 'application/octet-stream' }, expect: [201] });
 }
 
-async function sendManifest(http: LabHttp, repository: string, reference: string, manifest: Blob): Promise<void> {
+/** Puts a manifest under a tag or its digest. */
+export async function sendManifest(http: LabHttp, repository: string, reference: string, manifest: Blob): Promise<void> {
   await http.registry('PUT', `/v2/${repository}/manifests/${reference}`, repository, { body: manifest.data, headers: { 'content-type': manifest.mediaType }, expect: [201] });
 }

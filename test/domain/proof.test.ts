@@ -126,7 +126,7 @@ describe('proof: tags to blobs', () => {
 
 describe('proof: tags in flight', () => {
   const since = '2026-11-23T02:00:00Z';
-  const broken = (changedAt?: string): ProvenTag => ({ repository: 'acme/app', name: '1', digest: d('a'), missing: [{ digest: d('c'), what: 'layer' }], manifests: [], parts: [], ...(changedAt === undefined ? {} : { changedAt }) });
+  const broken = (changedAt?: string): ProvenTag => ({ repository: 'acme/app', name: '1', digest: d('a'), missing: [{ digest: d('c'), what: 'layer' }], manifests: [], parts: [], aliases: [], ...(changedAt === undefined ? {} : { changedAt }) });
 
   it('knows them by the time in their row', () => {
     assert.equal(isInFlight(broken('2026-11-23T02:00:01.5Z'), { digest: d('a') }, since), true);

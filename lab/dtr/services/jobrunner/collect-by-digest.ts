@@ -1,5 +1,7 @@
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { partsOfDigest } from '../../../../domain/digest';
+import { readImageManifest } from '../../../../domain/image-manifest';
 import type { ManifestRow, RepositoryRow } from '../../common/rows';
 import { STORAGE_ROOT } from '../context';
 import { GC_READ_ONLY_KEY } from '../registry/guard';
@@ -8,12 +10,6 @@ import { withLeasedKey } from './lock';
 
 const REGISTRY = path.join(STORAGE_ROOT, 'docker/registry/v2');
 const BLOBS = path.join(REGISTRY, 'blobs/sha256');
-
-interface References {
-  config?: { digest: string };
-  layers?: { digest: string }[];
-  manifests?: { digest: string }[];
-}
 
 /** The old way: the registry takes no pushes while everything that no tag leads to is swept off the disk. */
 export async function collectByDigest(job: JobContext): Promise<void> {
@@ -35,7 +31,7 @@ async function sweepRepository(job: JobContext, name: string, marked: Set<string
   const own = new Set<string>();
   for (const tag of await list(path.join(folder, '_manifests/tags'))) {
     const link = await readFile(path.join(folder, '_manifests/tags', tag, 'current/link'), 'utf8').catch(() => null);
-    if (link !== null) await mark(link.trim().replace('sha256:', ''), own);
+    if (link !== null) await mark(folder, link.trim().replace('sha256:', ''), own);
   }
   let removed = 0;
   for (const kind of ['_manifests/revisions/sha256', '_layers/sha256']) {
@@ -52,14 +48,23 @@ async function sweepRepository(job: JobContext, name: string, marked: Set<string
   return removed;
 }
 
-async function mark(hex: string, marked: Set<string>): Promise<void> {
+/** Follows a manifest; what is none, such as a layer that an index names, is kept as it is. */
+async function mark(folder: string, hex: string, marked: Set<string>): Promise<void> {
   if (marked.has(hex)) return;
   marked.add(hex);
-  const text = await readFile(path.join(BLOBS, hex.slice(0, 2), hex, 'data'), 'utf8').catch(() => null);
-  if (text === null) return;
-  const manifest = JSON.parse(text) as References;
-  for (const part of [manifest.config, ...(manifest.layers ?? [])]) if (part) marked.add(part.digest.replace('sha256:', ''));
-  for (const child of manifest.manifests ?? []) await mark(child.digest.replace('sha256:', ''), marked);
+  const content = await readFile(path.join(BLOBS, hex.slice(0, 2), hex, 'data')).catch(() => null);
+  const manifest = content && readImageManifest(content);
+  if (!manifest) return;
+  for (const { digest } of [...(manifest.config ? [manifest.config] : []), ...manifest.layers]) if (digest !== null) marked.add(await sha256Of(folder, digest));
+  for (const { digest } of manifest.manifests) if (digest !== null) await mark(folder, await sha256Of(folder, digest), marked);
+}
+
+/** Content that is named by another algorithm has a link that says its SHA-256. */
+async function sha256Of(folder: string, digest: string): Promise<string> {
+  const { algorithm, encoded } = partsOfDigest(digest);
+  if (algorithm === 'sha256') return encoded;
+  const link = await readFile(path.join(folder, '_layers', algorithm, encoded, 'link'), 'utf8').catch(() => '');
+  return link.trim().replace('sha256:', '');
 }
 
 async function sweepBlobs(marked: Set<string>): Promise<number> {

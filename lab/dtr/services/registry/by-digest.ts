@@ -8,7 +8,7 @@ import { PORTS, STORAGE_ROOT, type Context } from '../context';
 import { ISSUER } from '../token';
 import { Catalog, isTag } from './catalog';
 import { Guard } from './guard';
-import { manifestRow, parseManifest, type ImageConfig } from './manifest';
+import { configOf, manifestRow, parseManifest, type ImageConfig } from './manifest';
 
 const INNER_PORT = 5001;
 const CONFIG = '/tmp/registry.yml';
@@ -103,8 +103,8 @@ class RegistryByDigest {
     await this.proxy(call, body, async (status) => {
       if (status !== 201) return;
       const digest = `sha256:${sha256(body)}`;
-      const { document, mediaType } = parseManifest(body, request.headers['content-type']);
-      const row = manifestRow(name, digest, document, mediaType, claims.sub, await this.configOf(call, name, document.config?.digest));
+      const { manifest, mediaType } = parseManifest(body, request.headers['content-type']);
+      const row = manifestRow(name, digest, manifest, mediaType, claims.sub, await this.configOf(call, name, configOf(manifest)));
       await this.catalog.pushed(row, isTag(reference) ? reference : null, claims.sub);
     });
   }

@@ -7,7 +7,7 @@ import { PORTS, type Context } from '../context';
 import { BlobStore } from './blob-store';
 import { Catalog, isTag } from './catalog';
 import { Guard } from './guard';
-import { manifestRow, parseManifest, requiredBlobs, type ImageConfig } from './manifest';
+import { configOf, manifestRow, parseManifest, requiredBlobs, type ImageConfig } from './manifest';
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 const VERSION_HEADER = { 'docker-distribution-api-version': 'registry/2.0' };
@@ -87,10 +87,10 @@ class RegistryById {
     const body = await readBody(request);
     const digest = `sha256:${sha256(body)}`;
     if (!isTag(reference) && reference !== digest) throw new HttpError(400, 'DIGEST_INVALID', 'provided digest did not match uploaded content');
-    const { document, mediaType } = parseManifest(body, request.headers['content-type']);
+    const { manifest, mediaType } = parseManifest(body, request.headers['content-type']);
     const tag = isTag(reference) ? reference : null;
     if (tag !== null && repository.immutableTags && (await this.catalog.tag(name, tag))) throw new HttpError(400, 'DENIED', `the tag ${tag} is immutable`);
-    const row = manifestRow(name, digest, document, mediaType, claims.sub, await this.configOf(name, document.config?.digest));
+    const row = manifestRow(name, digest, manifest, mediaType, claims.sub, await this.configOf(name, configOf(manifest)));
     await this.requireParts(name, requiredBlobs(row), row.manifests ?? []);
     await this.blobs.putBytes(name, digest, body, mediaType);
     await this.catalog.pushed(row, tag, claims.sub);
