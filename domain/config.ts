@@ -11,6 +11,13 @@ export const secretRef = z
 /** Names that become parts of paths and workflow ids. */
 export const safeName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected lower-case letters, digits, ".", "_" or "-"');
 
+const loginTimeout = durationText
+  .refine((text) => {
+    const { months, ms } = toDuration(text);
+    return months === 0 && ms >= 1_000 && ms <= 3_600_000;
+  }, 'expected a length of time between 1s and 1h')
+  .optional();
+
 export const hostSchema = z.strictObject({
   /** DNS name or address for SSH. */
   address: z.string().min(1),
@@ -25,6 +32,8 @@ export const hostSchema = z.strictObject({
   sudoPassword: secretRef.optional(),
   /** Name of another host of this cluster to go through. */
   jump: z.string().optional(),
+  /** How long the login may take once the host has taken the call, and its login shell before each command. Default: 60s. */
+  loginTimeout,
 });
 
 /** Who can open what is written, what opens it here, and who signs. */
@@ -154,6 +163,7 @@ const sftpServer = {
   key: secretRef.optional(),
   keyPassphrase: secretRef.optional(),
   agent: z.union([z.boolean(), z.string().min(1)]).optional(),
+  loginTimeout,
 };
 
 export const sftpSchema = z.strictObject({
