@@ -1,8 +1,8 @@
 /** Connections to one cluster, opened when first used and closed together. One per activity run: nothing is shared between attempts. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { asyncLocalStorage, log } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
-import { connectEngine } from '../adapters/docker/dockerode';
 import type { Engine } from '../adapters/docker/engine';
 import { connectDtr } from '../adapters/dtr/client';
 import type { Dtr } from '../adapters/dtr/dtr';
@@ -14,8 +14,9 @@ import { loadSigningKey, loadTrustedSigners, type PrivateKey, type PublicKey } f
 import { connectRegistry } from '../adapters/registry/client';
 import type { Registry } from '../adapters/registry/registry';
 import { resolveSecret } from '../adapters/secrets/secrets';
-import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
+import { replacedNote } from '../adapters/ucp/bundle';
 import { connectUcp } from '../adapters/ucp/client';
+import { connectUcpEngine } from '../adapters/ucp/engine';
 import type { Ucp } from '../adapters/ucp/ucp';
 import { refuseOther } from '../adapters/vault/known-vaults';
 import { openVault } from '../adapters/vault/open';
@@ -69,7 +70,10 @@ export interface Cluster {
   /** Aborts when the activity is cancelled. */
   readonly signal: AbortSignal | undefined;
   ucp(): Promise<Ucp>;
+  /** At the first manager that answers; a kept client bundle that UCP does not take is fetched anew. */
   engine(): Promise<Engine>;
+  /** What a person should know of the way to the engine: that the kept client bundle was replaced a short while ago. */
+  engineNotes(): Promise<string[]>;
   /** DTR under its external URL, or under another one (a replica's own). */
   dtr(url?: string): Promise<Dtr>;
   registry(): Promise<Registry>;
@@ -141,8 +145,9 @@ class OpenCluster implements Cluster {
 
   engine(): Promise<Engine> {
     return this.once('engine', async () => {
-      const bundle = await bundleFor(this.name, this.config.ucp, this.deps.config.stateDir, await this.ucp());
-      return connectEngine({ ...engineAddress(bundle), insecure: this.config.ucp.insecureSkipTlsVerify });
+      const { engine, note } = await connectUcpEngine({ clusterName: this.name, config: this.config.ucp, stateDir: this.deps.config.stateDir, ucp: await this.ucp(), signal: this.signal });
+      if (note !== undefined && asyncLocalStorage.getStore() !== undefined) log.warn(note);
+      return engine;
     }, (engine) => engine.close());
   }
 
@@ -177,6 +182,11 @@ class OpenCluster implements Cluster {
 
   trustedSigners(): Promise<PublicKey[]> {
     return this.once('signers', () => loadTrustedSigners(this.config.encryption));
+  }
+
+  async engineNotes(): Promise<string[]> {
+    const note = await replacedNote(this.name, this.deps.config.stateDir);
+    return note === undefined ? [] : [note];
   }
 
   async bootstrapperEnv(): Promise<Record<string, string>> {
