@@ -1,6 +1,7 @@
 /** Connections to one cluster, opened when first used and closed together. One per activity run: nothing is shared between attempts. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
+import { asyncLocalStorage, log } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { Engine } from '../adapters/docker/engine';
 import type { Dtr } from '../adapters/dtr/dtr';
@@ -11,6 +12,7 @@ import type { DecryptionKeys, EncryptionKeys } from '../adapters/openpgp/keys';
 import { loadSigningKey, loadTrustedSigners, type PrivateKey, type PublicKey } from '../adapters/openpgp/sign';
 import type { Registry } from '../adapters/registry/registry';
 import { resolveSecret } from '../adapters/secrets/secrets';
+import { replacedNote } from '../adapters/ucp/bundle';
 import type { Ucp } from '../adapters/ucp/ucp';
 import { refuseOther } from '../adapters/vault/known-vaults';
 import type { Vault } from '../adapters/vault/vault';
@@ -72,7 +74,10 @@ export interface Cluster {
   /** Aborts when the activity is cancelled. */
   readonly signal: AbortSignal | undefined;
   ucp(): Promise<Ucp>;
+  /** At the first manager that answers; a kept client bundle that UCP does not take is fetched anew. */
   engine(): Promise<Engine>;
+  /** What a person should know of the way to the engine: that the kept client bundle was replaced a short while ago. */
+  engineNotes(): Promise<string[]>;
   /** DTR under its external URL, or under another one (a replica's own). */
   dtr(url?: string): Promise<Dtr>;
   registry(): Promise<Registry>;
@@ -153,8 +158,9 @@ class OpenCluster implements Cluster {
 
   engine(): Promise<Engine> {
     return this.once('engine', async () => {
-      const { ucp } = this.config;
-      return this.guard.engine(await this.connect.engine(this.name, ucp, this.deps.config.stateDir, await this.ucp()));
+      const { engine, note } = await this.connect.engine({ clusterName: this.name, config: this.config.ucp, stateDir: this.deps.config.stateDir, ucp: await this.ucp(), signal: this.signal });
+      if (note !== undefined && asyncLocalStorage.getStore() !== undefined) log.warn(note);
+      return this.guard.engine(engine);
     }, (engine) => engine.close());
   }
 
@@ -197,6 +203,11 @@ class OpenCluster implements Cluster {
 
   trustedSigners(): Promise<PublicKey[]> {
     return this.once('signers', () => loadTrustedSigners(this.config.encryption));
+  }
+
+  async engineNotes(): Promise<string[]> {
+    const note = await replacedNote(this.name, this.deps.config.stateDir);
+    return note === undefined ? [] : [note];
   }
 
   async bootstrapperEnv(): Promise<Record<string, string>> {

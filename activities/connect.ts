@@ -1,5 +1,4 @@
 /** How the outside world is reached: one function for each thing that a step speaks to. Tests give others. */
-import { connectEngine } from '../adapters/docker/dockerode';
 import type { Engine } from '../adapters/docker/engine';
 import { connectDtr, type DtrOptions } from '../adapters/dtr/client';
 import type { Dtr } from '../adapters/dtr/dtr';
@@ -8,8 +7,8 @@ import type { Host } from '../adapters/host/host';
 import { connectHost, type SshOptions } from '../adapters/host/ssh';
 import { connectRegistry, type RegistryOptions } from '../adapters/registry/client';
 import type { Registry } from '../adapters/registry/registry';
-import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
 import { connectUcp } from '../adapters/ucp/client';
+import { connectUcpEngine, type UcpEngineOptions } from '../adapters/ucp/engine';
 import type { Ucp } from '../adapters/ucp/ucp';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
@@ -19,7 +18,7 @@ import type { ClusterConfig, HostConfig, VaultConfig } from '../domain/config';
 export interface Connect {
   ucp(config: ClusterConfig['ucp'], options: { signal?: AbortSignal }): Promise<Ucp>;
   /** With the cluster's client bundle, which may have to be fetched through `ucp` and is kept under `stateDir`. */
-  engine(cluster: string, config: ClusterConfig['ucp'], stateDir: string, ucp: Ucp): Promise<Engine>;
+  engine(options: UcpEngineOptions): Promise<{ engine: Engine; note?: string }>;
   dtr(options: DtrOptions): Dtr;
   registry(options: RegistryOptions): Registry;
   /** By Swarm host name. */
@@ -30,10 +29,7 @@ export interface Connect {
 
 export const realConnections: Connect = {
   ucp: connectUcp,
-  engine: async (cluster, config, stateDir, ucp) => {
-    const bundle = await bundleFor(cluster, config, stateDir, ucp);
-    return connectEngine({ ...engineAddress(bundle), insecure: config.insecureSkipTlsVerify });
-  },
+  engine: connectUcpEngine,
   dtr: connectDtr,
   registry: connectRegistry,
   host: connectHost,

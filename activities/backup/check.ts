@@ -34,6 +34,7 @@ export async function checkBackup(cluster: Cluster, { operation }: Step): Promis
     const opened = await cluster.engine();
     return { opened, info: await opened.info() };
   });
+  warnings.push(...(await cluster.engineNotes()));
   if (engine && !engine.info.isUcp) findings.add(`the client bundle leads to a plain Docker Engine (${engine.info.serverVersion}), not to UCP`, 'use a client bundle of this UCP');
   if (engine?.info.isUcp) await findings.attempt(() => refuseOtherUcp(ucp, engine.info.clusterId));
   const replicas = engine && (await findings.attempt(() => findReplicas(engine.opened, registry?.settings)));

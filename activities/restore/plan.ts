@@ -77,7 +77,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     digest: digestOf(decisions),
     estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
     proof: [...signature.proof, ...proven.proof],
-    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...warnings, ...awake, ...more, ...signature.warnings],
+    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...(await cluster.engineNotes()), ...warnings, ...awake, ...more, ...signature.warnings],
     diagnosis: request.diagnosis,
     sealedAt: manifest.sealedAt,
   };

@@ -20,7 +20,7 @@ export function dockerError(error: unknown, call: string, where: string): Drydoc
   if (typeof statusCode === 'number') return statusError(statusCode, saidBy(json), call);
   if ((error as NodeJS.ErrnoException).code === 'ECONNRESET') {
     // Some servers hang up on a client certificate that they do not know instead of saying so.
-    return new DrydockError('EngineUnavailable', `${DOCKER.name} at ${where} hung up (${call})`, { remedy: `check that it is up; if it is, ${DOCKER.authRemedy}`, cause: error });
+    return new DrydockError('EngineUnavailable', `${DOCKER.name} at ${where} hung up (${call})`, { remedy: `check that it is up; if it is, ${DOCKER.authRemedy}`, cause: error, details: { code: 'ECONNRESET' } });
   }
   return classifyNetworkError(error, DOCKER, where);
 }

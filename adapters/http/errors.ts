@@ -31,7 +31,7 @@ export function classifyNetworkError(error: unknown, service: Service, where: st
   }
   if (CERTIFICATE_CODES.has(code)) {
     return new DrydockError('TlsRejected', `the certificate of ${service.name} at ${where} is not signed by an authority that we trust (${code})`, {
-      remedy: `set ${service.caSetting} to the PEM file of the authority that signed it`, cause: error,
+      remedy: `set ${service.caSetting} to the PEM file of the authority that signed it`, cause: error, details: { code, untrusted: true },
     });
   }
   if (CERTIFICATE_DATES.has(code)) {
@@ -45,7 +45,7 @@ export function classifyNetworkError(error: unknown, service: Service, where: st
     });
   }
   if (CLIENT_CERTIFICATE_ALERT.test(code)) {
-    return new DrydockError('AuthRejected', `${service.name} at ${where} does not accept our client certificate (${code})`, { remedy: service.authRemedy, cause: error });
+    return new DrydockError('AuthRejected', `${service.name} at ${where} does not accept our client certificate (${code})`, { remedy: service.authRemedy, cause: error, details: { code, clientCertificate: true } });
   }
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {
     return new DrydockError('TlsRejected', `no TLS connection to ${service.name} at ${where} (${code})`, {

@@ -3,6 +3,7 @@ import type { ClusterConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { HttpClient, type HttpAnswer, type HttpCall, type Service } from '../http/http';
 import { resolveSecret } from '../secrets/secrets';
+import { firstAnswer } from './first-answer';
 import type { Account, Ucp } from './ucp';
 
 const UCP: Service = { name: 'UCP', unavailable: 'UcpUnavailable', caSetting: 'ucp.caFile', authRemedy: 'check ucp.username and ucp.password' };
@@ -47,21 +48,21 @@ class UcpClient implements Ucp {
   }
 
   async login(): Promise<void> {
-    const failures: DrydockError[] = [];
-    for (const client of this.clients) {
-      try {
-        const { json } = await client.json({ method: 'POST', path: 'auth/login', json: { username: this.config.username, password: this.password }, timeoutMs: 30_000, signal: this.signal });
-        this.token = loginAnswer.parse(json).auth_token;
-        this.current = client;
-        return;
-      } catch (error) {
-        if (error instanceof z.ZodError) failures.push(notUcp(client.baseUrl));
-        else if (error instanceof DrydockError && mayTryNext(error)) failures.push(error);
-        else throw error;
-      }
-    }
-    // What a person has to mend is worth more than "no answer".
-    throw failures.find((failure) => failure.kind === 'TlsRejected') ?? noneAnswers(failures);
+    const { client, token } = await firstAnswer(this.clients.map((client) => () => this.loginAt(client)), {
+      signal: this.signal,
+      isFinal: (error) => !mayTryNext(error),
+      // What a person has to mend is worth more than "no answer".
+      failed: (failures) => failures.find((failure) => failure.kind === 'TlsRejected') ?? noneAnswers(failures),
+    });
+    this.token = token;
+    this.current = client;
+  }
+
+  private async loginAt(client: HttpClient): Promise<{ client: HttpClient; token: string }> {
+    const { json } = await client.json({ method: 'POST', path: 'auth/login', json: { username: this.config.username, password: this.password }, timeoutMs: 30_000, signal: this.signal });
+    const answer = loginAnswer.safeParse(json);
+    if (!answer.success) throw notUcp(client.baseUrl);
+    return { client, token: answer.data.auth_token };
   }
 
   async isAdmin(): Promise<boolean> {

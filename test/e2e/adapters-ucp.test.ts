@@ -1,18 +1,20 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { connectEngine } from '../../adapters/docker/dockerode';
 import type { Engine } from '../../adapters/docker/engine';
 import { connectHost } from '../../adapters/host/ssh';
-import { bundleFor, engineAddress, loadBundle } from '../../adapters/ucp/bundle';
+import { bundleFor, engineAddress, loadBundle, saveBundle } from '../../adapters/ucp/bundle';
 import { connectUcp } from '../../adapters/ucp/client';
+import { connectUcpEngine } from '../../adapters/ucp/engine';
 import type { Bundle, Ucp } from '../../adapters/ucp/ucp';
 import { clusterSchema, hostSchema, type ClusterConfig } from '../../domain/config';
 import { bareLabUp, labDown, type BareLab } from '../helpers/bare-lab';
 import { failure } from '../helpers/failure';
+import { freePort } from '../helpers/free-port';
 import { noise } from '../helpers/noise';
 import { TestCa } from '../helpers/pki';
 
@@ -106,6 +108,22 @@ describe('UCP of the lab', function () {
       const half = connectEngine({ ...engineAddress(bundle), ...other.issue([]) });
       const error = await half.info().then(() => undefined, (reason: unknown) => reason as Error);
       assert.ok(error !== undefined, 'a certificate of another authority was let in');
+      other.remove();
+    });
+
+    it('leads to the manager that answers, and is fetched anew when UCP does not know it any more', async () => {
+      const other = new TestCa('Another UCP');
+      const kept = path.join(dir, 'bundles', 'again');
+      await saveBundle(kept, { ...bundle, dockerHost: `tcp://127.0.0.1:${await freePort()}` });
+      const moved = await connectUcpEngine({ clusterName: 'again', config: config(), stateDir: dir, ucp });
+      assert.deepEqual([moved.note, `https://${moved.where}`], [undefined, lab.ucpUrl]);
+      moved.engine.close();
+      await saveBundle(kept, { ...bundle, ...other.issue([], { days: 100 }) });
+      utimesSync(kept, new Date(0), new Date(0));
+      const anew = await connectUcpEngine({ clusterName: 'again', config: config(), stateDir: dir, ucp });
+      assert.match(anew.note ?? '', /was forgotten, and a new one was fetched/);
+      assert.ok((await anew.engine.nodes()).length > 0);
+      anew.engine.close();
       other.remove();
     });
 

@@ -11,10 +11,10 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** A small HTTPS server on loop-back, for answers that the real parts do not give on demand. */
-export async function httpsServer(pair: KeyPair, handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<TestServer> {
+/** A small HTTPS server on loop-back, for answers that the real parts do not give on demand; `options` for one that asks for certificates. */
+export async function httpsServer(pair: KeyPair, handler: (request: IncomingMessage, response: ServerResponse) => void, options: https.ServerOptions = {}): Promise<TestServer> {
   const calls: string[] = [];
-  const server = https.createServer(pair, (request, response) => {
+  const server = https.createServer({ ...pair, ...options }, (request, response) => {
     calls.push(`${request.method} ${request.url}`);
     handler(request, response);
   });
