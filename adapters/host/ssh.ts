@@ -18,7 +18,7 @@ const MAX_COMMANDS = 5;
  * Throws InvalidInput (configuration), HostKeyMismatch, AuthRejected, HostUnreachable; the signal's reason when it fires.
  */
 export async function connectHost(name: string, config: HostConfig, options: SshOptions): Promise<Host> {
-  const password = config.sudoPassword === undefined ? undefined : await resolveSecret(config.sudoPassword);
+  const password = config.sudoPassword === undefined ? undefined : await resolveSecret(config.sudoPassword, 'sudo');
   const link = await openLink(name, config, options);
   return new SshHost(link, config.user === 'root' ? 'no' : password === undefined ? 'passwordless' : { password });
 }
