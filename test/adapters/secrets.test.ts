@@ -94,7 +94,7 @@ describe('secrets', function () {
         }
         assert.match(await refusal(loadDecryptionKeys({ formerPassphrases: [file] }), file.slice('file:'.length)), sentence);
         if (content.includes('\0') || content instanceof Buffer) return;
-        const variable = inVariable(content);
+        const variable = inVariable(String(content));
         assert.match(await refusal(loadEncryptionKeys({ passphrase: variable }), VARIABLE), sentence);
       });
     }
