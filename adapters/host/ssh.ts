@@ -1,7 +1,7 @@
 import type { HostConfig } from '../../domain/config';
 import { resolveSecret } from '../secrets/secrets';
 import { DEFAULT_STALL_MS, execOn } from './exec';
-import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
+import type { ExecOptions, ExecResult, Host, RemoteProcess, SpawnOptions } from './host';
 import { Semaphore } from './semaphore';
 import type { SshOptions } from './ssh-connect';
 import { openLink, type SshLink } from './ssh-link';
@@ -36,12 +36,12 @@ class SshHost implements Host {
     return execOn(this, command, options);
   }
 
-  async spawn(command: string[], options: Pick<ExecOptions, 'root' | 'signal' | 'stallMs'> = {}): Promise<RemoteProcess> {
+  async spawn(command: string[], options: SpawnOptions = {}): Promise<RemoteProcess> {
     options.signal?.throwIfAborted();
     const release = await this.slots.acquire();
     try {
       const { link, sudo } = this;
-      const process = await startProcess({ link, sudo }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
+      const process = await startProcess({ link, sudo }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal, onStderr: options.onStderr });
       void process.closed.then(release);
       return process;
     } catch (error) {
