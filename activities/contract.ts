@@ -6,7 +6,8 @@ import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
 import type { CopiedTo } from '../domain/copy';
 import type { ForgetPlan, ForgottenIn } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
-import type { ArtifactRef, Manifest, Replica, Storage } from '../domain/manifest';
+import type { ArtifactRef, InstallSettings, Replica, Storage, Volume } from '../domain/manifest';
+import type { Note } from '../domain/notes';
 import type { BackupResult, RestoreTarget } from '../domain/contract';
 import type { VerifyPart, VerifyResult } from '../domain/verify';
 import type { VerifyLevel } from '../domain/verify-level';
@@ -31,10 +32,10 @@ export interface BackupFacts {
   /** The replica whose database is read, and its node. */
   replica: Replica;
   replicas: Replica[];
-  settings: Manifest['dtr']['settings'];
+  settings: InstallSettings;
   storage: Storage;
   /** Null when the images lie elsewhere. `mountpoint` and `host` (Swarm host name) say where they are read. */
-  volume: (NonNullable<Manifest['dtr']['volume']> & { mountpoint: string; host: string }) | null;
+  volume: (Volume & { mountpoint: string; host: string }) | null;
   ucp: { url: string; clusterId: string; version: string };
   vault: string;
   warnings: string[];
@@ -87,12 +88,12 @@ export interface MetadataTaken {
 }
 
 export interface Proof {
-  counts: { repositories: number; tags: number; manifests: number; blobs: number; inFlight: number; gaps: number };
+  /** `gaps`: those that nobody accepted. */
+  counts: { repositories: number; tags: number; manifests: number; blobs: number; inFlight: number; gaps: number; acceptedGaps: number };
   imageBytes: number;
   /** First 100, named `repository:tag`. */
   gaps: { image: string; digest: string; what: string }[];
   layouts: ('sha256' | 'id')[];
-  owners: { id: string; name: string }[];
   warnings: string[];
 }
 
@@ -123,6 +124,8 @@ export interface BackupActivities {
   seal(
     step: BackupStep & {
       facts: BackupFacts; record: FreezeRecord; metadata: MetadataTaken; passes: ImagesPass[]; proof: Proof; startedBy: string; startedAt: string;
+      /** What the run has to say of the backup, besides the notes that the proof left; stored encrypted. */
+      notes: Note[];
     },
   ): Promise<Pick<BackupResult, 'status' | 'vault' | 'manifestSha256' | 'sealedAt' | 'counts' | 'bytes'>>;
   /** Removes working files of this operation; with `abandoned`, also what it stored under the backup's id (never segments). */

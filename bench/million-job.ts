@@ -73,7 +73,7 @@ async function main(folder: string, layout: string): Promise<void> {
   expect('tags', proof.counts.tags, TAGS);
   expect('blobs', proof.counts.blobs, BLOBS);
   const record = { operation: 'million', cluster: CLUSTER, recordedAt: '2026-11-23T02:00:00Z', crons: [], readOnlyBefore: null };
-  const sealed = await timed('seal', () => seal(cluster, { ...step, record, metadata, passes, proof, startedBy: 'bench', startedAt: '2026-11-24T02:00:00Z' } satisfies SealStep, signal));
+  const sealed = await timed('seal', () => seal(cluster, { ...step, record, metadata, passes, proof, notes: [], startedBy: 'bench', startedAt: '2026-11-24T02:00:00Z' } satisfies SealStep, signal));
   expect('sealed blobs', sealed.counts.blobs, BLOBS);
   const round = (value: number): number => Math.round(value * 10) / 10;
   const mib = (bytes: number): number => Math.round(bytes / (1 << 20));

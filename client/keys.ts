@@ -4,9 +4,11 @@ import { loadSigningKey, loadTrustedSigners } from '../adapters/openpgp/sign';
 import { Access } from '../adapters/vault/access';
 import { refuseOther } from '../adapters/vault/known-vaults';
 import { readManifest } from '../adapters/vault/manifest-file';
+import { segmentsOf } from '../adapters/vault/segment-list';
 import type { Vault } from '../adapters/vault/vault';
 import { DrydockError } from '../domain/errors';
-import type { Manifest } from '../domain/manifest';
+import type { Manifest, SegmentRef } from '../domain/manifest';
+import { artifactsOf } from '../domain/manifest-artifacts';
 import { vaultPaths } from '../domain/vault-format';
 import { clusterOf, type LoadedConfig } from './session';
 import { listBackups, withVault } from './vaults';
@@ -72,7 +74,7 @@ export async function rotateKeys(local: LoadedConfig, cluster: string, options: 
       else {
         const own = await Access.load(vault, `${vaultPaths.backup(cluster, id)}/`, current, keys);
         artifacts.push(own);
-        backups.push({ manifest, files: filesOf(cluster, manifest, segments, own) });
+        backups.push({ manifest, files: filesOf(cluster, manifest, await segmentsOf(vault, manifest), segments, own) });
       }
     }
     const rewrapped = options.rewrap ? await rewrap(backups, options.onProgress) : 0;
@@ -91,10 +93,10 @@ interface Backup {
   files: EncryptedFile[];
 }
 
-function filesOf(cluster: string, manifest: Manifest, segments: Access, artifacts: Access): EncryptedFile[] {
+function filesOf(cluster: string, manifest: Manifest, refs: readonly SegmentRef[], segments: Access, artifacts: Access): EncryptedFile[] {
   return [
-    ...Object.values(manifest.artifacts).flatMap((artifact) => (artifact ? [{ name: artifact.name, writtenFor: artifact.recipients, access: artifacts }] : [])),
-    ...manifest.segments.map(({ segment, recipients, wrapped }) => {
+    ...artifactsOf(manifest).flatMap(({ name, recipients }) => (recipients === null ? [] : [{ name, writtenFor: recipients, access: artifacts }])),
+    ...refs.map(({ segment, recipients, wrapped }) => {
       // Those who were added count only as long as their files are there.
       const added = new Set(wrapped?.keys.map(({ recipient }) => recipient));
       return { name: vaultPaths.segment(cluster, segment), writtenFor: recipients.filter((recipient) => !added.has(recipient)), access: segments };

@@ -1,5 +1,5 @@
 /** Flags of the vendor's bootstrapper by version. `restore` takes nothing from the archive that a flag covers, so every setting is given. */
-import type { Manifest, Replica } from './manifest';
+import type { InstallSettings, Replica } from './manifest';
 import type { RestoreDecisions } from './plan';
 import { proxyFlags } from './proxies';
 
@@ -51,7 +51,7 @@ export function storageFlagText(decision: StorageDecision): string {
 }
 
 /** All flags of `restore` but those of UCP and its login, and without proxies that hold credentials: those go by the environment. */
-export function restoreFlags(decisions: StorageDecision & Pick<RestoreDecisions, 'first' | 'externalUrl'>, settings: Manifest['dtr']['settings']): string[] {
+export function restoreFlags(decisions: StorageDecision & Pick<RestoreDecisions, 'first' | 'externalUrl'>, settings: InstallSettings): string[] {
   const optional: [string, string][] = [
     ['--no-proxy', settings.noProxy],
     ['--log-protocol', settings.logProtocol],

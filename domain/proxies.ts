@@ -1,7 +1,7 @@
 /** Proxy URLs may carry a user and a password. They never stand in a history, in a clear file of the vault or in a command line. */
-import type { Manifest } from './manifest';
+import type { InstallSettings } from './manifest';
 
-type Settings = Manifest['dtr']['settings'];
+type Settings = InstallSettings;
 
 /** The settings that may hold credentials, by the bootstrapper's name for each in its environment and as a flag. */
 const PROXIES = [

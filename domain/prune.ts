@@ -18,7 +18,7 @@ export interface VaultPicture {
 }
 export interface SealedBackup {
   id: string;
-  segments: string[];
+  segments: readonly string[];
 }
 export interface SegmentFiles {
   id: string;
@@ -103,7 +103,9 @@ function whyDead({ isWhole }: SegmentFiles): string {
 }
 
 function neededSegments({ sealed }: VaultPicture): Set<string> {
-  return new Set(sealed.flatMap(({ segments }) => segments));
+  const needed = new Set<string>();
+  for (const { segments } of sealed) for (const segment of segments) needed.add(segment);
+  return needed;
 }
 
 function unreadableNote({ unreadable }: VaultPicture): string[] {

@@ -2,6 +2,7 @@
 import { storageFlagText } from './bootstrapper-flags';
 import type { RestoreTarget } from './contract';
 import type { Manifest, Replica } from './manifest';
+import { storageOf, volumeOf } from './manifest-images';
 import type { Diagnosis, RestoreDecisions, RestorePlan } from './plan';
 
 /** One reason to refuse, with what to do about it. */
@@ -44,20 +45,21 @@ export interface Decided {
 export function decideRestore(input: PlanInput): Decided {
   const { manifest, diagnosis, targets } = input;
   const findings: Finding[] = [...refuseHealthy(input), ...refuseTargets(input)];
-  const replicas = manifest.dtr.replicas.map((replica) => placed(replica, targets));
+  const replicas = manifest.product.replicas.map((replica) => placed(replica, targets));
   findings.push(...refuseLostNodes(input, replicas), ...refuseSharedNodes(replicas));
-  const first = replicas.find(({ id }) => id === manifest.dtr.replica) ?? replicas[0]!;
+  const first = replicas.find(({ id }) => id === manifest.product.replica) ?? replicas[0]!;
   const scanning = scanningOf(input);
+  const volume = volumeOf(manifest.images);
   const decisions: RestoreDecisions = {
     cluster: input.cluster,
     backupId: manifest.backupId,
     manifestSha256: input.manifestSha256,
-    version: manifest.dtr.version,
+    version: manifest.product.version,
     bootstrapperImage: input.bootstrapperImage,
     ucpUrl: input.ucpUrl,
-    externalUrl: manifest.dtr.settings.externalUrl,
-    storage: manifest.dtr.storage,
-    volume: manifest.dtr.volume === null ? null : { name: manifest.dtr.volume.name, driver: manifest.dtr.volume.driver, options: manifest.dtr.volume.options },
+    externalUrl: manifest.product.settings.externalUrl,
+    storage: storageOf(manifest.images),
+    volume: volume === null ? null : { name: volume.name, driver: volume.driver, options: volume.options },
     first,
     joins: replicas.filter(({ id }) => id !== first.id),
     destroys: sorted(input.holdings),
@@ -65,7 +67,7 @@ export function decideRestore(input: PlanInput): Decided {
     targets: targets.map(({ replicaId, node, host, port, hostKey }) => ({ replicaId, node, ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }), ...(hostKey === undefined ? {} : { hostKey }) })),
     stops: sorted(diagnosis.replicas.filter(({ present, running, nodeReachable }) => present && running && nodeReachable).map(({ id, node }) => ({ id, node }))),
     scanning: scanning.mode,
-    crons: manifest.dtr.crons.map(({ action }) => action).sort(),
+    crons: manifest.product.crons.map(({ action }) => action).sort(),
     acceptMissingOwners: input.acceptMissingOwners,
     acceptUnsigned: input.acceptUnsigned,
     force: input.force,
@@ -91,7 +93,7 @@ function refuseHealthy({ diagnosis, force }: PlanInput): Finding[] {
 }
 
 function refuseTargets({ manifest, targets }: PlanInput): Finding[] {
-  const known = manifest.dtr.replicas.map(({ id }) => id);
+  const known = manifest.product.replicas.map(({ id }) => id);
   const strangers = targets.filter(({ replicaId }) => !known.includes(replicaId));
   const twice = known.filter((id) => targets.filter(({ replicaId }) => replicaId === id).length > 1);
   return [
@@ -106,7 +108,7 @@ function refuseLostNodes({ members, targets, manifest }: PlanInput, replicas: Re
   return replicas.filter(({ node }) => !ready.has(node)).map(({ id, node }) => {
     const isTarget = targets.some((target) => target.replicaId === id);
     const state = known.has(node) ? 'does not answer' : 'is not in the Swarm';
-    const before = manifest.dtr.replicas.find((replica) => replica.id === id)?.node;
+    const before = manifest.product.replicas.find((replica) => replica.id === id)?.node;
     return isTarget
       ? { what: `the node ${node}, target for replica ${id}, ${state}`, remedy: `bring ${node} up and into the Swarm (docker node ls), or name another target` }
       : { what: `the node ${before} of replica ${id} is lost (it ${state}) and has no replacement`, remedy: `bring it back, rebuild it under its name, or give targets: [{"replicaId":"${id}","node":"<a node that is ready>"}]` };
@@ -123,12 +125,12 @@ function refuseSharedNodes(replicas: Replica[]): Finding[] {
 
 /** Members that do not answer and held a replica: out of the Swarm before anything is put in their place. */
 function fencesOf({ members, diagnosis, manifest }: PlanInput): string[] {
-  const held = new Set([...manifest.dtr.replicas.map(({ node }) => node), ...diagnosis.lostNodes]);
+  const held = new Set([...manifest.product.replicas.map(({ node }) => node), ...diagnosis.lostNodes]);
   return [...new Set(members.filter(({ hostname, ready }) => !ready && held.has(hostname)).map(({ hostname }) => hostname))].sort();
 }
 
 function scanningOf({ manifest, vulnerabilityDatabaseFile }: PlanInput): { mode: RestoreDecisions['scanning']; warnings: string[] } {
-  const { scanningEnabled, scanningSyncOnline } = manifest.dtr.settings;
+  const { scanningEnabled, scanningSyncOnline } = manifest.product.settings;
   if (!scanningEnabled) return { mode: 'off', warnings: [] };
   if (vulnerabilityDatabaseFile) return { mode: 'file', warnings: [] };
   if (scanningSyncOnline) return { mode: 'online', warnings: [] };
@@ -136,7 +138,7 @@ function scanningOf({ manifest, vulnerabilityDatabaseFile }: PlanInput): { mode:
 }
 
 function generalWarnings({ manifest, diagnosis, force }: PlanInput, decisions: RestoreDecisions): string[] {
-  const known = new Set(manifest.dtr.replicas.map(({ id }) => id));
+  const known = new Set(manifest.product.replicas.map(({ id }) => id));
   const strangers = decisions.destroys.filter(({ id }) => !known.has(id));
   return [
     ...(force && (diagnosis.verdict === 'healthy' || diagnosis.verdict === 'minorityLost') ? [`forced although the cluster works: ${diagnosis.summary}`] : []),

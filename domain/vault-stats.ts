@@ -38,9 +38,15 @@ export interface ClusterStats {
   exclusive: { id: string; bytes: number }[];
 }
 
+/** A sealed backup and the segments that it names. */
+export interface SealedStats {
+  manifest: Manifest;
+  segments: readonly string[];
+}
+
 export interface StatsInput {
   cluster: string;
-  manifests: readonly Manifest[];
+  backups: readonly SealedStats[];
   unreadable: number;
   segments: readonly SegmentSize[];
   folders: ReadonlyMap<string, FolderSize>;
@@ -50,16 +56,18 @@ export interface StatsInput {
 
 const DAY_MS = 86_400_000;
 
-export function clusterStats({ cluster, manifests, unreadable, segments, folders, otherBytes }: StatsInput): ClusterStats {
+export function clusterStats({ cluster, backups, unreadable, segments, folders, otherBytes }: StatsInput): ClusterStats {
+  const manifests = backups.map(({ manifest }) => manifest);
   const newestFirst = [...manifests].sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
-  const users = new Map<string, string[]>();
-  for (const { backupId, segments: used } of manifests) for (const { segment } of used) users.set(segment, [...(users.get(segment) ?? []), backupId]);
+  /** The only backup that names the segment; null where several do. */
+  const users = new Map<string, string | null>();
+  for (const { manifest, segments: used } of backups) for (const segment of used) users.set(segment, users.has(segment) ? null : manifest.backupId);
   const exclusive = new Map<string, number>();
   const sizes = { live: 0, dead: 0, tombstoned: 0 };
   for (const { id, bytes, isMarked } of segments) {
-    const by = users.get(id) ?? [];
-    sizes[by.length > 0 ? 'live' : isMarked ? 'tombstoned' : 'dead'] += bytes;
-    if (by.length === 1) exclusive.set(by[0]!, (exclusive.get(by[0]!) ?? 0) + bytes);
+    const by = users.get(id);
+    sizes[by !== undefined ? 'live' : isMarked ? 'tombstoned' : 'dead'] += bytes;
+    if (typeof by === 'string') exclusive.set(by, (exclusive.get(by) ?? 0) + bytes);
   }
   const folder = { metadata: 0, lists: 0, other: otherBytes };
   for (const { metadata, lists, other } of folders.values()) {

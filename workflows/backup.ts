@@ -71,7 +71,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         const allPasses = [...passes, ...taken.passes];
         const seal = await operation.step('seal', () =>
           long.seal.executeWithOptions({ summary: 'Write lists, checksums and, last, the manifest' }, [
-            { ...step, facts, record: taken.record, metadata: taken.metadata, passes: allPasses, proof, startedBy: request.startedBy ?? 'unknown', startedAt },
+            { ...step, facts, record: taken.record, metadata: taken.metadata, passes: allPasses, proof, notes: operation.warnings.map((text) => ({ kind: 'warning', text })), startedBy: request.startedBy ?? 'unknown', startedAt },
           ]), (s) => ({ text: s.status }));
         sealed = true;
         // 11. Verify what lies in the vault now. The backup stands, whatever comes of it.

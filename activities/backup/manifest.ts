@@ -1,16 +1,43 @@
 import { version } from '../../package.json';
-import type { Manifest } from '../../domain/manifest';
+import { DrydockError } from '../../domain/errors';
+import { MANIFEST_MAX_BYTES, type ArtifactRef, type Manifest, type SegmentRef } from '../../domain/manifest';
+import type { Artifacts } from '../../domain/manifest-artifacts';
+import { imagesOf } from '../../domain/manifest-images';
 import type { SealStep } from './seal';
 
 export interface Segments {
-  used: Manifest['segments'];
+  used: SegmentRef[];
   /** Blobs of the backup that this run stored; plain bytes that it moved, those that no image needs any more included; bytes of its segments in the vault. */
   added: { blobs: number; bytes: number; storedBytes: number };
 }
 
+export interface StoredArtifacts {
+  metadata: ArtifactRef;
+  tree: ArtifactRef | null;
+  tags: ArtifactRef;
+  blobs: ArtifactRef;
+  settings: ArtifactRef | null;
+  notes: ArtifactRef;
+  segments: { name: string; bytes: number; sha256: string };
+}
+
+/** With the word on each whether a restore can do without it. */
+export function artifactsWith({ metadata, tree, tags, blobs, settings, notes, segments }: StoredArtifacts): Artifacts {
+  const needed = true;
+  return {
+    metadata: { ...metadata, needed },
+    ...(tree ? { tree: { ...tree, needed } } : {}),
+    tags: { ...tags, needed },
+    blobs: { ...blobs, needed },
+    ...(settings ? { settings: { ...settings, needed } } : {}),
+    segments: { ...segments, needed },
+    notes: { ...notes, needed: false },
+  };
+}
+
 /** Puts together what the steps found out. Pure. */
-export function makeManifest(step: SealStep, artifacts: Manifest['artifacts'], segments: Segments, gaps: Manifest['gaps'], sealedAt: string): Manifest {
-  const { facts, record, metadata, proof } = step;
+export function makeManifest(step: SealStep, artifacts: Artifacts, segments: Segments, sealedAt: string): Omit<Manifest, 'beside' | 'gaps'> {
+  const { facts, record, metadata, proof, notes } = step;
   const stored = Object.values(artifacts).reduce((sum, artifact) => sum + (artifact?.bytes ?? 0), segments.added.storedBytes);
   return {
     format: 1,
@@ -21,26 +48,44 @@ export function makeManifest(step: SealStep, artifacts: Manifest['artifacts'], s
     sealedAt,
     startedBy: step.startedBy,
     tool: { name: 'drydock', version },
-    dtr: {
+    product: {
+      kind: 'dtr',
       version: facts.version,
       bootstrapperImage: facts.bootstrapperImage,
       replica: facts.replica.id,
       replicas: facts.replicas,
       // The freeze may have switched read-only mode on before these were read again.
       settings: { ...facts.settings, readOnlyRegistry: record.readOnlyBefore ?? facts.settings.readOnlyRegistry },
-      storage: facts.storage,
-      volume: facts.volume && { name: facts.volume.name, driver: facts.volume.driver, options: facts.volume.options, owner: facts.volume.owner, mode: facts.volume.mode },
-      layouts: proof.layouts,
       crons: record.crons,
+      ucp: facts.ucp,
+      metadata: {
+        root: metadata.root, online: metadata.online, tables: metadata.tables, documents: metadata.documents, dumpStartedAt: metadata.dumpStartedAt, dumpEndedAt: metadata.dumpEndedAt,
+      },
     },
-    ucp: { ...facts.ucp, owners: proof.owners },
-    metadata: {
-      root: metadata.root, online: metadata.online, tables: metadata.tables, documents: metadata.documents, dumpStartedAt: metadata.dumpStartedAt, dumpEndedAt: metadata.dumpEndedAt,
-    },
+    images: imagesOf(facts.storage, facts.volume, proof.layouts),
     artifacts,
-    segments: segments.used,
-    counts: { ...proof.counts, newBlobs: segments.added.blobs, rows: metadata.documents },
+    counts: { ...proof.counts, newBlobs: segments.added.blobs, rows: metadata.documents, segments: segments.used.length, warnings: notes.filter(({ kind }) => kind === 'warning').length },
     bytes: { images: proof.imageBytes, moved: segments.added.bytes, stored, metadata: metadata.artifact.plainBytes },
-    gaps,
   };
 }
+
+/** As it stands in the vault: `RESTORE.md` looks for lines of this form. */
+export function formatManifest(manifest: Manifest): string {
+  return `${JSON.stringify(manifest, null, 2)}\n`;
+}
+
+/** As many gaps as a manifest has room for. Throws Refused when there is none even without. */
+export function withGaps(manifest: Omit<Manifest, 'gaps'>, gaps: Manifest['gaps']): Manifest {
+  let room = MANIFEST_MAX_BYTES - Buffer.byteLength(formatManifest({ ...manifest, gaps: [] }));
+  if (room < 0) {
+    throw new DrydockError('Refused', `the manifest would have ${MANIFEST_MAX_BYTES - room} bytes, ${MANIFEST_MAX_BYTES} are the most`, {
+      remedy: 'recipients, replicas, crons and the settings of proxies stand in it: see which of them are that many or that long, and shorten them',
+    });
+  }
+  // Indented, each on lines of its own.
+  const fitting = gaps.findIndex((gap) => (room -= Buffer.byteLength(JSON.stringify([gap], null, 2)) + GAP_INDENT_BYTES) < 0);
+  return { ...manifest, gaps: fitting < 0 ? gaps : gaps.slice(0, fitting) };
+}
+
+/** Of the four lines of a gap, two levels deep, and the comma behind. */
+const GAP_INDENT_BYTES = 16;

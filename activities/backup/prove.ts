@@ -3,6 +3,7 @@ import { DigestNumbers } from '../../domain/digest-numbers';
 import { parseBlobPath } from '../../domain/layout';
 import type { CopyList } from '../../domain/copy-list';
 import type { BlobLine, TagLine } from '../../domain/manifest';
+import type { NoteOf } from '../../domain/notes';
 import { changedSince, Follower, isInFlight, proveTags, type ProvenTag, type TagLink } from '../../domain/proof';
 import type { References } from '../../domain/references';
 import type { BlobLinkRow } from '../../domain/rows';
@@ -29,7 +30,7 @@ export interface Gap {
   what: string;
 }
 
-/** Step 9: follows every tag to its blobs, and leaves the lists of tags, blobs and gaps for the seal. */
+/** Step 9: follows every tag to its blobs, and leaves the lists of tags, blobs, gaps and notes for the seal. */
 export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSignal): Promise<Proof> {
   const work = await WorkFiles.open(cluster, step);
   const { facts, metadata } = step;
@@ -37,6 +38,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const references = await readReferences(work, numbers);
   const warnings = [...references.unreadable].map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
+  await work.write(WORK.notes, ownersOf(references));
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
@@ -45,14 +47,18 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const tags = await writeTags(cluster, work, references, new Follower(references, stored.copies), step);
   const blobs = await writeBlobs(work, references, stored.copies);
   return {
-    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps },
+    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps, acceptedGaps: 0 },
     imageBytes: blobs.bytes,
     gaps: tags.shownGaps,
     layouts: layoutsOf(blobs.layouts, facts.version),
-    owners: [...references.owners].map(([id, name]) => ({ id, name })),
     // One for each segment, in the worst case: more than a result may carry.
     warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS)],
   };
+}
+
+/** Who must exist for a restore, by the thousand. */
+function* ownersOf({ owners }: References): Generator<NoteOf<'owner'>> {
+  for (const [id, name] of owners) yield { kind: 'owner', id, name };
 }
 
 interface TagsWritten {
@@ -105,8 +111,8 @@ async function external(work: WorkFiles, references: References, warnings: strin
   await work.write(WORK.blobs, []);
   await work.write(WORK.gaps, []);
   return {
-    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0 },
-    imageBytes: 0, gaps: [], layouts: [], owners: [...references.owners].map(([id, name]) => ({ id, name })), warnings,
+    counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0, acceptedGaps: 0 },
+    imageBytes: 0, gaps: [], layouts: [], warnings,
   };
 }
 

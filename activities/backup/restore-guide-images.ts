@@ -1,14 +1,14 @@
 /** The step of `RESTORE.md` that brings the registry volume back. */
-import type { Manifest } from '../../domain/manifest';
+import type { Volume } from '../../domain/manifest';
+import { fileOf } from '../../domain/manifest-artifacts';
 import type { GuideFacts } from './restore-guide';
 import { shellBlock, shellValue } from './restore-guide-shell';
 
-type Volume = NonNullable<Manifest['dtr']['volume']>;
-
 /** Volume, link tree and blobs, each blob compared with its SHA-256 where it lies. */
 export function imagesStep({ manifest }: GuideFacts): string {
-  const { storage, volume } = manifest.dtr;
-  if (volume === null) return `## 4. Images\n\nThey are not in this backup: ${storage.external ?? 'they are kept elsewhere'}.\n`;
+  const { images, artifacts } = manifest;
+  if (images.in === 'elsewhere') return `## 4. Images\n\nThey are not in this backup: ${images.keptBy}.\n`;
+  const { volume } = images;
   const owner = `${volume.owner.uid}:${volume.owner.gid}`;
   return `## 4. Images, before the metadata
 
@@ -19,8 +19,8 @@ ${shellBlock([
   "step 'images'",
   'umask 022',
   ...rootLines(volume),
-  ...(manifest.artifacts.tree === null ? [] : ['opened tree.tar.gz.gpg | gzip -dc | tar -C "$ROOT" --numeric-owner -xpf -']),
-  ...(manifest.segments.length === 0 ? ['# No segment: the registry was empty.'] : segmentLines()),
+  ...(artifacts.tree === undefined ? [] : [`opened ${fileOf(artifacts.tree)} | gzip -dc | tar -C "$ROOT" --numeric-owner -xpf -`]),
+  ...(manifest.counts.segments === 0 ? ['# No segment: the registry was empty.'] : segmentLines()),
   `chown -R ${owner} "$ROOT"`,
   `chmod ${volume.mode} "$ROOT"`,
   'if command -v restorecon >/dev/null; then restorecon -R "$ROOT"; fi',

@@ -1,13 +1,11 @@
 /** The shell function `opened` in `RESTORE.md`: decrypts one file of the backup on standard output. */
-import type { Manifest } from '../../domain/manifest';
 import { isPassphrase } from '../../domain/vault-format';
 
 const GPG = 'gpg --batch --quiet --pinentry-mode loopback --passphrase-fd 3 --decrypt 3< <(printf \'%s\\n\' "$PASSPHRASE")';
 const ALL = 'cat "${1%.tar.gpg}".*.keys "$1"';
 
-/** Lines that define `opened FILE`; the passphrase is taken from PASSPHRASE. */
-export function openedLines({ artifacts, segments }: Pick<Manifest, 'artifacts' | 'segments'>): string[] {
-  const recipients = [...Object.values(artifacts).flatMap((artifact) => (artifact ? [artifact.recipients] : [])), ...segments.map((segment) => segment.recipients)];
+/** Lines that define `opened FILE`; the passphrase is taken from PASSPHRASE. `recipients`: those of each file. */
+export function openedLines(recipients: readonly (readonly string[])[]): string[] {
   if (recipients.every((list) => list.filter(isPassphrase).length <= 1)) {
     return ['# Decrypts one file, with the keys that were added to it later; the passphrase goes through a pipe.', `opened() ( shopt -s nullglob; ${ALL} | ${GPG} )`];
   }

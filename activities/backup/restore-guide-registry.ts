@@ -1,12 +1,14 @@
 /** The steps of `RESTORE.md` that the vendor's bootstrapper and the registry's API carry out. */
 import { joinFlags, nfsFlagErasesTags, restoreFlags } from '../../domain/bootstrapper-flags';
-import type { Manifest, Replica } from '../../domain/manifest';
+import type { DtrProduct, Manifest, Replica } from '../../domain/manifest';
+import { fileOf } from '../../domain/manifest-artifacts';
+import { storageOf, volumeOf } from '../../domain/manifest-images';
 import type { GuideFacts } from './restore-guide';
 import { flagLines, longCommand, shellBlock, shellValue } from './restore-guide-shell';
 
 /** The point of no return. Replicas that were installed after the backup are the reader's to name. */
 export function destroyStep({ manifest }: GuideFacts): string {
-  const { replicas } = manifest.dtr;
+  const { replicas } = manifest.product;
   return `## 3. Destroy what is left of the old replicas: the point of no return
 
 It deletes containers, metadata **and images** of ${replicas.map(({ id, node }) => `${id} on ${node}`).join(', ')}. Hosts that do not answer must be off, and stay off.
@@ -28,13 +30,13 @@ ${shellBlock([
 
 /** The vendor's `restore`, with every setting given, then health. */
 export function metadataStep({ manifest }: GuideFacts): string {
-  const { dtr } = manifest;
+  const { product: dtr, artifacts } = manifest;
   return `## 5. Metadata
 
 ${shellBlock([
   '(',
   "step 'metadata'",
-  `${longCommand('opened metadata.tar.gz.gpg | gzip -dc | bootstrapper restore', flagLines(flagsOf(dtr)), ' 2>&1 | tee "$WORK/restore.log"')}`,
+  `${longCommand(`opened ${fileOf(artifacts.metadata)} | gzip -dc | bootstrapper restore`, flagLines(flagsOf(manifest)), ' 2>&1 | tee "$WORK/restore.log"')}`,
   "# The exit status alone proves nothing.",
   'grep -q "Restore complete" "$WORK/restore.log"',
   'healthy() { docker inspect --format "{{.State.Health.Status}}" "dtr-nginx-$REPLICA"; }',
@@ -50,9 +52,9 @@ When the restore breaks off: \`bootstrapper destroy --replica-id $REPLICA </dev/
 
 /** Through the external URL, as a client would. */
 export function pullStep({ manifest, dtrCa }: GuideFacts): string {
-  const { externalUrl } = manifest.dtr.settings;
+  const { externalUrl } = manifest.product.settings;
   const registry = externalUrl.replace(/^https?:\/\//, '').replace(/\/.*$/, '');
-  if (registry === '' || manifest.dtr.volume === null) return '';
+  if (registry === '' || manifest.images.in === 'elsewhere') return '';
   return `## 6. Pull one image of every repository by digest
 
 ${externalUrl} must lead to this host by now. An image that was made for other platforms only cannot be pulled here; that is no fault of the backup.
@@ -76,13 +78,13 @@ ${shellBlock([
 
 /** One block for each further replica. */
 export function joinStep({ manifest }: GuideFacts): string {
-  const { dtr } = manifest;
+  const { product: dtr } = manifest;
   const first = firstOf(dtr);
   const others = dtr.replicas.filter(({ id }) => id !== dtr.replica);
   if (others.length === 0) return '';
   return `## 7. Join the other replicas, one at a time
 
-${volumeOnOthers(dtr, others)}A join that broke off half-way: \`bootstrapper remove --existing-replica-id $REPLICA --replica-ids ID </dev/null\`, then its block again.
+${volumeOnOthers(manifest, others)}A join that broke off half-way: \`bootstrapper remove --existing-replica-id $REPLICA --replica-ids ID </dev/null\`, then its block again.
 
 ${others
   .map((replica) =>
@@ -101,7 +103,7 @@ ${others
 
 /** What the backup had frozen, and what it never held. */
 export function afterwardsStep({ manifest, dtrCa, readOnlyInside }: GuideFacts): string {
-  const { dtr } = manifest;
+  const { product: dtr } = manifest;
   const { settings } = dtr;
   const calls = [
     ...(readOnlyInside ? [call('POST', 'meta/settings', JSON.stringify({ readOnlyRegistry: settings.readOnlyRegistry }))] : []),
@@ -130,20 +132,21 @@ function call(method: string, path: string, body: string): string {
 }
 
 /** As `drydock restore` gives them. */
-function flagsOf(dtr: Manifest['dtr']): string[] {
-  const { version, storage, volume, settings } = dtr;
-  const flags = restoreFlags({ first: firstOf(dtr), externalUrl: settings.externalUrl, storage, version, volume, crons: dtr.crons.map(({ action }) => action) }, settings);
+function flagsOf({ product: dtr, images }: Manifest): string[] {
+  const { version, settings } = dtr;
+  const flags = restoreFlags({ first: firstOf(dtr), externalUrl: settings.externalUrl, storage: storageOf(images), version, volume: volumeOf(images), crons: dtr.crons.map(({ action }) => action) }, settings);
   const url = flags.indexOf('--dtr-external-url');
   return settings.externalUrl === '' && url >= 0 ? flags.toSpliced(url, 2) : flags;
 }
 
-function firstOf(dtr: Manifest['dtr']): Replica {
+function firstOf(dtr: DtrProduct): Replica {
   // A backup is made from a member; one without a row of its own would be damage.
   return dtr.replicas.find(({ id }) => id === dtr.replica) ?? { id: dtr.replica, node: dtr.replicas[0]!.node, httpPort: 80, httpsPort: 443 };
 }
 
 /** Where the cluster knows its storage by a volume's name, every node needs that volume. */
-function volumeOnOthers({ version, crons, storage, volume }: Manifest['dtr'], others: Replica[]): string {
+function volumeOnOthers({ product: { version, crons }, images }: Manifest, others: Replica[]): string {
+  const [storage, volume] = [storageOf(images), volumeOf(images)];
   const named = storage.kind === 'volume' || (storage.kind === 'nfs' && nfsFlagErasesTags({ version, crons: crons.map(({ action }) => action) }));
   if (!named || volume === null || volume.name.startsWith('/')) return '';
   const options = Object.entries(volume.options).map(([key, value]) => ` --opt ${shellValue(`${key}=${value}`)}`).join('');

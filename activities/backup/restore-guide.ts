@@ -1,5 +1,6 @@
 /** `RESTORE.md`: how a person without Drydock restores this very backup, with gpg, tar, sha256sum and docker. Names no repository and holds no secret. */
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { artifactsOf, fileOf } from '../../domain/manifest-artifacts';
 import { isPassphrase } from '../../domain/vault-format';
 import { openedLines } from './restore-guide-open';
 import { imagesStep } from './restore-guide-images';
@@ -9,6 +10,8 @@ import { shellBlock, shellValue } from './restore-guide-shell';
 /** What the guide needs beside the manifest. Certificates are public. */
 export interface GuideFacts {
   manifest: Manifest;
+  /** The backup's list. */
+  segments: readonly SegmentRef[];
   /** PEM text of the authorities of UCP and of the registry; null where the system's own are used, or none could be had. */
   ucpCa: string | null;
   dtrCa: string | null;
@@ -25,7 +28,8 @@ export function restoreGuide(facts: GuideFacts): string {
 }
 
 function head({ manifest }: GuideFacts): string {
-  const { backupId, cluster, status, dtr, ucp, counts, sealedAt, artifacts } = manifest;
+  const { backupId, cluster, status, product: dtr, counts, sealedAt, artifacts } = manifest;
+  const { ucp } = dtr;
   const first = dtr.replicas.find(({ id }) => id === dtr.replica);
   const keys = artifacts.metadata.recipients.filter((name) => !isPassphrase(name));
   const ways = [...(artifacts.metadata.recipients.some(isPassphrase) ? ['a passphrase of the backup'] : []), ...keys.map((key) => `the private key ${key}`)];
@@ -34,7 +38,7 @@ function head({ manifest }: GuideFacts): string {
 - ${status === 'complete' ? 'Complete' : `INCOMPLETE: ${counts.gaps} gaps, see "gaps" in manifest.json`}, sealed ${sealedAt}.
 - DTR ${dtr.version}, made from replica ${dtr.replica}; bootstrapper \`${dtr.bootstrapperImage}\`. Only the same version restores it.
 - UCP at ${ucp.url}, cluster id ${ucp.clusterId}. The target must be this UCP, or one restored from its backup: repositories belong to its accounts.
-- ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs in ${manifest.segments.length} segments. All details stand in \`manifest.json\`.
+- ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs in ${counts.segments} segments. All details stand in \`manifest.json\`.
 - Replicas: ${dtr.replicas.map(({ id, node }) => `${id} on ${node}`).join(', ')}.
 
 With Drydock: \`drydock restore ${cluster} --backup ${backupId}\`. Without it, go on here.
@@ -75,8 +79,9 @@ ${shellBlock([
 ])}`;
 }
 
-function begin({ manifest, ucpCa }: GuideFacts): string {
-  const { backupId, dtr, ucp, artifacts } = manifest;
+function begin({ manifest, segments, ucpCa }: GuideFacts): string {
+  const { backupId, product: dtr, artifacts } = manifest;
+  const { ucp } = dtr;
   const byKey = !artifacts.metadata.recipients.every(isPassphrase);
   const byPassphrase = artifacts.metadata.recipients.some(isPassphrase);
   const question = byKey && byPassphrase ? 'Passphrase of the backup, or of your private key' : byKey ? 'Passphrase of your private key (empty if it has none)' : 'Passphrase of the backup';
@@ -93,10 +98,10 @@ function begin({ manifest, ucpCa }: GuideFacts): string {
     'WORK=$(mktemp -d)    # lists of what is in the backup; removed at the end',
     '# Ends a block at its first error, and says how it ended.',
     'step() { set -euo pipefail; STEP=$1; trap \'[ $? = 0 ] && echo "== $STEP: done" || echo "== $STEP: FAILED, do not go on" >&2\' EXIT; }',
-    ...openedLines(manifest),
+    ...openedLines([...artifactsOf(manifest).flatMap(({ recipients }) => (recipients === null ? [] : [recipients])), ...segments.map(({ recipients }) => recipients)]),
     '# The vendor\'s bootstrapper; its secrets go through the environment.',
     'bootstrapper() { UCP_USERNAME="$UCP_USERNAME" UCP_PASSWORD="$UCP_PASSWORD" UCP_CA="$UCP_CA" docker run -i --rm --log-driver none --env UCP_USERNAME --env UCP_PASSWORD --env UCP_CA' +
-      `${artifacts.settings ? ' --env-file <(opened settings.env.gz.gpg | gzip -dc)' : ''} "$IMAGE" "$@" --ucp-url "$UCP_URL"; }`,
+      `${artifacts.settings ? ` --env-file <(opened ${fileOf(artifacts.settings)} | gzip -dc)` : ''} "$IMAGE" "$@" --ucp-url "$UCP_URL"; }`,
   ];
   return `## 1. Begin\n\n${shellBlock(['{', ...lines, '}'])}\n${
     byKey ? 'Where gpg\'s own agent or a smart card has the key, take `--batch --pinentry-mode loopback --passphrase-fd 3` out of `opened`.\n' : ''
@@ -104,7 +109,7 @@ function begin({ manifest, ucpCa }: GuideFacts): string {
 }
 
 function whole({ manifest }: GuideFacts): string {
-  const { counts } = manifest;
+  const { counts, artifacts } = manifest;
   return `## 2. Is it whole, and does it open?
 
 \`SHA256SUMS\` covers every file of this backup but the manifest, the segments and their indexes included; \`sha256sum -c SHA256SUMS\` in this folder proves them at any time.
@@ -115,9 +120,9 @@ ${shellBlock([
   'grep -q "\\"backupId\\": \\"$BACKUP\\"" manifest.json',
   'sha256sum --quiet -c SHA256SUMS',
   'docker image inspect "$IMAGE" >/dev/null 2>&1 || docker pull "$IMAGE"',
-  'opened metadata.tar.gz.gpg | gzip -dc | tar -tf - >"$WORK/metadata"',
-  'opened tags.jsonl.gz.gpg | gzip -dc >"$WORK/tags.jsonl"',
-  'opened blobs.jsonl.gz.gpg | gzip -dc >"$WORK/blobs.jsonl"',
+  `opened ${fileOf(artifacts.metadata)} | gzip -dc | tar -tf - >"$WORK/metadata"`,
+  `opened ${fileOf(artifacts.tags)} | gzip -dc >"$WORK/tags.jsonl"`,
+  `opened ${fileOf(artifacts.blobs)} | gzip -dc >"$WORK/blobs.jsonl"`,
   '# Segment, SHA-256 and path of each blob.',
   'sed -nE \'s/^\\{"path":"([^"\\\\]+)","size":[0-9]+,"sha256":"([0-9a-f]{64})","segment":"([0-9A-Za-z-]+)"\\}$/\\3 \\2 \\1/p\' "$WORK/blobs.jsonl" | LC_ALL=C sort >"$WORK/blobs"',
   `[ "$(wc -l <"$WORK/blobs")" = ${counts.blobs} ]`,

@@ -3,13 +3,17 @@ import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
-import { writeArtifact } from '../../adapters/vault/artifacts';
+import { writeArtifact, writeClear } from '../../adapters/vault/artifacts';
 import { hasDigest } from '../../adapters/vault/copy-object';
+import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/marks';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
-import { manifestSchema, type ArtifactRef, type Beside, type BlobLine, type Manifest } from '../../domain/manifest';
+import { manifestSchema, type ArtifactRef, type Beside, type BlobLine, type Manifest, type SegmentRef } from '../../domain/manifest';
+import { artifactsOf } from '../../domain/manifest-artifacts';
+import { formatSegments } from '../../domain/manifest-segments';
+import type { Note } from '../../domain/notes';
 import { hasSecretProxies, secretProxies, toEnvFile } from '../../domain/proxies';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
@@ -18,7 +22,7 @@ import { besideRecords } from '../copy/records';
 import { report } from '../pulse';
 import { clearArtifact } from './artifact';
 import { lockUsed } from './lock-used';
-import { makeManifest, type Segments } from './manifest';
+import { artifactsWith, formatManifest, makeManifest, withGaps, type Segments } from './manifest';
 import type { Gap } from './prove';
 import { restoreGuide } from './restore-guide';
 import { segmentAccess } from './stored';
@@ -27,8 +31,10 @@ import { WORK, WorkFiles, type WorkName } from './work-files';
 export type SealStep = Parameters<BackupActivities['seal']>[0];
 type Sealed = Awaited<ReturnType<BackupActivities['seal']>>;
 
-/** As many as the manifest names; the encrypted list of tags has the rest. */
+/** No manifest has room for more; the encrypted list of tags has the rest. */
 const MANIFEST_GAPS = 1_000;
+/** The guide says nothing about itself. */
+const NO_BESIDE: Beside = { 'RESTORE.md': { bytes: 0, sha256: '' }, SHA256SUMS: { bytes: 0, sha256: '' } };
 
 /** Step 10: lists, guide, checksums and, last and once, the manifest. From then on the backup exists. */
 export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal): Promise<Sealed> {
@@ -39,13 +45,17 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work, WORK.blobs, signal);
   const tree = step.passes.reduce<ArtifactRef | null>((last, pass) => pass.tree ?? last, null);
   const settings = await storeSecretSettings(cluster, step);
+  const notes = await storeNotes(cluster, step, work, signal);
   const segments = await usedSegments(cluster, step, work, signal);
-  const found = manifestSchema.parse(makeManifest(step, { metadata: step.metadata.artifact, tree, tags, blobs, ...(settings ? { settings } : {}) }, segments, await readGaps(work), new Date().toISOString()));
-  const manifest = { ...found, beside: await storeGuide(cluster, step, found) };
+  const list = await storeSegmentList(cluster, step, segments.used);
+  const artifacts = artifactsWith({ metadata: step.metadata.artifact, tree, tags, blobs, settings, notes, segments: list });
+  const found = makeManifest(step, artifacts, segments, new Date().toISOString());
+  const beside = await storeGuide(cluster, step, { ...found, gaps: [], beside: NO_BESIDE }, segments.used);
+  const manifest = manifestSchema.parse(withGaps({ ...found, beside }, await readGaps(work)));
   await refuseGone(cluster, manifest);
-  await refuseMarked(cluster, manifest);
-  await lockUsed(cluster, manifest, signal);
-  const content = `${JSON.stringify(manifest, null, 2)}\n`;
+  await refuseMarked(cluster, segments.used);
+  await lockUsed(cluster, manifest, segments.used, signal);
+  const content = formatManifest(manifest);
   await storeSignature(cluster, step, content);
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
   return resultOf(manifest, content, step);
@@ -71,10 +81,23 @@ async function storeList(cluster: Cluster, step: BackupStep, file: string, work:
   return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), await work.stream(list), { gzip: true, signal });
 }
 
+/** Words and names: warnings of the run, and what the proof left. */
+async function storeNotes(cluster: Cluster, step: SealStep, work: WorkFiles, signal: AbortSignal): Promise<ArtifactRef> {
+  async function* all(): AsyncGenerator<Note> {
+    yield* step.notes;
+    yield* work.read<Note>(WORK.notes);
+  }
+  return writeJsonLines(cluster.vault, await clearArtifact(cluster, step, 'notes.jsonl.gz.gpg'), await cluster.encryptionKeys(), all(), { signal });
+}
+
+async function storeSegmentList(cluster: Cluster, step: BackupStep, segments: readonly SegmentRef[]): Promise<{ name: string; bytes: number; sha256: string }> {
+  return writeClear(cluster.vault, await clearArtifact(cluster, step, 'segments.jsonl'), formatSegments(segments));
+}
+
 /** Proxies with their credentials, encrypted, since the manifest stands in clear; read again because a history must not hold them either. */
-async function storeSecretSettings(cluster: Cluster, step: SealStep): Promise<ArtifactRef | undefined> {
+async function storeSecretSettings(cluster: Cluster, step: SealStep): Promise<ArtifactRef | null> {
   const name = await clearArtifact(cluster, step, 'settings.env.gz.gpg');
-  if (!hasSecretProxies(step.facts.settings)) return undefined;
+  if (!hasSecretProxies(step.facts.settings)) return null;
   const dtr = await cluster.dtr();
   const content = toEnvFile(secretProxies(await dtr.settings()));
   return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), Readable.from([Buffer.from(content)]), { gzip: true });
@@ -145,20 +168,19 @@ async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
 }
 
 /** What a person without Drydock needs, beside the artifacts. Returns what the manifest records of it, so that its signature covers these as well. */
-async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest): Promise<Beside> {
-  const guide = restoreGuide({ manifest, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null, signer: (await cluster.signingKey())?.getFingerprint().toUpperCase() ?? null });
+async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest, segments: readonly SegmentRef[]): Promise<Beside> {
+  const guide = restoreGuide({ manifest, segments, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null, signer: (await cluster.signingKey())?.getFingerprint().toUpperCase() ?? null });
   const folder = `${vaultPaths.backup(cluster.name, step.backupId)}/`;
-  const artifacts = Object.values(manifest.artifacts).filter((artifact) => artifact !== null);
   // Relative to the backup's folder, so that `sha256sum -c` there checks the segments, too.
   const lines = [
-    ...artifacts.map(({ name, sha256: digest }) => `${digest}  ${name.slice(folder.length)}`),
+    ...artifactsOf(manifest).map(({ name, sha256: digest }) => `${digest}  ${name.slice(folder.length)}`),
     `${sha256(guide)}  RESTORE.md`,
-    ...manifest.segments.flatMap(({ segment, sha256: digest, index }) => [`${digest}  ../../segments/${segment}.tar.gpg`, `${index.sha256}  ../../segments/${segment}.index`]),
-    ...manifest.segments.flatMap(({ segment, wrapped }) => (wrapped?.keys ?? []).map(({ recipient, sha256: digest }) => `${digest}  ../../${vaultPaths.wrappedKeys(`segments/${segment}.tar.gpg`, recipient)}`)),
+    ...segments.flatMap(({ segment, sha256: digest, index }) => [`${digest}  ../../segments/${segment}.tar.gpg`, `${index.sha256}  ../../segments/${segment}.index`]),
+    ...segments.flatMap(({ segment, wrapped }) => (wrapped?.keys ?? []).map(({ recipient, sha256: digest }) => `${digest}  ../../${vaultPaths.wrappedKeys(`segments/${segment}.tar.gpg`, recipient)}`)),
   ];
   await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
   const sums = lines.map((line) => `${line}\n`).join('');
-  await cluster.vault.put(await clearArtifact(cluster, step, 'SHA256SUMS'), sums);
+  await writeClear(cluster.vault, await clearArtifact(cluster, step, 'SHA256SUMS'), sums);
   return { 'RESTORE.md': recordOf(guide), SHA256SUMS: recordOf(sums) };
 }
 
@@ -186,17 +208,15 @@ async function storeSignature(cluster: Cluster, step: BackupStep, content: strin
 
 /** A last look before the manifest says that all of this exists. */
 async function refuseGone({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
-  for (const artifact of Object.values(manifest.artifacts)) {
-    if (artifact && (await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
-  }
+  for (const artifact of artifactsOf(manifest)) if ((await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
   // Another attempt that still lived may have written its own.
   for (const record of besideRecords(name, manifest)) if (!(await hasDigest(vault, record))) throw gone(record.name);
 }
 
 /** Tombstones are listed again at the last moment: what a prune of another worker marked meanwhile has to be stored again. */
-async function refuseMarked({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
+async function refuseMarked({ vault, name }: Cluster, segments: readonly SegmentRef[]): Promise<void> {
   const marked = await markedSegments(vault, name);
-  const lost = manifest.segments.filter(({ segment }) => marked.has(segment));
+  const lost = segments.filter(({ segment }) => marked.has(segment));
   if (lost.length === 0) return;
   throw new DrydockError('WorkLost', `${lost.length} segment(s) that this backup relies on were marked for removal while it ran`, { remedy: 'their blobs are copied again' });
 }

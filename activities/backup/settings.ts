@@ -1,4 +1,4 @@
-import type { Manifest } from '../../domain/manifest';
+import type { InstallSettings } from '../../domain/manifest';
 import { hideCredentials } from '../../domain/proxies';
 
 /** A setting as text; empty when it is not there or of another kind. */
@@ -8,7 +8,7 @@ export function textOf(settings: Record<string, unknown>, name: string): string 
 }
 
 /** What the flags of `install` and `restore` set, from the answer of `meta/settings`; credentials of proxies are taken out. */
-export function installSettings(settings: Record<string, unknown>, certificateFingerprint: string): Manifest['dtr']['settings'] {
+export function installSettings(settings: Record<string, unknown>, certificateFingerprint: string): InstallSettings {
   const dtrHost = textOf(settings, 'dtrHost');
   return {
     externalUrl: dtrHost === '' || /^https?:\/\//.test(dtrHost) ? dtrHost : `https://${dtrHost}`,

@@ -22,6 +22,8 @@ export const WORK = {
   tags: 'tags.jsonl',
   blobs: 'blobs.jsonl',
   gaps: 'gaps.jsonl',
+  /** What the seal puts into the encrypted notes: `Note`s. */
+  notes: 'notes.jsonl',
   /** What is known of segments: named by a sealed backup, written by this run, or hashed; or not to be used, and why. */
   segments: 'segments.jsonl',
 } as const;

@@ -1,9 +1,9 @@
 /** One backup into the other vault: segments with their session keys and indexes, artifacts, checksums, signature and, last and once, the manifest. */
 import { parseBounded } from '../../adapters/vault/bounded-json';
-import { hasDigest, type ObjectRecord } from '../../adapters/vault/copy-object';
+import { hasDigest } from '../../adapters/vault/copy-object';
 import { isConflict } from '../../adapters/vault/probe';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { parseKeysName } from '../../adapters/vault/wrapped-files';
-import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { tombstoneSchema } from '../../domain/tombstone';
@@ -12,7 +12,7 @@ import { lockUsed } from '../backup/lock-used';
 import { readBackup, type SealedBackup } from '../restore/backup';
 import { isDamage } from '../verify/files';
 import { verifyBackup } from '../verify/verify';
-import { artifactRecords, besideRecords, checksumsAgree, sealedRecords, segmentRecords, SUMS_MAX_BYTES, type SealedRecord } from './records';
+import { artifactRecords, besideRecords, sealedRecords, segmentRecords, type SealedRecord } from './records';
 import { liftMarks, namesUnder, Vanished, type Transfer } from './transfer';
 
 /** A distant vault is kept busy while another segment is being read back. */
@@ -25,12 +25,14 @@ export async function copyBackup(transfer: Transfer, id: string, by: string): Pr
   try {
     const sealed = await readOrFind(transfer, id);
     if (sealed === null) return 'its manifest cannot be read; the findings say why';
-    await refuseWithoutRoom(transfer, sealed.manifest);
     const before = transfer.findings.length;
-    const isWhole = (await bringSegments(transfer, sealed.manifest)) && (await bringFolder(transfer, sealed));
+    const segments = await segmentsOrFind(transfer, sealed.manifest);
+    if (segments === null) return 'its list of segments cannot be read; the findings say why';
+    await refuseWithoutRoom(transfer, sealed.manifest, segments);
+    const isWhole = (await bringSegments(transfer, id, segments)) && (await bringFolder(transfer, sealed.manifest));
     if (!isWhole) return `${transfer.findings.length - before} of its files are damaged or gone; the findings name them`;
     if (await isMarked(transfer, id)) return `it was given up in ${transfer.from.vaultName} while it was copied`;
-    await seal(transfer, sealed);
+    await seal(transfer, sealed, segments);
     await carryForgotten(transfer, id);
     await verifyCopy(transfer, id, by);
     transfer.tally.backupDone();
@@ -53,22 +55,36 @@ async function readOrFind(transfer: Transfer, id: string): Promise<SealedBackup 
   }
 }
 
-async function refuseWithoutRoom({ from, to, there }: Transfer, manifest: Manifest): Promise<void> {
+/** Null, with a finding, where it is damaged or gone. */
+async function segmentsOrFind(transfer: Transfer, manifest: Manifest): Promise<SegmentRef[] | null> {
+  const { from } = transfer;
+  try {
+    return await segmentsOf(from.vault, manifest, from.signal);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    if (!(await transfer.isSealedHere(manifest.backupId))) throw new Vanished();
+    const { name, bytes, sha256 } = manifest.artifacts.segments;
+    await transfer.found({ name, bytes, sha256 }, from.vaultName, error.message, { backupId: manifest.backupId });
+    return null;
+  }
+}
+
+async function refuseWithoutRoom({ from, to, there }: Transfer, manifest: Manifest, segments: readonly SegmentRef[]): Promise<void> {
   const free = await to.vault.freeBytes();
   if (free === null) return;
-  const lacking = [...sealedRecords(from.name, manifest).values()].filter(({ name }) => !there.has(name)).reduce((sum, { bytes }) => sum + bytes, OVERHEAD_BYTES);
+  const lacking = [...sealedRecords(from.name, manifest, segments).values()].filter(({ name }) => !there.has(name)).reduce((sum, { bytes }) => sum + bytes, OVERHEAD_BYTES);
   if (free >= lacking) return;
   throw new DrydockError('NoSpace', `the vault (${to.vault.description}) has ${free} bytes left, the copy of backup ${manifest.backupId} needs ${lacking}`, { remedy: 'make room there, or move that vault to a larger disk' });
 }
 
 /** All that can be brought is brought, so that one damaged segment does not hold up the rest. */
-async function bringSegments(transfer: Transfer, manifest: Manifest): Promise<boolean> {
-  const open = [...manifest.segments];
+async function bringSegments(transfer: Transfer, backupId: string, segments: readonly SegmentRef[]): Promise<boolean> {
+  const open = [...segments];
   let isWhole = true;
   const lane = async (): Promise<void> => {
     for (let ref = open.shift(); ref; ref = open.shift()) {
       transfer.to.signal?.throwIfAborted();
-      if (!(await bringSegment(transfer, manifest.backupId, ref))) isWhole = false;
+      if (!(await bringSegment(transfer, backupId, ref))) isWhole = false;
     }
   };
   const lanes = await Promise.allSettled(Array.from({ length: SEGMENTS_AT_ONCE }, () => lane().finally(() => open.splice(0))));
@@ -112,37 +128,14 @@ async function replaceKeys({ from, to, there }: Transfer, record: SealedRecord):
 }
 
 /** Artifacts, session keys added to them, `RESTORE.md`, `SHA256SUMS` and the signature. */
-async function bringFolder(transfer: Transfer, { manifest }: SealedBackup): Promise<boolean> {
+async function bringFolder(transfer: Transfer, manifest: Manifest): Promise<boolean> {
   const { from, here } = transfer;
   const of = { backupId: manifest.backupId };
-  const beside = manifest.beside ? besideRecords(from.name, manifest) : await unrecordedBeside(transfer, manifest);
-  if (beside === null) return false;
   const added = transfer.namesOf(manifest.backupId, []).filter((name) => parseKeysName(name) !== null).map((name) => ({ name }));
   const signature = vaultPaths.signature(from.name, manifest.backupId);
   let isWhole = true;
-  for (const record of [...artifactRecords(manifest), ...added, ...beside, ...(here.has(signature) ? [{ name: signature }] : [])]) if (!(await transfer.bring(record, of))) isWhole = false;
+  for (const record of [...artifactRecords(manifest), ...added, ...besideRecords(from.name, manifest), ...(here.has(signature) ? [{ name: signature }] : [])]) if (!(await transfer.bring(record, of))) isWhole = false;
   return isWhole;
-}
-
-/** Of an older backup, whose checksums are held to the manifest, and whose guide to the checksums. Null, with a finding, where they do not hold. */
-async function unrecordedBeside(transfer: Transfer, manifest: Manifest): Promise<ObjectRecord[] | null> {
-  const { from } = transfer;
-  const of = { backupId: manifest.backupId };
-  const sumsName = vaultPaths.artifact(from.name, manifest.backupId, 'SHA256SUMS');
-  const content = await from.vault.readAll(sumsName, SUMS_MAX_BYTES).catch(async (error: unknown) => {
-    if (!isDamage(error)) throw error;
-    if (!(await transfer.isSealedHere(manifest.backupId))) throw new Vanished();
-    await transfer.found({ name: sumsName }, from.vaultName, error.message, of);
-    return null;
-  });
-  if (content === null) return null;
-  const sums = parseChecksums(content.toString('utf8'));
-  const guide = sums.get('RESTORE.md');
-  if (guide === undefined || !checksumsAgree(from.name, manifest, sums)) {
-    await transfer.found({ name: sumsName }, from.vaultName, `${sumsName} does not record what the manifest does`, of);
-    return null;
-  }
-  return [{ name: vaultPaths.artifact(from.name, manifest.backupId, 'RESTORE.md'), sha256: guide }, { name: sumsName }];
 }
 
 async function isMarked({ from }: Transfer, id: string): Promise<boolean> {
@@ -150,17 +143,17 @@ async function isMarked({ from }: Transfer, id: string): Promise<boolean> {
 }
 
 /** A last look before the manifest says that all of this exists there. */
-async function seal({ from, to, tally }: Transfer, { manifest, content }: SealedBackup): Promise<void> {
+async function seal({ from, to, tally }: Transfer, { manifest, content }: SealedBackup, segments: readonly SegmentRef[]): Promise<void> {
   const there = new Map<string, number>();
   for (const prefix of [vaultPaths.segments(to.name), `${vaultPaths.backup(to.name, manifest.backupId)}/`]) {
     for await (const entry of to.vault.list(prefix)) there.set(entry.name, entry.size);
   }
-  for (const { name, bytes } of sealedRecords(from.name, manifest).values()) {
+  for (const { name, bytes } of sealedRecords(from.name, manifest, segments).values()) {
     if (there.get(name) !== bytes) throw new DrydockError('VaultUnavailable', `${name} went from ${to.vault.description} while backup ${manifest.backupId} was copied`, { remedy: 'find out who removes files there; the next run brings it again' });
   }
-  for (const { segment } of manifest.segments) await liftMarks(to, segment);
+  for (const { segment } of segments) await liftMarks(to, segment);
   await liftMarks(to, manifest.backupId);
-  await lockUsed(to, manifest, to.signal ?? new AbortController().signal);
+  await lockUsed(to, manifest, segments, to.signal ?? new AbortController().signal);
   const name = vaultPaths.manifest(to.name, manifest.backupId);
   try {
     await to.vault.put(name, content);

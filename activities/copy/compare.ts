@@ -1,5 +1,6 @@
 /** A backup that is sealed in both vaults: what one lacks, and which of two is right where they differ. */
 import { hasDigest } from '../../adapters/vault/copy-object';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { vaultPaths } from '../../domain/vault-format';
 import { readBackup } from '../restore/backup';
 import { isDamage } from '../verify/files';
@@ -21,7 +22,7 @@ export async function compareBackup(transfer: Transfer, id: string, segments: re
     throw error;
   });
   if (!sealed) return;
-  const records = sealedRecords(from.name, sealed.manifest);
+  const records = sealedRecords(from.name, sealed.manifest, (await segmentsOf(to.vault, sealed.manifest, to.signal).catch(unlessDamaged)) ?? []);
   for (const name of differing) {
     to.signal?.throwIfAborted();
     const segment = segments.find((each) => name.startsWith(`${vaultPaths.segments(from.name)}${each}.`));
@@ -36,6 +37,12 @@ export async function compareBackup(transfer: Transfer, id: string, segments: re
     if (here.get(name) !== record.bytes) await transfer.found(record, from.vaultName, here.has(name) ? `${name} has ${here.get(name)} bytes instead of ${record.bytes}` : `${name} is gone`, of);
     if (there.get(name) !== record.bytes && !(await hasDigest(to.vault, record, to.signal))) await transfer.found(record, to.vaultName, `${name} has ${there.get(name)} bytes instead of ${record.bytes}`, of);
   }
+}
+
+/** Its list is among the names that are compared. */
+function unlessDamaged(error: unknown): null {
+  if (isDamage(error)) return null;
+  throw error;
 }
 
 function goneMeanwhile(error: unknown): false {

@@ -1,7 +1,8 @@
 /** Fills one vault from another with whole backups, newest first. Everything that is there already stays; every step may be the last. */
 import { checkVaultFile, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
 import { readForgotten } from '../../adapters/vault/marks';
-import { readPicture } from '../../adapters/vault/picture';
+import { readFullPicture } from '../../adapters/vault/picture';
+import { SegmentLists } from '../../adapters/vault/segment-lists';
 import { planCopy, type CopiedTo } from '../../domain/copy';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
@@ -30,8 +31,9 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   await checkKnown(to);
   await refuseSame(from, to);
   if (request.backup !== undefined) await readBackup(from, request.backup);
-  const source = await readPicture(from.vault, from.name, from.signal);
-  const target = await readPicture(to.vault, to.name, to.signal);
+  const lists = new SegmentLists();
+  const source = await readFullPicture(from.vault, from.name, lists, from.signal);
+  const target = await readFullPicture(to.vault, to.name, lists, to.signal);
   const forgotten = new Set((await readForgotten(to.vault, to.name, new Set(source.facts.map(({ id }) => id)))).keys());
   const plan = planCopy(source, target, { keep: from.config.keep, only: request.backup, forgotten });
   const transfer = await Transfer.open(from, to, target, progress);

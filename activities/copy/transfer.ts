@@ -1,6 +1,6 @@
 /** One vault being filled from another: what stands where, what moved, and what was found. */
 import { copyObject, digestOf, hasDigest, isOfSource, ofSource, type ObjectRecord } from '../../adapters/vault/copy-object';
-import type { ClusterPicture } from '../../adapters/vault/picture';
+import type { FullPicture } from '../../adapters/vault/picture';
 import type { RateLimit } from '../../adapters/stream/rate-limit';
 import type { Vault } from '../../adapters/vault/vault';
 import type { CopyFinding } from '../../domain/copy';
@@ -39,13 +39,14 @@ export class Transfer {
     this.limits = { ...(limit ? { limit } : {}), ...(backLimit ? { backLimit } : {}) };
   }
 
-  static async open(from: Cluster, to: Cluster, target: ClusterPicture, progress: Progress): Promise<Transfer> {
-    const relied = new Set(target.sealed.flatMap(({ segments }) => segments));
+  static async open(from: Cluster, to: Cluster, target: FullPicture, progress: Progress): Promise<Transfer> {
+    const relied = new Set<string>();
+    for (const { segments } of target.sealed) for (const segment of segments) relied.add(segment);
     return new Transfer(from, to, await filesOf(from), await filesOf(to), relied, progress);
   }
 
   /** Bytes of these backups that are not in `to`. */
-  lacking(backups: { id: string; segments: string[] }[]): number {
+  lacking(backups: { id: string; segments: readonly string[] }[]): number {
     const names = new Set(backups.flatMap(({ id, segments }) => this.namesOf(id, segments)));
     let bytes = 0;
     for (const name of names) if (!this.there.has(name)) bytes += this.here.get(name) ?? 0;

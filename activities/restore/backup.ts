@@ -7,6 +7,8 @@ import { backupIdSchema } from '../../domain/contract';
 import { DrydockError, type ErrorKind } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import { blobLineSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { unknownNeeded } from '../../domain/manifest-artifacts';
+import { parseNote, type Note } from '../../domain/notes';
 import type { RestoreDecisions } from '../../domain/plan';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
@@ -31,8 +33,18 @@ export async function readBackup(cluster: Cluster, backup: string): Promise<Seal
 /** The backup that was decided on; another manifest under its id is refused. */
 export async function readDecided(cluster: Cluster, decisions: RestoreDecisions): Promise<Manifest> {
   const { manifest, sha256 } = await readSealed(cluster, decisions.backupId);
+  refuseUnknown(manifest);
   if (sha256 === decisions.manifestSha256) return manifest;
   throw new DrydockError('IntegrityMismatch', `the manifest of backup ${decisions.backupId} is not the one that the plan was made with`, { remedy: 'look at who changed the vault, then start the restore again' });
+}
+
+/** A restore that left out what it needs would bring back less than was backed up, and say nothing of it. Throws VersionMismatch. */
+export function refuseUnknown(manifest: Manifest): void {
+  const unknown = unknownNeeded(manifest);
+  if (unknown.length === 0) return;
+  throw new DrydockError('VersionMismatch', `the backup ${manifest.backupId} holds ${unknown.join(', ')}, which a restore needs and this version of Drydock does not know`, {
+    remedy: `restore it with the version that made it (${manifest.tool.version}) or a newer one, or follow its RESTORE.md`,
+  });
 }
 
 async function readSealed(cluster: Cluster, id: string): Promise<SealedBackup> {
@@ -95,6 +107,15 @@ export async function* readBlobList(cluster: Cluster, manifest: Manifest): Async
     const parsed = blobLineSchema.safeParse(row);
     if (!parsed.success || parseBlobPath(parsed.data.path) === null) throw damaged(manifest.artifacts.blobs.name);
     yield parsed.data;
+  }
+}
+
+/** `notes.jsonl`, row by row; kinds that a later version adds are passed by. */
+export async function* readNotes(cluster: Cluster, { artifacts: { notes } }: Manifest): AsyncGenerator<Note> {
+  for await (const row of readJsonLines(cluster.vault, notes, await cluster.decryptionKeys(), { signal: cluster.signal })) {
+    const note = parseNote(row);
+    if (note === undefined) throw damaged(notes.name);
+    if (note !== null) yield note;
   }
 }
 

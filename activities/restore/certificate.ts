@@ -18,8 +18,8 @@ export async function certificateEnv(cluster: Cluster, manifest: Manifest): Prom
   };
   const options = cluster.signal === undefined ? {} : { signal: cluster.signal };
   const archive = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...options });
-  await readMetadataArchive(archive, onRow, { expectedVersion: manifest.dtr.version });
-  return certificateFrom(found, manifest.dtr.settings.certificateFingerprint);
+  await readMetadataArchive(archive, onRow, { expectedVersion: manifest.product.version });
+  return certificateFrom(found, manifest.product.settings.certificateFingerprint);
 }
 
 /** Pure: a certificate without its key, or another one than the registry showed, is left out rather than given wrongly. */

@@ -129,7 +129,7 @@ async function accessIfShown(ask: () => Promise<TeamAccess[]>): Promise<TeamAcce
   }
 }
 
-async function compareSettings(dtr: Dtr, { dtr: { settings: wanted } }: Manifest): Promise<string[]> {
+async function compareSettings(dtr: Dtr, { product: { settings: wanted } }: Manifest): Promise<string[]> {
   const live = await dtr.settings();
   const bare = (url: string): string => url.replace(/^https?:\/\//, '').replace(/\/+$/, '').replace(/:443$/, '');
   const shown = (proxy: unknown): unknown => (typeof proxy === 'string' ? hideCredentials(proxy) : proxy);
@@ -149,7 +149,7 @@ async function compareSettings(dtr: Dtr, { dtr: { settings: wanted } }: Manifest
   return pairs.filter(([, now, before]) => now !== undefined && now !== before).map(([what, now, before]) => `the setting ${what} is "${String(now)}", in the backup "${String(before)}"`);
 }
 
-async function compareCertificate(dtr: Dtr, { dtr: { settings } }: Manifest): Promise<string[]> {
+async function compareCertificate(dtr: Dtr, { product: { settings } }: Manifest): Promise<string[]> {
   if (settings.certificateFingerprint === '') return [];
   const plain = (fingerprint: string): string => fingerprint.replaceAll(':', '').toUpperCase();
   const now = await dtr.certificateFingerprint();

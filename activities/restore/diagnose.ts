@@ -64,7 +64,7 @@ async function statusIfAnswered(cluster: Cluster): Promise<ClusterStatus | null>
 /** Those of the backup where they stood (or now stand), and those of which only the cluster knows. */
 function knownReplicas(manifest: Manifest | null, replicas: Replicas): Replica[] {
   const known = new Map<string, Replica>();
-  for (const replica of manifest?.dtr.replicas ?? []) known.set(replica.id, replica);
+  for (const replica of manifest?.product.replicas ?? []) known.set(replica.id, replica);
   for (const { id, node, containers } of replicas.found) {
     if (containers.length === 0) continue;
     const before = known.get(id);

@@ -47,7 +47,7 @@ export async function expectedAccess(cluster: Cluster, manifest: Manifest): Prom
   };
   const options = cluster.signal === undefined ? {} : { signal: cluster.signal };
   const archive = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...options });
-  await readMetadataArchive(archive, onRow, { expectedVersion: manifest.dtr.version });
+  await readMetadataArchive(archive, onRow, { expectedVersion: manifest.product.version });
   for (const { repository, teamID, accessLevel } of access) repositories.get(repository)?.teams.set(teamID, accessLevel);
   return { repositories, namespaces };
 }

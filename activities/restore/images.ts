@@ -1,10 +1,12 @@
 /** Stage 2: images back into the registry volume of the first replica. */
 import { readArtifact } from '../../adapters/vault/artifacts';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { recordedSegments } from '../../adapters/vault/segment-places';
 import { restoreBlobs, type RestoreResult } from '../../adapters/images/restore';
 import { restoreTree } from '../../adapters/images/tree';
 import type { Host } from '../../adapters/host/host';
 import type { BlobLine, Manifest } from '../../domain/manifest';
+import { volumeOf } from '../../domain/manifest-images';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
 import { helperImage } from '../helper-container';
@@ -35,6 +37,7 @@ export async function restoreImages(cluster: Cluster, step: { operation: string;
 
 async function writeBlobs(cluster: Cluster, place: { host: Host; root: string; operation: string; manifest: Manifest }, progress: Progress): Promise<RestoreResult> {
   const { host, root, operation, manifest } = place;
+  const volume = volumeOf(manifest.images);
   const wanted: BlobLine[] = [];
   for await (const blob of readBlobList(cluster, manifest)) wanted.push(blob);
   await ownRoot(host, root, manifest);
@@ -43,26 +46,27 @@ async function writeBlobs(cluster: Cluster, place: { host: Host; root: string; o
     vault: cluster.vault,
     cluster: cluster.name,
     keys: await cluster.decryptionKeys(),
-    recorded: recordedSegments(manifest),
+    recorded: recordedSegments(await segmentsOf(cluster.vault, manifest, cluster.signal)),
     stallMs: cluster.config.policy.stallSeconds * 1000,
     onProgress: ({ phase, blobs, bytes, totalBlobs, totalBytes }) => {
       progress.update({ phase: `${phase} blobs`, bytesDone: bytes, bytesTotal: totalBytes, itemsDone: blobs, itemsTotal: totalBlobs });
     },
-    ...(manifest.dtr.volume === null ? {} : { owner: manifest.dtr.volume.owner }),
+    ...(volume === null ? {} : { owner: volume.owner }),
     ...(cluster.signal === undefined ? {} : { signal: cluster.signal }),
   });
 }
 
 async function writeTree(cluster: Cluster, host: Host, root: string, manifest: Manifest): Promise<void> {
   const record = manifest.artifacts.tree;
-  if (record === null) return;
+  if (record === undefined) return;
   const options = cluster.signal === undefined ? {} : { signal: cluster.signal };
   const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...options });
   await restoreTree({ host, root, source, stallMs: cluster.config.policy.stallSeconds * 1000, ...options });
 }
 
 /** The services do not run as root: without the right owner they can read nothing. */
-async function ownRoot(host: Host, root: string, { dtr: { volume } }: Manifest): Promise<void> {
+async function ownRoot(host: Host, root: string, { images }: Manifest): Promise<void> {
+  const volume = volumeOf(images);
   if (volume === null) return;
   await host.exec(['chown', `${volume.owner.uid}:${volume.owner.gid}`, root]);
   await host.exec(['chmod', volume.mode, root]);

@@ -49,7 +49,7 @@ export async function restoreMetadata(cluster: Cluster, { operation, decisions }
     await runBootstrapper(cluster, {
       image: decisions.bootstrapperImage,
       command: 'restore',
-      args: restoreFlags(decisions, manifest.dtr.settings),
+      args: restoreFlags(decisions, manifest.product.settings),
       env,
       node: first.node,
       stdin: counted,

@@ -7,13 +7,13 @@ import { canonicalJson, type Diagnosis, type RestoreDecisions, type RestorePlan 
 import { decideRestore } from '../../domain/restore-plan';
 import type { Cluster } from '../cluster';
 import { checkSignature } from '../signature';
-import { readBackup } from './backup';
+import { readBackup, refuseUnknown } from './backup';
 import { checkHosts } from './check-hosts';
 import { checkJoinVolume, checkStorage, type Delta } from './check-storage';
 import { warnOfAnswering } from './fence';
 import { requireAdministrator } from './login';
 import type { Progress } from './progress';
-import { proveBackup } from './prove-backup';
+import { proveBackup, type Proven } from './prove-backup';
 import { Refusals } from './refusals';
 import { findReplicas, type Replicas } from './replicas';
 import { isUnfinished } from './unfinished';
@@ -56,9 +56,10 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   const decisions: RestoreDecisions = cluster.vaultName === cluster.config.vault ? made : { ...made, vault: cluster.vaultName };
   refusals.add(...findings);
   await refusals.attempt(async () => checkVersions(manifest, decisions, replicas));
-  const more = await checkUcp(cluster, manifest, request.acceptMissingOwners, refusals);
+  await refusals.attempt(async () => refuseUnknown(manifest));
   const signature = await judgeSignature(cluster, manifest, content, request.acceptUnsigned, refusals);
   const proven = await proveBackup(cluster, manifest, refusals, progress);
+  const more = await checkUcp(cluster, manifest, { owners: proven.owners, acceptMissingOwners: request.acceptMissingOwners }, refusals);
   progress.update({ phase: 'looking at the hosts' });
   const hosts = await checkHosts(cluster, request.operation, decisions, replicas, refusals);
   const host = hosts.get(decisions.first.node);
@@ -87,12 +88,12 @@ export function digestOf(decisions: RestoreDecisions): string {
 }
 
 /** Where images come from may have changed since the backup; their version must not. */
-function bootstrapperImage(cluster: Cluster, { dtr }: Manifest): string {
+function bootstrapperImage(cluster: Cluster, { product }: Manifest): string {
   const { image } = cluster.config.bootstrapper;
-  return image === undefined ? dtr.bootstrapperImage : `${image}:${dtr.version}`;
+  return image === undefined ? product.bootstrapperImage : `${image}:${product.version}`;
 }
 
-function checkVersions({ dtr: { version } }: Manifest, { bootstrapperImage: image }: RestoreDecisions, { found }: Replicas): void {
+function checkVersions({ product: { version } }: Manifest, { bootstrapperImage: image }: RestoreDecisions, { found }: Replicas): void {
   const tag = /:([^/:]+)$/.exec(image)?.[1];
   if (tag !== version) {
     throw new DrydockError('VersionMismatch', `the bootstrapper ${image} is not of version ${version}, that of the backup`, { remedy: `use the image with the tag ${version}` });
@@ -123,11 +124,11 @@ async function judgeSignature(cluster: Cluster, { backupId }: Manifest, content:
 }
 
 /** Same users? Owners are compared by id: a UCP that was itself restored has another cluster id, but the same accounts. */
-async function checkUcp(cluster: Cluster, manifest: Manifest, acceptMissingOwners: boolean, refusals: Refusals): Promise<string[]> {
+async function checkUcp(cluster: Cluster, manifest: Manifest, { owners, acceptMissingOwners }: { owners: Proven['owners']; acceptMissingOwners: boolean }, refusals: Refusals): Promise<string[]> {
   const warnings: string[] = [];
   await refusals.attempt(async () => {
     const known = new Set((await (await cluster.ucp()).accounts()).map(({ id }) => id));
-    const missing = manifest.ucp.owners.filter(({ id }) => !known.has(id)).map(({ name }) => name).sort();
+    const missing = owners.filter(({ id }) => !known.has(id)).map(({ name }) => name).sort();
     if (missing.length === 0) return;
     const what = `owners of repositories do not exist on this UCP: ${missing.join(', ')}`;
     if (acceptMissingOwners) warnings.push(`${what}; nobody can manage their repositories`);
@@ -135,8 +136,8 @@ async function checkUcp(cluster: Cluster, manifest: Manifest, acceptMissingOwner
   });
   await refusals.attempt(async () => {
     const { clusterId } = await (await cluster.engine()).info();
-    if (clusterId !== undefined && manifest.ucp.clusterId !== '' && clusterId !== manifest.ucp.clusterId) {
-      warnings.push(`this UCP has the cluster id ${clusterId}, the backup was made under ${manifest.ucp.clusterId}`);
+    if (clusterId !== undefined && manifest.product.ucp.clusterId !== '' && clusterId !== manifest.product.ucp.clusterId) {
+      warnings.push(`this UCP has the cluster id ${clusterId}, the backup was made under ${manifest.product.ucp.clusterId}`);
     }
   });
   return warnings;

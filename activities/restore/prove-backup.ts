@@ -3,11 +3,12 @@ import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { readArtifact } from '../../adapters/vault/artifacts';
 import { openStored } from '../../adapters/vault/open-stored';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { DrydockError } from '../../domain/errors';
-import type { BlobLine, Manifest } from '../../domain/manifest';
+import type { ArtifactRef, BlobLine, Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
-import { readBlobList, readTags } from './backup';
+import { readBlobList, readNotes, readTags } from './backup';
 import type { Progress } from './progress';
 import type { Refusals } from './refusals';
 
@@ -17,6 +18,8 @@ export interface Proven {
   blobs: BlobLine[];
   tags: number;
   repositories: number;
+  /** Accounts that own repositories. */
+  owners: { id: string; name: string }[];
 }
 
 /**
@@ -27,6 +30,7 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   const proof: string[] = [];
   const blobs: BlobLine[] = [];
   const repositories = new Set<string>();
+  const owners: Proven['owners'] = [];
   let tags = 0;
   let isClosed = false;
   progress.update({ phase: 'opening the metadata' });
@@ -36,10 +40,10 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
       isClosed = true;
       throw withRecipients(error, manifest);
     });
-    proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.dtr.version}.`);
+    proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.product.version}.`);
   });
   // No key fits: the other files would only say so once more.
-  if (isClosed) return { proof, blobs, tags, repositories: 0 };
+  if (isClosed) return { proof, blobs, tags, repositories: 0, owners };
   progress.update({ phase: 'opening the lists' });
   await refusals.attempt(async () => {
     for await (const tag of readTags(cluster, manifest)) {
@@ -47,19 +51,21 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
       repositories.add(tag.repository);
     }
     for await (const blob of readBlobList(cluster, manifest)) blobs.push(blob);
+    for await (const note of readNotes(cluster, manifest)) if (note.kind === 'owner') owners.push({ id: note.id, name: note.name });
     proof.push(`The lists were read to their ends: ${tags} tags, ${blobs.length} blobs.`);
   });
   const { settings } = manifest.artifacts;
   if (settings !== undefined) await refusals.attempt(() => drain(cluster, settings));
-  if (manifest.artifacts.tree !== null) {
+  const { tree } = manifest.artifacts;
+  if (tree !== undefined) {
     await refusals.attempt(async () => {
-      await drain(cluster, manifest.artifacts.tree!);
+      await drain(cluster, tree);
       proof.push('The link tree was read to its end.');
     });
   }
   progress.update({ phase: 'opening segments' });
   await refusals.attempt(async () => proof.push(await openSegments(cluster, manifest)));
-  return { proof, blobs, tags, repositories: repositories.size };
+  return { proof, blobs, tags, repositories: repositories.size, owners };
 }
 
 /** The same, saying which keys would open the backup. */
@@ -69,12 +75,12 @@ function withRecipients(error: DrydockError, { artifacts, backupId }: Manifest):
 
 async function readMetadata(cluster: Cluster, manifest: Manifest): Promise<number> {
   const source = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
-  const { documents } = await readMetadataArchive(source, () => undefined, { expectedVersion: manifest.dtr.version });
-  if (documents === manifest.metadata.documents) return documents;
-  throw new DrydockError('IntegrityMismatch', `the metadata archive holds ${documents} rows, the manifest says ${manifest.metadata.documents}`, { remedy: 'use another backup' });
+  const { documents } = await readMetadataArchive(source, () => undefined, { expectedVersion: manifest.product.version });
+  if (documents === manifest.product.metadata.documents) return documents;
+  throw new DrydockError('IntegrityMismatch', `the metadata archive holds ${documents} rows, the manifest says ${manifest.product.metadata.documents}`, { remedy: 'use another backup' });
 }
 
-async function drain(cluster: Cluster, record: NonNullable<Manifest['artifacts']['tree']>): Promise<void> {
+async function drain(cluster: Cluster, record: ArtifactRef): Promise<void> {
   const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
   // At its end the stream compares what has passed with the record.
   for await (const _chunk of source) cluster.signal?.throwIfAborted();
@@ -83,7 +89,8 @@ async function drain(cluster: Cluster, record: NonNullable<Manifest['artifacts']
 async function openSegments(cluster: Cluster, manifest: Manifest): Promise<string> {
   const opened = new Set<string>();
   const keys = await cluster.decryptionKeys();
-  for (const { segment, bytes, recipients } of manifest.segments) {
+  const segments = await segmentsOf(cluster.vault, manifest, cluster.signal);
+  for (const { segment, bytes, recipients } of segments) {
     const name = vaultPaths.segment(cluster.name, segment);
     const stored = await cluster.vault.stat(name);
     if (stored?.size !== bytes) {
@@ -98,8 +105,8 @@ async function openSegments(cluster: Cluster, manifest: Manifest): Promise<strin
     await openStored(cluster.vault, name, keys);
     opened.add(set);
   }
-  if (manifest.segments.length === 0) return 'The backup has no segments: no image is in it.';
-  return `One segment for each of ${opened.size} set(s) of recipients opens with the key at hand; all ${manifest.segments.length} are there with their sizes. Their content was last proven when the backup was made, ${manifest.sealedAt}.`;
+  if (segments.length === 0) return 'The backup has no segments: no image is in it.';
+  return `One segment for each of ${opened.size} set(s) of recipients opens with the key at hand; all ${segments.length} are there with their sizes. Their content was last proven when the backup was made, ${manifest.sealedAt}.`;
 }
 
 function signalOf(cluster: Cluster): { signal?: AbortSignal } {

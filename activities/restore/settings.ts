@@ -47,8 +47,8 @@ export async function restoreCrons(cluster: Cluster, { decisions, held }: { deci
   const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
-  const more = held.filter(({ action }) => !manifest.dtr.crons.some((cron) => cron.action === action));
-  for (const saved of [...manifest.dtr.crons, ...more]) {
+  const more = held.filter(({ action }) => !manifest.product.crons.some((cron) => cron.action === action));
+  for (const saved of [...manifest.product.crons, ...more]) {
     const wanted: Cron = { ...saved, parameters: saved.parameters ?? null };
     const present = await dtr.cron(wanted.action);
     if (present === null) {

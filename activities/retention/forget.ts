@@ -1,13 +1,15 @@
 /** Gives one backup up by hand: a mark like that of `prune`, which no policy can lift; the bytes go when the hold is over. */
 import { createHash } from 'node:crypto';
 import { readForgotten } from '../../adapters/vault/marks';
-import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import { readFullPicture, readPicture, type FullPicture } from '../../adapters/vault/picture';
 import { tryManifest } from '../../adapters/vault/read-manifests';
+import { segmentsOf } from '../../adapters/vault/segment-list';
+import { SegmentLists } from '../../adapters/vault/segment-lists';
 import { refuseNewer } from '../../adapters/vault/vault-file';
 import { after, toDuration } from '../../domain/duration';
 import { DrydockError } from '../../domain/errors';
 import { gateReason, type ForgetPlan, type ForgottenIn } from '../../domain/forget';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { canonicalJson } from '../../domain/plan';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
@@ -23,7 +25,7 @@ const TRIES = 5;
 export async function planForget(cluster: Cluster, { backup, everywhere }: { backup: string; everywhere: boolean }): Promise<ForgetPlan> {
   const { vault, name, signal } = cluster;
   await requireSealed(cluster, backup);
-  const picture = await readPicture(vault, name, signal);
+  const picture = await readFullPicture(vault, name, new SegmentLists(), signal);
   const marked = new Set(picture.marks.map(({ id }) => id));
   const manifest = await tryManifest(vault, name, backup);
   const others = picture.facts.filter(({ id }) => id !== backup && !marked.has(id)).sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
@@ -34,7 +36,7 @@ export async function planForget(cluster: Cluster, { backup, everywhere }: { bac
   const lines = [
     `## Forget backup ${backup} of ${name}`,
     '### What is lost',
-    ...(manifest !== null && typeof manifest !== 'string' ? lostLines(manifest, picture) : [`- it cannot be read: ${manifest ?? 'its manifest has just gone'}`]),
+    ...(manifest !== null && typeof manifest !== 'string' ? lostLines(manifest, await segmentsOf(vault, manifest, signal).catch(unlessDamaged), picture) : [`- it cannot be read: ${manifest ?? 'its manifest has just gone'}`]),
     ...(held ? [`- ${held.bad ? 'a verification found it damaged' : held.verified ? 'it is verified' : 'it is not verified'}${held.drilled ? ', and a drill restored it' : ''}`] : []),
     `- it can be taken back with \`drydock forget ${backup} --undo\` for ${cluster.config.retention.hold}; then \`prune\` removes it`,
     '### What remains',
@@ -90,6 +92,11 @@ export async function rememberBackup(cluster: Cluster, { backup }: { backup: str
   };
 }
 
+function unlessDamaged(error: unknown): null {
+  if (error instanceof DrydockError && !error.retryable) return null;
+  throw error;
+}
+
 async function requireSealed({ vault, name }: Cluster, backup: string): Promise<void> {
   if ((await vault.stat(vaultPaths.manifest(name, backup))) !== null) return;
   throw new DrydockError('NotFound', `there is no backup ${backup} of ${name} in ${vault.description}`, { remedy: `choose one of \`drydock list\` (cluster ${name})` });
@@ -101,14 +108,14 @@ async function forgottenMarks({ vault, name, signal }: Cluster, backup: string):
   return marks.filter(({ id, isForgotten }) => id === backup && isForgotten).map((mark) => ({ name: mark.name, since: mark.since, approved }));
 }
 
-function lostLines({ startedAt, status, counts, bytes, segments }: Manifest, picture: ClusterPicture): string[] {
-  const shared = new Set(picture.sealed.filter(({ segments: used }) => segments.some(({ segment }) => used.includes(segment))).flatMap(({ id, segments: used }) => used.map((segment) => `${segment} ${id}`)));
-  const users = new Map<string, number>();
-  for (const each of shared) users.set(each.split(' ')[0]!, (users.get(each.split(' ')[0]!) ?? 0) + 1);
-  const own = segments.filter(({ segment }) => (users.get(segment) ?? 0) <= 1);
+/** `segments`: null where their list cannot be read. */
+function lostLines({ backupId, startedAt, status, counts, bytes }: Manifest, segments: SegmentRef[] | null, picture: FullPicture): string[] {
+  const others = new Set<string>();
+  for (const { id, segments: used } of picture.sealed) if (id !== backupId) for (const segment of used) others.add(segment);
+  const own = segments?.filter(({ segment }) => !others.has(segment)) ?? [];
   return [
     `- ${status}, begun ${startedAt}: ${counts.repositories} repositories, ${counts.tags} tags, ${(bytes.images / 2 ** 20).toFixed(1)} MiB of images`,
-    `- ${own.length} of its ${segments.length} segments (${(own.reduce((sum, { bytes: size }) => sum + size, 0) / 2 ** 20).toFixed(1)} MiB) are needed by no other backup and go after it`,
+    segments === null ? `- which of its ${counts.segments} segments no other backup needs cannot be told: their list cannot be read` : `- ${own.length} of its ${segments.length} segments (${(own.reduce((sum, { bytes: size }) => sum + size, 0) / 2 ** 20).toFixed(1)} MiB) are needed by no other backup and go after it`,
   ];
 }
 

@@ -1,5 +1,6 @@
 /** Looks at a vault that are not older than what is done by them: others write there, and a removal may take hours. */
-import { readPicture, type ClusterPicture } from '../../adapters/vault/picture';
+import { readFullPicture, type FullPicture } from '../../adapters/vault/picture';
+import { SegmentLists } from '../../adapters/vault/segment-lists';
 import type { Duration } from '../../domain/duration';
 import { planRemoval, type RemovalPlan } from '../../domain/prune';
 import { decideRetention, type Decision } from '../../domain/retention';
@@ -7,7 +8,7 @@ import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
 
 export interface Look {
-  picture: ClusterPicture;
+  picture: FullPicture;
   decisions: Decision[];
   removal: RemovalPlan;
   isRestoring: boolean;
@@ -18,6 +19,8 @@ const QUICK_MS = 250;
 const RESTORING = 'Nothing is removed while a restore of this cluster is unfinished.';
 
 export class Looks {
+  /** What was read once is the same at the next look. */
+  private readonly lists = new SegmentLists();
   private last: { look: Look; began: number; ended: number } | undefined;
 
   constructor(
@@ -29,7 +32,7 @@ export class Looks {
   async take(): Promise<Look> {
     const { vault, name, config } = this.cluster;
     const began = performance.now();
-    const picture = await readPicture(vault, name, this.signal);
+    const picture = await readFullPicture(vault, name, this.lists, this.signal);
     const decisions = decideRetention(picture.facts, config.keep, picture.now);
     const removal = planRemoval(picture, decisions, this.hold);
     const isRestoring = (await vault.stat(vaultPaths.unfinishedRestore(name))) !== null;

@@ -4,7 +4,7 @@ import { planMarks, type MarkPlan } from '../../domain/prune';
 import type { PruneResult } from '../../domain/prune-result';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
-import type { ClusterPicture } from '../../adapters/vault/picture';
+import type { FullPicture } from '../../adapters/vault/picture';
 import { refuseNewer } from '../../adapters/vault/vault-file';
 import type { Cluster } from '../cluster';
 import type { RetentionActivities } from '../contract';
@@ -57,7 +57,7 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
 }
 
 /** What repacking cannot do now, a later run does: what was removed and marked stands all the same. */
-async function repackOrSay(cluster: Cluster, step: PruneStep, picture: ClusterPicture, signal: AbortSignal, notes: string[]): Promise<Repacked> {
+async function repackOrSay(cluster: Cluster, step: PruneStep, picture: FullPicture, signal: AbortSignal, notes: string[]): Promise<Repacked> {
   try {
     return await repack(cluster, step, picture, signal, notes);
   } catch (error) {

@@ -1,6 +1,6 @@
 /** Phase two of retention: what was marked longer ago than the hold goes, each thing by a look of its own. */
 import { readBadSegments } from '../../adapters/vault/bad-segments';
-import type { ClusterPicture } from '../../adapters/vault/picture';
+import type { FullPicture } from '../../adapters/vault/picture';
 import type { Vault } from '../../adapters/vault/vault';
 import type { RemovalPlan, SegmentFiles } from '../../domain/prune';
 import { vaultPaths } from '../../domain/vault-format';
@@ -79,7 +79,7 @@ interface Staying {
 }
 
 /** Backups whose verdicts must stay: they alone say that nothing may be built on a segment which still stands. */
-async function neededWords({ vault, name }: Cluster, { segments }: ClusterPicture, removed: Removed): Promise<Set<string>> {
+async function neededWords({ vault, name }: Cluster, { segments }: FullPicture, removed: Removed): Promise<Set<string>> {
   const gone = new Set(removed.segments.map(({ id }) => id));
   const standing = new Set(segments.map(({ id }) => id).filter((id) => !gone.has(id)));
   return new Set([...(await readBadSegments(vault, name))].flatMap(([segment, backup]) => (standing.has(segment) ? [backup] : [])));

@@ -2,8 +2,9 @@
 import { canDecrypt } from '../../adapters/openpgp/keyring';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
-import type { ClusterPicture } from '../../adapters/vault/picture';
-import { recordedSegments } from '../../adapters/vault/segment-places';
+import type { FullPicture } from '../../adapters/vault/picture';
+import { segmentsOf } from '../../adapters/vault/segment-list';
+import { recordedSegments, type RecordedSegment } from '../../adapters/vault/segment-places';
 import { readBlobs } from '../../adapters/vault/segment-reader';
 import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { before, toDuration } from '../../domain/duration';
@@ -33,13 +34,14 @@ const OVERHEAD = 1.02;
  * Every new segment is durable and read back before the next one, and its blobs count as stored from then on, so a killed run goes on where it was.
  * Needs a key that opens the old segments; without one, sentences in `notes` say what is left.
  */
-export async function repack(cluster: Cluster, step: { operation: string; dryRun: boolean }, picture: ClusterPicture, signal: AbortSignal, notes: string[]): Promise<Repacked> {
+export async function repack(cluster: Cluster, step: { operation: string; dryRun: boolean }, picture: FullPicture, signal: AbortSignal, notes: string[]): Promise<Repacked> {
   const { repack: share } = cluster.config.retention;
   const newest = newestComplete(cluster, picture);
   // Copies have the same names and bytes as the first vault: what is new there comes with the next backup.
   if (share === 'off' || newest === null || cluster.vaultName !== cluster.config.vault) return NOTHING;
   const { manifest } = await readBackup(cluster, newest);
-  const candidates = planRepack(manifest.segments, share, settled(cluster, picture));
+  const refs = await segmentsOf(cluster.vault, manifest, signal);
+  const candidates = planRepack(refs, share, settled(cluster, picture));
   if (candidates.length === 0) return NOTHING;
   const keys = await cluster.decryptionKeys();
   const dead = candidates.reduce((sum, { bytes, liveBytes }) => sum + bytes - liveBytes, 0);
@@ -59,20 +61,20 @@ export async function repack(cluster: Cluster, step: { operation: string; dryRun
     notes.push(`${candidates.length} segment(s) are mostly dead; they are not repacked, because that needs ${mib(needed)} and ${mib(free)} are free.`);
     return NOTHING;
   }
-  const damaged = step.dryRun ? new Set<string>() : await writeAnew(cluster, step.operation, { open, manifest }, stored, signal, notes);
+  const damaged = step.dryRun ? new Set<string>() : await writeAnew(cluster, step.operation, { open, recorded: recordedSegments(refs) }, stored, signal, notes);
   const moved = open.filter(({ segment }) => !damaged.has(segment));
   const emptied = new Set(moved.map(({ segment }) => segment));
   return { segments: emptied.size, bytes: moved.reduce((sum, { size }) => sum + size, 0), frees: candidates.filter(({ segment }) => emptied.has(segment)).reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 /** Null also when the newest one is older than the hold: what is written for a next backup that does not come would only be marked again. */
-function newestComplete(cluster: Cluster, { facts, marks, now }: ClusterPicture): string | null {
+function newestComplete(cluster: Cluster, { facts, marks, now }: FullPicture): string | null {
   const marked = new Set(marks.map(({ id }) => id));
   const [newest] = facts.filter(({ id, status }) => status === 'complete' && !marked.has(id)).sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));
   return newest && Date.parse(newest.startedAt) > before(now, toDuration(cluster.config.retention.hold)).getTime() ? newest.id : null;
 }
 
-function settled(cluster: Cluster, { segments, marks, now }: ClusterPicture): Set<string> {
+function settled(cluster: Cluster, { segments, marks, now }: FullPicture): Set<string> {
   const deadline = before(now, toDuration(cluster.config.retention.hold));
   const marked = new Set(marks.map(({ id }) => id));
   return new Set(segments.filter(({ id, newest, isWhole }) => isWhole && newest <= deadline && !marked.has(id)).map(({ id }) => id));
@@ -89,7 +91,7 @@ async function liveBlobs(cluster: Cluster, manifest: Manifest, candidates: Repac
 }
 
 /** Returns the segments that are damaged: their blobs stay where they are. */
-async function writeAnew(cluster: Cluster, operation: string, { open, manifest }: { open: BlobLine[]; manifest: Manifest }, stored: StoredBlobs, signal: AbortSignal, notes: string[]): Promise<Set<string>> {
+async function writeAnew(cluster: Cluster, operation: string, { open, recorded }: { open: BlobLine[]; recorded: ReadonlyMap<string, RecordedSegment> }, stored: StoredBlobs, signal: AbortSignal, notes: string[]): Promise<Set<string>> {
   const { vault, name, config } = cluster;
   const damaged = new Set<string>();
   const bytesTotal = open.reduce((sum, { size }) => sum + size, 0);
@@ -102,7 +104,7 @@ async function writeAnew(cluster: Cluster, operation: string, { open, manifest }
     try {
       for (const [segment, blobs] of bySegment(left)) {
         current = segment;
-        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal, recorded: recordedSegments(manifest), reuse: true })) {
+        for await (const { path, size, sha256, data } of readBlobs(vault, name, blobs, await cluster.decryptionKeys(), { signal, recorded, reuse: true })) {
           signal.throwIfAborted();
           await writer.push({ path, size, sha256 }, data);
           report({ phase: 'repacking mostly dead segments', bytesDone: (bytesDone += size), bytesTotal: Math.max(bytesTotal, bytesDone) });

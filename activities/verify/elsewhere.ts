@@ -1,7 +1,7 @@
 /** Whether another vault still holds what a verification found damaged. */
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { DrydockError } from '../../domain/errors';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Finding } from '../../domain/verify';
 import type { Cluster } from '../cluster';
@@ -11,10 +11,10 @@ import { Elsewhere } from '../intact';
 /** So many are looked for: each is read as a whole. */
 const MOST = 100;
 
-/** Adds `intactIn` where a copy (or, for a copy, the first vault) has the file as it was sealed. */
-export async function findElsewhere(cluster: Cluster, manifest: Manifest, findings: Finding[]): Promise<Finding[]> {
+/** `segments`: none where their list is damaged. Adds `intactIn` where a copy (or, for a copy, the first vault) has the file as it was sealed. */
+export async function findElsewhere(cluster: Cluster, manifest: Manifest, segments: readonly SegmentRef[], findings: Finding[]): Promise<Finding[]> {
   if (findings.length === 0 || cluster.otherVaults().length === 0) return findings;
-  const records = sealedRecords(cluster.name, manifest);
+  const records = sealedRecords(cluster.name, manifest, segments);
   const elsewhere = new Elsewhere(cluster);
   const found: Finding[] = [];
   for (const [at, finding] of findings.entries()) {

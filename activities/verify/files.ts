@@ -2,13 +2,13 @@
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
 import { digestOf } from '../../adapters/vault/copy-object';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
-import { parseChecksums } from '../../domain/checksums';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { artifactsOf } from '../../domain/manifest-artifacts';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Damage } from '../../domain/verify';
 import type { Cluster } from '../cluster';
-import { besideRecords, checksumsAgree, SUMS_MAX_BYTES } from '../copy/records';
+import { besideRecords } from '../copy/records';
 import type { SealedBackup } from '../restore/backup';
 import type { Progress } from '../restore/progress';
 import { checkSignature } from '../signature';
@@ -19,14 +19,12 @@ export async function checkFiles(cluster: Cluster, { manifest, content }: Sealed
   const damages: Damage[] = [];
   const attempt = (file: string, work: () => Promise<unknown>): Promise<unknown> => work().catch((error: unknown) => damages.push(asDamage(error, file)));
   await attempt(vaultPaths.manifest(cluster.name, manifest.backupId), async () => notes.push(await checkSignature(cluster, manifest.backupId, content)));
-  for (const artifact of Object.values(manifest.artifacts)) if (artifact) await attempt(artifact.name, () => verifyCiphertext(cluster.vault, artifact, cluster.signal));
-  if (!manifest.beside) notes.push('Its manifest is of an older version, which recorded neither RESTORE.md nor SHA256SUMS: no signature covers these two.');
+  for (const artifact of artifactsOf(manifest)) await attempt(artifact.name, () => verifyCiphertext(cluster.vault, artifact, cluster.signal));
   return [...damages, ...(await checkBeside(cluster, manifest))];
 }
 
 /** The guide and the checksums, as the manifest records them. */
 async function checkBeside(cluster: Cluster, manifest: Manifest): Promise<Damage[]> {
-  if (!manifest.beside) return checkUnrecorded(cluster, manifest);
   const damages: Damage[] = [];
   for (const { name, bytes, sha256 } of besideRecords(cluster.name, manifest)) {
     const found = await digestOf(cluster.vault, name, cluster.signal).catch((error: unknown) => goneOr(error, name));
@@ -36,37 +34,24 @@ async function checkBeside(cluster: Cluster, manifest: Manifest): Promise<Damage
   return damages;
 }
 
-/** An older manifest does not record these two: the checksums are held to the manifest, the guide to the checksums. */
-async function checkUnrecorded({ vault, name: cluster, signal }: Cluster, manifest: Manifest): Promise<Damage[]> {
-  const [sumsName, guideName] = ['SHA256SUMS', 'RESTORE.md'].map((file) => vaultPaths.artifact(cluster, manifest.backupId, file)) as [string, string];
-  const sums = await vault.readAll(sumsName, SUMS_MAX_BYTES).then((content) => parseChecksums(content.toString('utf8')), (error: unknown) => goneOr(error, sumsName));
-  const guide = await digestOf(vault, guideName, signal).catch((error: unknown) => goneOr(error, guideName));
-  const damages: Damage[] = [];
-  if (!(sums instanceof Map)) damages.push(sums);
-  else if (!sums.has('RESTORE.md') || !checksumsAgree(cluster, manifest, sums)) damages.push({ file: sumsName, what: 'it does not record what the manifest does' });
-  if (!('sha256' in guide)) damages.push(guide);
-  else if (sums instanceof Map && sums.has('RESTORE.md') && sums.get('RESTORE.md') !== guide.sha256) damages.push({ file: guideName, what: 'its SHA-256 is not the one that SHA256SUMS records: do not follow it' });
-  return damages;
-}
-
 function goneOr(error: unknown, file: string): Damage {
   return error instanceof DrydockError && error.kind === 'NotFound' ? { file, what: 'the file is gone' } : asDamage(error, file);
 }
 
 /** Each segment is there with its size, its index is the one that was sealed and describes it, and so are its added session keys. */
-export async function checkSegments(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, progress: Progress): Promise<Damage[]> {
+export async function checkSegments(cluster: Cluster, segments: readonly SegmentRef[], catalogue: Catalogue, progress: Progress): Promise<Damage[]> {
   const damages: Damage[] = [];
-  for (const [at, ref] of manifest.segments.entries()) {
+  for (const [at, ref] of segments.entries()) {
     cluster.signal?.throwIfAborted();
     // What is no plain file is as good as gone, and one such name must not end the look at the others.
     damages.push(...(await checkSegment(cluster, ref).catch((error: unknown) => [{ ...asDamage(error, vaultPaths.segment(cluster.name, ref.segment)), segment: ref.segment, lost: true as const }])));
     const index = await soundIndex(cluster, ref.segment);
     if (index) damages.push(...(describes(index, ref) ? catalogue.takeIndex(index) : [{ segment: ref.segment, what: 'its index describes another segment than the one that was sealed' }]));
-    progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: manifest.segments.length });
+    progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: segments.length });
   }
-  const known = new Set(manifest.segments.map(({ segment }) => segment));
+  const known = new Set(segments.map(({ segment }) => segment));
   for (const segment of catalogue.segments) {
-    if (!known.has(segment)) damages.push(...catalogue.neededOf(segment).map(({ sha256 }) => ({ digest: sha256, segment, what: 'the manifest does not name its segment' })));
+    if (!known.has(segment)) damages.push(...catalogue.neededOf(segment).map(({ sha256 }) => ({ digest: sha256, segment, what: 'the list of segments does not name its segment' })));
   }
   return damages;
 }

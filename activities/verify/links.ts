@@ -14,7 +14,7 @@ const MAX_LINK_BYTES = 1024;
 /** Reads the whole tree. What it tolerates goes to `notes`. Throws IntegrityMismatch when the archive is damaged, or holds anything but files and folders. */
 export async function checkLinks(cluster: Cluster, manifest: Manifest, catalogue: Catalogue, notes: string[]): Promise<Damage[]> {
   const record = manifest.artifacts.tree;
-  if (record === null) return [];
+  if (record === undefined) return [];
   const tree = new LinkTree();
   const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...(cluster.signal === undefined ? {} : { signal: cluster.signal }) });
   for await (const entry of readTar(source)) {
@@ -27,7 +27,7 @@ export async function checkLinks(cluster: Cluster, manifest: Manifest, catalogue
   }
   notes.push(...tree.notes());
   // From 2.6 on tags stand in the metadata, and links of an older life may lie about.
-  return linksDecide(manifest.dtr.version) ? tree.check(catalogue.tags, catalogue.follower) : [];
+  return linksDecide(manifest.product.version) ? tree.check(catalogue.tags, catalogue.follower) : [];
 }
 
 /** Whether the registry of this version goes by links. */

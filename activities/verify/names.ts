@@ -1,6 +1,7 @@
 /** From damage to findings: which images it hits, and which backup still holds the content. */
 import { digestOf } from '../../adapters/vault/copy-object';
 import { readIndexes } from '../../adapters/vault/segment-index';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { backupIdSchema } from '../../domain/contract';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
@@ -46,7 +47,7 @@ async function lastHolders(cluster: Cluster, manifest: Manifest, digests: Readon
   const holders = new Map<string, string>();
   const sound = new Map<string, boolean>();
   for (const id of copies.size === 0 ? [] : await backupIds(cluster, manifest.backupId)) {
-    for (const ref of await segmentsOf(cluster, id)) {
+    for (const ref of await segmentsIn(cluster, id)) {
       const open = (copies.get(ref.segment) ?? []).filter((digest) => !holders.has(digest));
       if (open.length === 0) continue;
       if (!sound.has(ref.segment)) sound.set(ref.segment, await isSound(cluster, ref));
@@ -67,9 +68,9 @@ async function backupIds(cluster: Cluster, verified: string): Promise<string[]> 
   return [...ids.sort().reverse(), verified];
 }
 
-async function segmentsOf(cluster: Cluster, id: string): Promise<SegmentRef[]> {
+async function segmentsIn(cluster: Cluster, id: string): Promise<SegmentRef[]> {
   try {
-    return (await readBackup(cluster, id)).manifest.segments;
+    return await segmentsOf(cluster.vault, (await readBackup(cluster, id)).manifest, cluster.signal);
   } catch (error) {
     // A backup that is itself damaged, or was removed meanwhile, holds nothing that could be relied on.
     if (isDamage(error)) return [];

@@ -19,13 +19,13 @@ export async function checkRows(cluster: Cluster, manifest: Manifest, catalogue:
     const { documents } = await readMetadataArchive(source, (table, row) => {
       const found = readRow(table, row);
       if (found) references.add(found);
-    }, { expectedVersion: manifest.dtr.version });
-    if (documents !== manifest.metadata.documents) return [{ file, what: `the metadata archive holds ${documents} rows, the manifest says ${manifest.metadata.documents}` }];
+    }, { expectedVersion: manifest.product.version });
+    if (documents !== manifest.product.metadata.documents) return [{ file, what: `the metadata archive holds ${documents} rows, the manifest says ${manifest.product.metadata.documents}` }];
   } catch (error) {
     if (!isDamage(error)) throw error;
     return [{ file, what: error.message }];
   }
-  if (!manifest.metadata.online && references.tags.length === 0) {
+  if (!manifest.product.metadata.online && references.tags.length === 0) {
     notes.push('The metadata archive was made offline: its rows cannot be read, so they were not compared.');
     return [];
   }

@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 import { proveAlone, proveWhole } from '../../adapters/vault/segment-check';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
-import type { Manifest, SegmentRef } from '../../domain/manifest';
+import type { SegmentRef } from '../../domain/manifest';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import type { Damage, VerifyPart } from '../../domain/verify';
 import type { Cluster } from '../cluster';
@@ -41,7 +41,7 @@ export interface SegmentsChecked {
 export interface SegmentsRequest {
   /** When this attempt began. */
   startedAt: string;
-  manifest: Manifest;
+  segments: readonly SegmentRef[];
   manifestSha256: string;
   part?: VerifyPart;
   withKeys: boolean;
@@ -51,8 +51,8 @@ export interface SegmentsRequest {
 
 /** Reads the segments of a part, or all. */
 export async function readSegments(cluster: Cluster, request: SegmentsRequest, catalogue: Catalogue, progress: Progress): Promise<SegmentsChecked> {
-  const { manifest, part, lost } = request;
-  const mine = manifest.segments.filter(({ segment }) => isInPart(segment, part) && !lost.has(segment)).sort((a, b) => (a.segment < b.segment ? -1 : 1));
+  const { segments, part, lost } = request;
+  const mine = segments.filter(({ segment }) => isInPart(segment, part) && !lost.has(segment)).sort((a, b) => (a.segment < b.segment ? -1 : 1));
   const done = remembered(progress, request);
   const bytesTotal = mine.reduce((sum, { bytes }) => sum + bytes, 0);
   let read = mine.filter(({ segment }) => segment <= done.last).reduce((sum, { bytes }) => sum + bytes, 0);

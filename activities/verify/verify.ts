@@ -3,8 +3,10 @@ import { version } from '../../package.json';
 import { canDecrypt } from '../../adapters/openpgp/keyring';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { writeBadSegments } from '../../adapters/vault/bad-segments';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { writeVerdict } from '../../adapters/vault/verdicts';
 import { DrydockError } from '../../domain/errors';
+import type { SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Verdict, VerifyLevel } from '../../domain/verdict';
 import { checkGraph, includes, type Damage, type Finding, type VerifyPart, type VerifyResult } from '../../domain/verify';
@@ -44,7 +46,7 @@ export async function verifyBackup(cluster: Cluster, request: VerifyRequest, pro
   const look = new Look(cluster, request, sealed, progress, startedAt);
   await look.open();
   await look.all();
-  const findings = await findElsewhere(cluster, manifest, await nameFindings(cluster, manifest, look.catalogue, look.damages));
+  const findings = await findElsewhere(cluster, manifest, look.segments, await nameFindings(cluster, manifest, look.catalogue, look.damages));
   return conclude(cluster, request, { backupId: manifest.backupId, startedAt: look.startedAt, withKeys: look.withKeys, checked: look.checked, findings, notes: look.notes }, look.damages.flatMap(({ segment }) => segment ?? []));
 }
 
@@ -86,6 +88,8 @@ class Look {
   readonly damages: Damage[] = [];
   readonly notes: string[] = [];
   readonly checked = { segments: 0, blobs: 0, bytes: 0, tags: 0 };
+  /** Of the backup; none before their list was read. */
+  segments: SegmentRef[] = [];
   withKeys = false;
   private listsRead = false;
   /** What kept the lists from being read although a key opens them. */
@@ -118,19 +122,23 @@ class Look {
     const { level, part } = this.request;
     progress.update({ phase: 'seal and artifacts' });
     const files = await checkFiles(cluster, sealed, notes);
-    this.damages.push(...files, ...this.listDamage(files), ...(await checkSegments(cluster, manifest, catalogue, progress)));
-    this.checked.segments = manifest.segments.length;
+    this.damages.push(...files, ...this.listDamage(files));
+    const segments = await this.readList(files);
+    if (segments === null) return;
+    this.segments = segments;
+    this.damages.push(...(await checkSegments(cluster, segments, catalogue, progress)));
+    this.checked.segments = segments.length;
     this.checked.tags = catalogue.tags.length;
     this.checked.blobs = catalogue.blobCount;
-    const hasImages = manifest.dtr.volume !== null;
-    if (!hasImages) notes.push(`Images are not in this backup: ${manifest.dtr.storage.external ?? 'kept elsewhere'}.`);
+    const hasImages = manifest.images.in !== 'elsewhere';
+    if (manifest.images.in === 'elsewhere') notes.push(`Images are not in this backup: ${manifest.images.keptBy}.`);
     if (this.listsRead && hasImages) await this.followTags();
     if (includes(level, 'L3')) {
-      const read = await readSegments(cluster, { startedAt: this.startedAt, manifest, manifestSha256: sealed.sha256, withKeys: this.listsRead, lost: this.lost, ...(part ? { part } : {}) }, catalogue, progress);
+      const read = await readSegments(cluster, { startedAt: this.startedAt, segments, manifestSha256: sealed.sha256, withKeys: this.listsRead, lost: this.lost, ...(part ? { part } : {}) }, catalogue, progress);
       this.damages.push(...read.damages);
       this.startedAt = read.startedAt;
       Object.assign(this.checked, { segments: read.segments, blobs: read.blobs, bytes: read.bytes });
-      if (part) notes.push(`Part ${part.n} of ${part.t}: ${read.segments} of ${manifest.segments.length} segments were read; ${part.t} runs, one for each part, read all.`);
+      if (part) notes.push(`Part ${part.n} of ${part.t}: ${read.segments} of ${segments.length} segments were read; ${part.t} runs, one for each part, read all.`);
     }
     if (includes(level, 'L4') && this.listsRead && hasImages) {
       progress.update({ phase: 'rows of the metadata' });
@@ -138,6 +146,20 @@ class Look {
     }
     for (const segment of this.lost) {
       this.damages.push(...catalogue.neededOf(segment).map(({ sha256 }) => ({ digest: sha256, segment, what: 'its segment is gone or cut short' })));
+    }
+  }
+
+  /** Null, with a finding, where the list of segments is damaged or gone: nobody can say then what belongs to the backup. */
+  private async readList(files: readonly Damage[]): Promise<SegmentRef[] | null> {
+    const { manifest } = this.sealed;
+    const { name } = manifest.artifacts.segments;
+    try {
+      return await segmentsOf(this.cluster.vault, manifest, this.cluster.signal);
+    } catch (error) {
+      const damage = asDamage(error, name);
+      if (!files.some(({ file }) => file === name)) this.damages.push(damage);
+      this.notes.push('Segments were not looked at: which of them belong to this backup stands in its list of segments. Put that back from a second copy of the vault; prune keeps all segments meanwhile.');
+      return null;
     }
   }
 

@@ -142,7 +142,7 @@ async function lookUp(backup: SealedBackup, wanted: ReadonlySet<string>, blobs: 
 /** The content of small blobs that are there, one at a time; a larger one is no manifest. */
 async function* readSmall(backup: SealedBackup, digests: ReadonlySet<string>, blobs: ReadonlyMap<string, BlobLine>, signal?: AbortSignal): AsyncGenerator<[string, Buffer]> {
   const lines = [...digests].flatMap((digest) => blobs.get(digest) ?? []).filter(({ size }) => size <= MAX_MANIFEST_BYTES);
-  for await (const blob of readBlobs(backup.vault, backup.cluster, lines, backup.keys, { recorded: backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
+  for await (const blob of readBlobs(backup.vault, backup.cluster, lines, backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
     const parts: Buffer[] = [];
     for await (const part of blob.data) parts.push(part);
     yield [blob.sha256, Buffer.concat(parts)];

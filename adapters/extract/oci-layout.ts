@@ -17,7 +17,7 @@ export async function writeOciLayout(target: Target, backup: SealedBackup, { ima
   let bytes = 0;
   let count = 0;
   await target.makeFolder('blobs/sha256');
-  const reading = readBlobs(backup.vault, backup.cluster, blobs.values(), backup.keys, { recorded: backup.recorded(), ...(signal === undefined ? {} : { signal }) });
+  const reading = readBlobs(backup.vault, backup.cluster, blobs.values(), backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) });
   for await (const blob of reading) {
     await target.write(`blobs/sha256/${blob.sha256}`, watched(blob.data, signal, (more) => onProgress?.((bytes += more), count)));
     onProgress?.(bytes, (count += 1));

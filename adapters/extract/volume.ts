@@ -28,11 +28,11 @@ export async function writeVolume(target: Target, backup: SealedBackup, options:
   const { signal, onProgress } = options;
   const { tree } = backup.manifest.artifacts;
   await target.makeFolder(VOLUME);
-  if (tree !== null) await writeTree(target, backup, tree, signal);
+  if (tree !== undefined) await writeTree(target, backup, tree, signal);
   let bytes = 0;
   let count = 0;
   for await (const batch of batches(backup.blobs())) {
-    for await (const blob of readBlobs(backup.vault, backup.cluster, batch, backup.keys, { recorded: backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
+    for await (const blob of readBlobs(backup.vault, backup.cluster, batch, backup.keys, { recorded: await backup.recorded(), ...(signal === undefined ? {} : { signal }) })) {
       await target.write(`${VOLUME}/${blob.path}`, watched(blob.data, signal, (more) => onProgress?.((bytes += more), count)));
       onProgress?.(bytes, (count += 1));
     }

@@ -1,6 +1,6 @@
 /** Artifacts: single encrypted files of a backup, written in one pass and verified before they are read. */
 import { createHash } from 'node:crypto';
-import { PassThrough, Transform, type Readable, type TransformCallback, type Writable } from 'node:stream';
+import { PassThrough, Readable, Transform, type TransformCallback, type Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { DrydockError } from '../../domain/errors';
@@ -69,6 +69,32 @@ export async function writeArtifact(vault: Vault, name: string, keys: Encryption
     throw error;
   }
   return { name, bytes: stored.bytes, sha256: stored.digest(), plainBytes: plain.bytes, plainSha256: plain.digest(), recipients: keys.recipients };
+}
+
+/** Stores a text in clear, create-if-absent, whatever its size. Throws Conflict when the name exists. */
+export async function writeClear(vault: Vault, name: string, content: string): Promise<{ name: string; bytes: number; sha256: string }> {
+  const bytes = Buffer.from(content);
+  const record = { name, bytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') };
+  if (bytes.length <= SMALL_BYTES) {
+    await vault.put(name, bytes);
+    return record;
+  }
+  const upload = await vault.upload(name, { expectedBytes: bytes.length });
+  try {
+    await pipeline(Readable.from(piecesOf(bytes)), upload.stream);
+    await upload.commit();
+  } catch (error) {
+    await upload.abort();
+    throw error;
+  }
+  return record;
+}
+
+/** More than this goes in parts where the vault has such. */
+const SMALL_BYTES = 1 << 20;
+
+function* piecesOf(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0; at < bytes.length; at += SMALL_BYTES) yield bytes.subarray(at, at + SMALL_BYTES);
 }
 
 export interface ReadArtifactOptions {

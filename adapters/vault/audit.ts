@@ -1,12 +1,14 @@
 /** Whether every name in a vault is accounted for, and all that sealed backups name is there. Reads manifests and small records, no segment. */
 import type { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import { artifactsOf, fileOf } from '../../domain/manifest-artifacts';
 import { tombstoneSchema } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
 import { verdictSchema } from '../../domain/verdict';
 import { takeInventory, type ClusterFiles } from './inventory';
 import { tryManifest } from './read-manifests';
+import { segmentsOf } from './segment-list';
 import type { Vault, VaultEntry } from './vault';
 
 /** Something that should not be so. */
@@ -73,7 +75,7 @@ class ClusterAudit {
       if (manifest === null) continue;
       this.sealed += 1;
       if (typeof manifest !== 'string') {
-        this.judge(id, manifest, folder);
+        await this.judge(id, manifest, folder, signal);
         continue;
       }
       // Nobody knows what it needs.
@@ -109,21 +111,20 @@ class ClusterAudit {
   }
 
   /** All that the manifest names is there with its size. */
-  private judge(id: string, manifest: Manifest, folder: Map<string, VaultEntry>): void {
+  private async judge(id: string, manifest: Manifest, folder: Map<string, VaultEntry>, signal?: AbortSignal): Promise<void> {
     const own = new Set<string>(['manifest.json', 'manifest.json.asc', ...BESIDE]);
-    for (const artifact of Object.values(manifest.artifacts)) {
-      if (artifact === null || artifact === undefined) continue;
-      const file = artifact.name.slice(vaultPaths.backup(this.cluster, id).length + 1);
+    for (const artifact of artifactsOf(manifest)) {
+      const file = fileOf(artifact);
       own.add(file);
       this.isThere(folder.get(file), artifact.name, artifact.bytes);
     }
     for (const file of BESIDE) {
       const name = vaultPaths.artifact(this.cluster, id, file);
       if (!folder.has(file)) this.found(name, 'it is gone');
-      else if (manifest.beside) this.isThere(folder.get(file), name, manifest.beside[file].bytes);
+      else this.isThere(folder.get(file), name, manifest.beside[file].bytes);
     }
     for (const [file, entry] of folder) if (!own.has(file) && !file.endsWith('.keys')) this.left(entry, 'its backup does not name it');
-    for (const { segment, bytes, index, wrapped } of manifest.segments) {
+    for (const { segment, bytes, index, wrapped } of await this.segmentsOf(id, manifest, folder, signal)) {
       if (this.needed.has(segment)) continue;
       this.needed.add(segment);
       const parts = this.files.segments.get(segment);
@@ -131,6 +132,21 @@ class ClusterAudit {
       this.isThere(parts?.get('tar.gpg'), name, bytes);
       this.isThere(parts?.get('index'), vaultPaths.segmentIndex(this.cluster, segment), index.bytes);
       for (const key of wrapped?.keys ?? []) this.isThere(parts?.get(`${key.recipient.replace(':', '-')}.keys`), vaultPaths.wrappedKeys(name, key.recipient), key.bytes);
+    }
+  }
+
+  /** None, with a finding, where their list cannot be read; nobody knows then what the backup needs. */
+  private async segmentsOf(id: string, manifest: Manifest, folder: Map<string, VaultEntry>, signal?: AbortSignal): Promise<SegmentRef[]> {
+    try {
+      return await segmentsOf(this.vault, manifest, signal);
+    } catch (error) {
+      if (!(error instanceof DrydockError) || error.retryable) throw error;
+      // Removed by another hand since it was listed.
+      if ((await this.vault.stat(vaultPaths.manifest(this.cluster, id))) === null) return [];
+      this.isBlind = true;
+      const { name, bytes } = manifest.artifacts.segments;
+      if (folder.get(fileOf({ name }))?.size === bytes) this.found(name, error.message);
+      return [];
     }
   }
 

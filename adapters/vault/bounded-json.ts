@@ -2,8 +2,8 @@
 import { DrydockError } from '../../domain/errors';
 
 const MAX_DEPTH = 64;
-/** A manifest of 100,000 segments has 1.5 million. */
-const MAX_VALUES = 4_000_000;
+/** A manifest has some thousand, a line of a list some dozen. */
+const MAX_VALUES = 100_000;
 const [QUOTE, BACKSLASH, COMMA, COLON, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [...'"\\,:[]{}'].map((letter) => letter.charCodeAt(0));
 
 /** Throws IntegrityMismatch. `what`: the file, for people. */

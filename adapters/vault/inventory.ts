@@ -22,7 +22,7 @@ export interface Inventory {
 }
 
 const SEGMENT = /^([0-9A-Za-z][0-9A-Za-z-]*)\.(tar\.gpg|index|(?:passphrase-[0-9a-f]{16}|[0-9A-F]{40})\.keys)$/;
-const ARTIFACT = /^(?:manifest\.json|manifest\.json\.asc|SHA256SUMS|RESTORE\.md|[A-Za-z0-9._-]+\.gpg|[A-Za-z0-9._-]+\.keys)$/;
+const ARTIFACT = /^(?:manifest\.json|manifest\.json\.asc|SHA256SUMS|RESTORE\.md|[A-Za-z0-9._-]+\.(?:gpg|jsonl|keys))$/;
 const VERDICT = /^[0-9TZ.]+\.(?:json|findings\.jsonl\.gz\.gpg|segments\.jsonl)$/;
 const TOMBSTONE = /^([0-9A-Za-z][0-9A-Za-z-]*)\.[0-9TZ]+\.json$/;
 

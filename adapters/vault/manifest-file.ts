@@ -1,13 +1,11 @@
 /** A backup's manifest as it stands in a vault. */
 import { DrydockError } from '../../domain/errors';
-import { manifestSchema, type Manifest } from '../../domain/manifest';
+import { MANIFEST_MAX_BYTES, manifestSchema, type Manifest } from '../../domain/manifest';
+import { artifactsOf } from '../../domain/manifest-artifacts';
 import { mistakesInWords } from '../../domain/mistakes';
 import { vaultPaths } from '../../domain/vault-format';
 import { parseBounded } from './bounded-json';
 import type { Vault } from './vault';
-
-/** One of 100,000 segments has 60 MiB; more is damage or an attack. */
-const MANIFEST_MAX_BYTES = 128 * 1024 * 1024;
 
 /** Its JSON, of whatever form. Throws NotFound, IntegrityMismatch. */
 export async function readManifestJson(vault: Vault, cluster: string, id: string): Promise<{ json: unknown; content: Buffer }> {
@@ -24,9 +22,9 @@ export async function readManifest(vault: Vault, cluster: string, id: string): P
   const manifest = parsed.data;
   if (manifest.backupId !== id || manifest.cluster !== cluster) throw refuse(`is that of ${manifest.backupId} of cluster ${manifest.cluster}`);
   const folder = `${vaultPaths.backup(cluster, id)}/`;
-  for (const artifact of Object.values(manifest.artifacts)) {
-    const file = artifact?.name.slice(folder.length);
-    if (artifact && (artifact.name !== folder + file || file === '' || file?.includes('/'))) throw refuse(`names ${JSON.stringify(artifact.name)}, which is not its own`);
+  for (const { name } of artifactsOf(manifest)) {
+    const file = name.slice(folder.length);
+    if (name !== folder + file || file === '' || file.includes('/')) throw refuse(`names ${JSON.stringify(name)}, which is not its own`);
   }
   return { manifest, content };
 }

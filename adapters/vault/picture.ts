@@ -7,7 +7,9 @@ import type { BackupFact } from '../../domain/retention';
 import { vaultPaths } from '../../domain/vault-format';
 import { standingOf, verdictSchema, type Verdict } from '../../domain/verdict';
 import { readManifestJson } from './manifest-file';
+import { mapAtOnce } from '../stream/at-once';
 import { readMarks } from './marks';
+import { SegmentLists, type ListRef } from './segment-lists';
 import { readSmall, tellFault } from './small-file';
 import type { Vault } from './vault';
 import { verdictNames } from './verdicts';
@@ -18,17 +20,28 @@ const manifestHead = z.looseObject({
   backupId: backupIdSchema,
   status: z.enum(['complete', 'incomplete']),
   startedAt: z.iso.datetime(),
-  segments: z.array(z.looseObject({ segment: z.string() })),
+  artifacts: z.looseObject({ segments: z.looseObject({ name: z.string(), bytes: z.int().min(0), sha256: z.string() }) }),
 });
 
-export interface ClusterPicture extends VaultPicture {
+/** What names, manifests, verdicts and tombstones say. Which segments a backup needs stands in its list. */
+export interface ClusterPicture extends Omit<VaultPicture, 'sealed'> {
+  sealed: { id: string; list: ListRef }[];
   facts: BackupFact[];
   /** One sentence for each file that cannot be read or is not what its name says. */
   faults: string[];
 }
 
+/** Besides, which segments each backup needs: the base of every decision on segments. */
+export interface FullPicture extends VaultPicture {
+  facts: BackupFact[];
+  faults: string[];
+}
+
+/** Lists are long, so few at once. */
+const LISTS_AT_ONCE = 4;
+
 /**
- * Reads names, manifests, verdicts and tombstones; no segment and no index. Damage is named, never fatal.
+ * Reads names, manifests, verdicts and tombstones; no segment, no index and no list. Damage is named, never fatal.
  * Segments are listed before manifests are looked for, so that a backup sealed meanwhile can only make more of them count as needed.
  */
 export async function readPicture(vault: Vault, cluster: string, signal?: AbortSignal): Promise<ClusterPicture> {
@@ -57,7 +70,7 @@ export async function readPicture(vault: Vault, cluster: string, signal?: AbortS
     }
     const standing = standingOf(verdicts.get(id) ?? []);
     const asked = forgotten.get(id);
-    picture.sealed.push({ id, segments: head.segments.map(({ segment }) => segment) });
+    picture.sealed.push({ id, list: head.artifacts.segments });
     picture.facts.push({
       id, startedAt: head.startedAt, status: head.status, verified: standing.verified, bad: standing.bad !== undefined, drilled: standing.drill !== undefined, ...(asked ? { forgotten: asked } : {}),
     });
@@ -65,13 +78,44 @@ export async function readPicture(vault: Vault, cluster: string, signal?: AbortS
   return picture;
 }
 
-/** The segments that each sealed backup names, the newest backup first. A manifest that cannot be read, or is gone by now, names none. */
-export async function* sealedSegments(vault: Vault, cluster: string): AsyncGenerator<string[]> {
+/** A picture with the segments that each backup needs. A backup whose list is damaged or gone is `unreadable`: nobody knows what it needs. */
+export async function readFullPicture(vault: Vault, cluster: string, lists: SegmentLists, signal?: AbortSignal): Promise<FullPicture> {
+  const { sealed, ...picture } = await readPicture(vault, cluster, signal);
+  const full: FullPicture = { ...picture, sealed: [] };
+  const needs = await mapAtOnce(sealed, LISTS_AT_ONCE, async ({ id, list }) => {
+    signal?.throwIfAborted();
+    return lists.of(vault, list, signal).catch(async (error: unknown) => {
+      if (!(error instanceof DrydockError) || error.retryable) throw error;
+      // Removed by another hand since it was listed: it needs nothing any more.
+      return (await vault.stat(vaultPaths.manifest(cluster, id))) === null ? null : error;
+    });
+  });
+  const lost = new Set<string>();
+  for (const [at, segments] of needs.entries()) {
+    const { id } = sealed[at]!;
+    if (segments !== null && !(segments instanceof DrydockError)) full.sealed.push({ id, segments });
+    else {
+      lost.add(id);
+      if (segments) full.unreadable.push(id);
+      if (segments) tellFault(full.faults, `${segments.message}.`);
+    }
+  }
+  return { ...full, facts: full.facts.filter(({ id }) => !lost.has(id)) };
+}
+
+/** The segments that each sealed backup names, the newest backup first. A manifest or a list that cannot be read, or is gone by now, names none. */
+export async function* sealedSegments(vault: Vault, cluster: string): AsyncGenerator<readonly string[]> {
+  const lists = new SegmentLists();
   const folders = await readFolders(vault, cluster);
   const sealed = [...folders].flatMap(([id, { isSealed }]) => (isSealed ? [id] : [])).sort().reverse();
   for (const id of sealed) {
     const head = await readHead(vault, cluster, id, []);
-    if (head !== null && head !== 'gone') yield head.segments.map(({ segment }) => segment);
+    if (head === null || head === 'gone') continue;
+    const segments = await lists.of(vault, head.artifacts.segments).catch((error: unknown) => {
+      if (!(error instanceof DrydockError) || error.retryable) throw error;
+      return null;
+    });
+    if (segments !== null) yield segments;
   }
 }
 
@@ -112,8 +156,9 @@ async function readHead(vault: Vault, cluster: string, id: string, faults: strin
   const name = vaultPaths.manifest(cluster, id);
   try {
     const head = manifestHead.parse((await readManifestJson(vault, cluster, id)).json);
-    if (head.backupId === id) return head;
-    faults.push(`${name} is the manifest of backup ${head.backupId}.`);
+    if (head.backupId !== id) faults.push(`${name} is the manifest of backup ${head.backupId}.`);
+    else if (!head.artifacts.segments.name.startsWith(`${vaultPaths.backup(cluster, id)}/`)) faults.push(`${name} names files that are not its own.`);
+    else return head;
   } catch (error) {
     if (error instanceof DrydockError && error.kind === 'NotFound') return 'gone';
     // A vault that cannot be reached must never look like one that holds damage.

@@ -1,6 +1,8 @@
 /** Digests of `.keys` files as sealed backups record them. */
+import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import { tryManifest } from './read-manifests';
+import { segmentsOf } from './segment-list';
 import type { Vault } from './vault';
 
 /** So many manifests are read: a backup records the files of all segments that it uses, so the newest few have nearly all. */
@@ -13,7 +15,7 @@ export async function recordedKeys(vault: Vault, cluster: string, names: readonl
   for (const id of open.size === 0 ? [] : await newestSealed(vault, cluster)) {
     const manifest = await tryManifest(vault, cluster, id);
     if (manifest === null || typeof manifest === 'string') continue;
-    for (const { segment, wrapped } of manifest.segments) {
+    for (const { segment, wrapped } of await segmentsOf(vault, manifest).catch(unlessDamaged)) {
       for (const { recipient, sha256 } of wrapped?.keys ?? []) {
         const name = vaultPaths.wrappedKeys(vaultPaths.segment(cluster, segment), recipient);
         if (open.delete(name)) found.set(name, sha256);
@@ -22,6 +24,12 @@ export async function recordedKeys(vault: Vault, cluster: string, names: readonl
     if (open.size === 0) break;
   }
   return found;
+}
+
+/** What cannot be read records nothing. */
+function unlessDamaged(error: unknown): never[] {
+  if (error instanceof DrydockError && !error.retryable) return [];
+  throw error;
 }
 
 async function newestSealed(vault: Vault, cluster: string): Promise<string[]> {

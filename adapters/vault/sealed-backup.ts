@@ -6,6 +6,7 @@ import { parseBlobPath } from '../../domain/layout';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { readJsonLines } from './json-lines';
 import { readManifest } from './manifest-file';
+import { segmentsOf } from './segment-list';
 import { recordedSegments, type RecordedSegment } from './segment-places';
 import type { Vault } from './vault';
 
@@ -16,6 +17,8 @@ export class SealedBackup {
     readonly keys: DecryptionKeys,
     private readonly signal: AbortSignal | undefined,
   ) {}
+
+  private segments: Promise<ReadonlyMap<string, RecordedSegment>> | undefined;
 
   /** Throws NotFound, or IntegrityMismatch when its manifest is damaged, foreign, or of another backup. */
   static async open(vault: Vault, cluster: string, id: string, keys: DecryptionKeys, signal?: AbortSignal): Promise<SealedBackup> {
@@ -39,9 +42,10 @@ export class SealedBackup {
     }
   }
 
-  /** What the manifest says about the segments, by id. */
-  recorded(): ReadonlyMap<string, RecordedSegment> {
-    return recordedSegments(this.manifest);
+  /** What was sealed about the segments, by id; read once. Throws as `segmentsOf` does. */
+  recorded(): Promise<ReadonlyMap<string, RecordedSegment>> {
+    this.segments ??= segmentsOf(this.vault, this.manifest, this.signal).then(recordedSegments);
+    return this.segments;
   }
 
   private async *rows<T>(record: ArtifactRef, schema: z.ZodType<T>): AsyncGenerator<T> {

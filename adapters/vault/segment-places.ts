@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
-import type { Manifest } from '../../domain/manifest';
+import type { SegmentRef } from '../../domain/manifest';
 import { MAX_LINE_BYTES, parseIndexHeader, parseIndexLine } from './segment-index';
 import type { Vault } from './vault';
 
@@ -14,7 +14,7 @@ export interface WantedBlob {
   segment: string;
 }
 
-/** What a manifest says about a segment. */
+/** What a backup's list says about a segment. */
 export interface RecordedSegment {
   bytes: number;
   sha256: string;
@@ -22,8 +22,8 @@ export interface RecordedSegment {
   index?: { bytes: number; sha256: string };
 }
 
-/** What a manifest says about the segments, by id. */
-export function recordedSegments({ segments }: Pick<Manifest, 'segments'>): Map<string, RecordedSegment> {
+/** What a backup's list says about the segments, by id. */
+export function recordedSegments(segments: readonly SegmentRef[]): Map<string, RecordedSegment> {
   return new Map(segments.map(({ segment, bytes, sha256, index }) => [segment, { bytes, sha256, index }]));
 }
 

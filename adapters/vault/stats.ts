@@ -1,8 +1,9 @@
 /** What the clusters in a vault take up, by its names and manifests. */
-import { clusterStats, type ClusterStats, type FolderSize } from '../../domain/vault-stats';
-import type { Manifest } from '../../domain/manifest';
+import { DrydockError } from '../../domain/errors';
+import { clusterStats, type ClusterStats, type FolderSize, type SealedStats } from '../../domain/vault-stats';
 import { takeInventory, type ClusterFiles } from './inventory';
 import { tryManifest } from './read-manifests';
+import { SegmentLists } from './segment-lists';
 import type { Vault, VaultEntry } from './vault';
 
 export interface VaultStats {
@@ -20,20 +21,22 @@ export async function vaultStats(vault: Vault, only?: string, signal?: AbortSign
 }
 
 async function statsOf(vault: Vault, cluster: string, files: ClusterFiles, signal?: AbortSignal): Promise<ClusterStats> {
-  const manifests: Manifest[] = [];
+  const backups: SealedStats[] = [];
+  const lists = new SegmentLists();
   let unreadable = 0;
   for (const [id, folder] of files.backups) {
     signal?.throwIfAborted();
     if (!folder.has('manifest.json')) continue;
     const manifest = await tryManifest(vault, cluster, id);
     if (manifest === null) continue;
-    if (typeof manifest === 'string') unreadable += 1;
-    else manifests.push(manifest);
+    const segments = typeof manifest === 'string' ? null : await lists.of(vault, manifest.artifacts.segments, signal).catch(unlessDamaged);
+    if (typeof manifest === 'string' || segments === null) unreadable += 1;
+    else backups.push({ manifest, segments });
   }
   const marked = new Set(files.tombstones.map(({ id }) => id));
   return clusterStats({
     cluster,
-    manifests,
+    backups,
     unreadable,
     segments: [...files.segments].map(([id, parts]) => ({ id, bytes: sizeOf(parts.values()), isMarked: marked.has(id) })),
     folders: new Map([...files.backups].map(([id, folder]) => [id, folderSize(folder)])),
@@ -41,9 +44,14 @@ async function statsOf(vault: Vault, cluster: string, files: ClusterFiles, signa
   });
 }
 
+function unlessDamaged(error: unknown): null {
+  if (error instanceof DrydockError && !error.retryable) return null;
+  throw error;
+}
+
 function folderSize(folder: Map<string, VaultEntry>): FolderSize {
   const size: FolderSize = { metadata: 0, lists: 0, other: 0 };
-  for (const [file, entry] of folder) size[/^(metadata|tree)\./.test(file) ? 'metadata' : file.includes('.jsonl.') ? 'lists' : 'other'] += entry.size;
+  for (const [file, entry] of folder) size[/^(metadata|tree)\./.test(file) ? 'metadata' : file.includes('.jsonl') ? 'lists' : 'other'] += entry.size;
   return size;
 }
 

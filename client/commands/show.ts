@@ -65,16 +65,17 @@ async function showBackup(id: string, options: ShowOptions, screen: Console): Pr
   return EXIT.ok;
 }
 
-function factsOf({ startedAt, sealedAt, startedBy, tool, dtr, ucp, counts, bytes: sizes, segments, artifacts, gaps }: Manifest): string[][] {
-  const recipients = [...new Set([...segments.flatMap((segment) => segment.recipients), ...artifacts.metadata.recipients])];
+function factsOf({ startedAt, sealedAt, startedBy, tool, product: dtr, images, counts, bytes: sizes, artifacts, gaps }: Manifest): string[][] {
+  const { ucp } = dtr;
   return [
     ['  made', `${time(startedAt)}, sealed ${time(sealedAt)} (${ago(sealedAt)}), by ${startedBy}, ${tool.name} ${tool.version}`],
     ['  registry', `DTR ${dtr.version}, replica ${dtr.replica} of ${count(dtr.replicas.length, 'replica')}: ${dtr.replicas.map(({ id, node }) => `${id} on ${node}`).join(', ')}`],
     ['  UCP', `${ucp.url}, version ${ucp.version}`],
-    ['  storage', `${dtr.storage.kind}${dtr.volume === null ? '' : `, volume ${dtr.volume.name}`}, layout ${dtr.layouts.join(' and ')}`],
+    ['  storage', images.in === 'elsewhere' ? `not in this backup: ${images.keptBy}` : `${images.storage.kind}, volume ${images.volume.name}, layout ${images.layouts.join(' and ')}`],
     ['  holds', `${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}, ${count(counts.blobs, 'blob')}, ${bytes(sizes.images)} of images; ${count(counts.rows, 'row')} of metadata`],
-    ['  stored', `${bytes(sizes.stored)} added to the vault, ${count(counts.newBlobs, 'new blob')}; it uses ${count(segments.length, 'segment')}`],
-    ['  opened by', recipients.join(', ')],
+    ['  stored', `${bytes(sizes.stored)} added to the vault, ${count(counts.newBlobs, 'new blob')}; it uses ${count(counts.segments, 'segment')}`],
+    ['  opened by', artifacts.metadata.recipients.join(', ')],
+    ...(counts.warnings === 0 && counts.acceptedGaps === 0 ? [] : [['  noted', `${count(counts.warnings, 'warning')}, ${count(counts.acceptedGaps, 'accepted gap')}`]]),
     ...(gaps.length === 0 && counts.inFlight === 0 ? [] : [['  not in it', `${count(counts.gaps, 'gap')}, ${count(counts.inFlight, 'tag')} in flight`]]),
   ];
 }

@@ -11,6 +11,7 @@ import { activityEnvironment } from '../helpers/backup-run';
 import { makeRegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { scratchVault, writeKeys } from '../helpers/vault';
+import type { SealedManifest } from '../helpers/segment-list';
 
 const DAY = 86_400_000;
 
@@ -60,7 +61,7 @@ describe('forgetting a backup', () => {
     here = await scratchVault();
     keep = undefined;
     copies = [];
-    const seal = async (startedAt: string, seed: number): Promise<Manifest> =>
+    const seal = async (startedAt: string, seed: number): Promise<SealedManifest> =>
       sealBackup({ vault: here.vault, cluster: 'lab', tree: makeRegistryTree({ layout: 'sha256', seed, repositories: 1, layerBytes: 2_000 }), keys: writeKeys, startedAt });
     old = await seal('2026-11-01T02:00:00.000Z', 1);
     newest = await seal('2026-11-02T02:00:00.000Z', 2);

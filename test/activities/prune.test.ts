@@ -15,10 +15,11 @@ describe('prune', () => {
   let age: PruneScene['age'];
   let putSegment: PruneScene['putSegment'];
   let putBackup: PruneScene['putBackup'];
+  let putManifest: PruneScene['putManifest'];
   let names: PruneScene['names'];
   let ageMarks: PruneScene['ageMarks'];
   beforeEach(async () => {
-    ({ here, id, segment, prune, put, age, putSegment, putBackup, names, ageMarks } = await pruneScene());
+    ({ here, id, segment, prune, put, age, putSegment, putBackup, putManifest, names, ageMarks } = await pruneScene());
   });
   afterEach(() => here.remove());
 
@@ -33,7 +34,7 @@ describe('prune', () => {
     await ageMarks(8);
     const removed = await prune();
     assert.deepEqual([removed.removed.backups, removed.marked.segments], [[id(1)], 1]);
-    assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`]);
+    assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`, `${id(2)}/segments.jsonl`]);
     for (const folder of ['backups', 'verdicts']) assert.deepEqual(await readdir(join(here.directory, 'lab', folder)), [id(2)], 'no empty folder is left');
     assert.deepEqual(await names(vaultPaths.verdictsOf('lab', id(1))), []);
     await ageMarks(8);
@@ -118,7 +119,7 @@ describe('prune', () => {
     for (let run = 0; run < 2; run += 1) {
       await ageMarks(8);
       await prune();
-      assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`]);
+      assert.deepEqual(await names(vaultPaths.backups('lab')), [`${id(2)}/RESTORE.md`, `${id(2)}/manifest.json`, `${id(2)}/segments.jsonl`]);
       assert.deepEqual([...(await readBadSegments(here.vault, 'lab')).keys()], [segment(1)], 'the next backup must not build on it');
     }
     for (const name of [vaultPaths.segmentIndex('lab', segment(1)), vaultPaths.segment('lab', segment(1))]) await here.vault.remove(name);
@@ -130,7 +131,7 @@ describe('prune', () => {
     await putBackup(1, []);
     const startedAt = new Date().toISOString();
     const newest = `${startedAt.replace(/[-:]|\.\d+/g, '')}-abcdef`;
-    await put(vaultPaths.manifest('lab', newest), JSON.stringify({ format: 1, backupId: newest, status: 'complete', startedAt, segments: [] }));
+    await putManifest(newest, startedAt, []);
     await put(vaultPaths.verdict('lab', newest, startedAt), (await here.vault.readAll(vaultPaths.verdict('lab', id(1), '2026-11-01T02:00:00.000Z'), 65536)).toString().replaceAll(id(1), newest));
     const { marked, repacked, notes } = await prune();
     assert.deepEqual([marked.backups, repacked?.segments], [[id(1)], 0]);

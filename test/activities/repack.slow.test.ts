@@ -18,6 +18,7 @@ import { makeKey } from '../helpers/openpgp-keys';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { scratchVault } from '../helpers/vault';
+import type { SealedManifest } from '../helpers/segment-list';
 
 const DAY = 86_400_000;
 
@@ -27,13 +28,13 @@ describe('repacking of mostly dead segments', function () {
   let config: Config;
   let all: RegistryTree;
   let few: RegistryTree;
-  let today: Manifest;
+  let today: SealedManifest;
   const ago = (days: number): Date => new Date(Date.now() - days * DAY);
   const file = (name: string): string => join(here.directory, name);
   const deps = () => ({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
 
   /** One backup, verified; its segments count as written long ago. */
-  async function seal(tree: RegistryTree, startedAt: Date): Promise<Manifest> {
+  async function seal(tree: RegistryTree, startedAt: Date): Promise<SealedManifest> {
     const manifest = await sealBackup({ vault: here.vault, cluster: 'lab', tree, keys: await loadEncryptionKeys(config.clusters.lab!.encryption), segmentBytes: 150_000, startedAt: startedAt.toISOString() });
     const { backupId, startedAt: at } = manifest;
     await writeVerdict(here.vault, 'lab', {
@@ -134,7 +135,7 @@ describe('repacking of mostly dead segments', function () {
     const seen = await segments();
     await prune();
     // What a backup names that had looked before: the same segments as today's.
-    const late = { ...today, backupId: today.backupId.replace(/.{6}$/, 'abcdef'), startedAt: ago(0).toISOString() };
+    const late: Manifest = { ...today, backupId: today.backupId.replace(/.{6}$/, 'abcdef'), startedAt: ago(0).toISOString() };
     await cp(file(vaultPaths.backup('lab', today.backupId)), file(vaultPaths.backup('lab', late.backupId)), { recursive: true });
     const artifacts = JSON.parse(JSON.stringify(late.artifacts).replaceAll(today.backupId, late.backupId)) as Manifest['artifacts'];
     await writeFile(file(vaultPaths.manifest('lab', late.backupId)), JSON.stringify({ ...late, artifacts }));
@@ -144,7 +145,7 @@ describe('repacking of mostly dead segments', function () {
       await prune();
     }
     assert.equal((await verify(late)).result, 'good');
-    assert.ok(late.segments.every(({ segment }) => seen.includes(segment)));
+    assert.ok(today.segments.every(({ segment }) => seen.includes(segment)));
   });
 
   it('is left to a worker that has a key, with a sentence', async () => {

@@ -10,7 +10,6 @@ import { Access } from '../../adapters/vault/access';
 import type { EncryptionKeys } from '../../adapters/openpgp/keys';
 import { passphraseName } from '../../adapters/openpgp/passphrase';
 import { writeArtifact, type ArtifactRecord } from '../../adapters/vault/artifacts';
-import { manifest } from '../domain/restore-fixtures';
 import { scratchVault } from '../helpers/vault';
 
 const run = promisify(execFile);
@@ -32,8 +31,7 @@ describe('the function opened in RESTORE.md', function () {
 
   const keysOf = async (...passphrases: string[]): Promise<EncryptionKeys> => ({ passphrases, publicKeys: [], recipients: await Promise.all(passphrases.map(passphraseName)) });
   const opened = async (record: ArtifactRecord, recipients: string[], passphrase: string): Promise<Buffer> => {
-    const { artifacts, segments } = manifest();
-    const lines = openedLines({ artifacts: { ...artifacts, metadata: { ...record, recipients } }, segments });
+    const lines = openedLines([recipients, ['passphrase']]);
     const script = ['set -euo pipefail', ...lines, `opened ${join(scratch.directory, record.name)}`].join('\n');
     const env = { ...process.env, PASSPHRASE: passphrase, GNUPGHOME: join(scratch.path, 'gnupg') };
     return (await run('bash', ['-c', script], { env, encoding: 'buffer', maxBuffer: 1 << 26 })).stdout;

@@ -10,7 +10,6 @@ import { lockUsed } from '../../activities/backup/lock-used';
 import { openS3Vault } from '../../adapters/vault/s3';
 import type { Vault } from '../../adapters/vault/vault';
 import { encryptionSchema, type Config, type S3Config } from '../../domain/config';
-import type { Manifest } from '../../domain/manifest';
 import type { PruneResult } from '../../domain/prune-result';
 import type { VerifyResult } from '../../domain/verify';
 import { vaultPaths } from '../../domain/vault-format';
@@ -20,6 +19,7 @@ import { makeRegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { PASSPHRASE, scratchDirectory, writeKeys, type Scratch } from '../helpers/vault';
 import { startVersitygw, type TestS3 } from '../helpers/versitygw';
+import type { SealedManifest } from '../helpers/segment-list';
 
 const CLUSTER = 'lab';
 const BUCKET = 'backups';
@@ -33,7 +33,7 @@ describe('a backup in a bucket in compliance mode', function () {
   let vault: Vault;
   let settings: S3Config;
   const tree = makeRegistryTree({ layout: 'id', seed: 3, repositories: 3, layerBytes: 20_000 });
-  const manifests: Manifest[] = [];
+  const manifests: SealedManifest[] = [];
   before(async () => {
     s3 = await startVersitygw();
     await s3.makeBucket(BUCKET, { lock: true });
@@ -91,7 +91,7 @@ describe('a backup in a bucket in compliance mode', function () {
       (await s3.client.send(new GetObjectRetentionCommand({ Bucket: BUCKET, Key: `drydock/${name}` }))).Retention!.RetainUntilDate!.getTime();
     const before = await lockOf(vaultPaths.segment(CLUSTER, segment));
     await sleep(2_000);
-    await activityEnvironment().run(() => lockUsed({ vault, name: CLUSTER }, manifests[1]!, new AbortController().signal));
+    await activityEnvironment().run(() => lockUsed({ vault, name: CLUSTER }, manifests[1]!, manifests[1]!.segments, new AbortController().signal));
     // Under the name of a cluster that has no other: written by hand, it is no manifest.
     const last = vaultPaths.manifest('other', '20261103T020000Z-1a2b3c');
     await vault.put(last, '{}');
@@ -134,7 +134,7 @@ clusters:
   });
 
   it('is given up in two phases, and its bytes are gone when the lock has ended', async () => {
-    const [old] = manifests as [Manifest];
+    const [old] = manifests as [SealedManifest];
     const folder = `${vaultPaths.backup(CLUSTER, old.backupId)}/`;
     for (const name of await names(folder)) await age(name, 30);
     assert.deepEqual((await prune()).marked.backups, [old.backupId]);

@@ -18,7 +18,6 @@ import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { writeVerdict } from '../../adapters/vault/verdicts';
 import type { Vault } from '../../adapters/vault/vault';
 import { encryptionSchema, type Config } from '../../domain/config';
-import type { Manifest } from '../../domain/manifest';
 import { REPACKED } from '../../domain/repack';
 import { vaultPaths } from '../../domain/vault-format';
 import type { VerifyResult } from '../../domain/verify';
@@ -26,6 +25,7 @@ import { activityEnvironment } from '../helpers/backup-run';
 import { makeRegistryTree, writeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { PASSPHRASE, readKeys, scratchVault, writeKeys } from '../helpers/vault';
+import type { SealedManifest } from '../helpers/segment-list';
 
 const CLUSTER = 'lab';
 const step = { cluster: CLUSTER, operation: 'backup_test', backupId: '20261124T020000Z-abcdef' };
@@ -170,7 +170,7 @@ describe('segments that no sealed backup names', () => {
   });
 
   describe('or that a verification found damaged', () => {
-    let manifest: Manifest;
+    let manifest: SealedManifest;
     beforeEach(async () => {
       manifest = await sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: writeKeys, segmentBytes: 1 << 20 });
     });

@@ -14,7 +14,6 @@ import { readVerdicts } from '../../adapters/vault/verdicts';
 import { readJsonLines } from '../../adapters/vault/json-lines';
 import type { Config, EncryptionConfig } from '../../domain/config';
 import { encryptionSchema } from '../../domain/config';
-import type { Manifest } from '../../domain/manifest';
 import { standingOf } from '../../domain/verdict';
 import type { VerifyLevel } from '../../domain/verify-level';
 import type { VerifyPart, VerifyResult } from '../../domain/verify';
@@ -23,6 +22,7 @@ import { makeKey, type TestKey } from '../helpers/openpgp-keys';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup, type SealOptions } from '../helpers/sealed-backup';
 import { scratchVault } from '../helpers/vault';
+import { forgeSegments, type SealedManifest } from '../helpers/segment-list';
 
 const CLUSTER = 'lab';
 
@@ -33,9 +33,9 @@ for (const layout of ['sha256', 'id'] as const) {
     let key: TestKey;
     let encryption: EncryptionConfig;
     let tree: RegistryTree;
-    let manifest: Manifest;
+    let manifest: SealedManifest;
 
-    const seal = async (more: Partial<SealOptions> = {}): Promise<Manifest> =>
+    const seal = async (more: Partial<SealOptions> = {}): Promise<SealedManifest> =>
       sealBackup({ vault: scratch.vault, cluster: CLUSTER, tree, keys: await loadEncryptionKeys(encryption), ...more });
     const file = (name: string): string => join(scratch.directory, name);
     const segmentFile = (at: number): string => file(vaultPaths.segment(CLUSTER, manifest.segments[at]!.segment));
@@ -128,23 +128,6 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.deepEqual(found.findings.map((each) => [each.file, each.what]), [[guide, 'it is not the one that the manifest records: do not follow it'], [sums, 'it is not the one that the manifest records']]);
       await rm(file(sums));
       assert.deepEqual((await verify('L0', { withoutKeys: true })).findings.map((each) => each.what), ['it is not the one that the manifest records: do not follow it', 'the file is gone']);
-    });
-
-    it('finds a flipped bit in the guide and in the checksums of an older backup, whose manifest does not record them', async () => {
-      manifest = await seal({ unrecorded: true, startedAt: '2026-11-24T02:00:00.000Z' });
-      const [sums, guide] = ['SHA256SUMS', 'RESTORE.md'].map((name) => vaultPaths.artifact(CLUSTER, manifest.backupId, name)) as [string, string];
-      const { length } = await readFile(file(sums));
-      // The first digest, a digest in the middle, and the last line's end.
-      for (const [name, place, what] of [[sums, 5, /does not record what the manifest does/], [sums, length >> 1, /does not record/], [sums, length - 1, /does not record/], [guide, 2, /do not follow it/]] as const) {
-        await flip(file(name), place);
-        const found = await verify('L0', { withoutKeys: true });
-        assert.deepEqual(found.findings.map((each) => each.file), [name], `byte ${place}`);
-        assert.match(found.findings[0]!.what, what);
-        await flip(file(name), place);
-      }
-      const whole = await verify('L0');
-      assert.equal(whole.result, 'good', 'all was put back');
-      assert.ok(whole.notes.some((note) => /no signature covers these two/.test(note)), whole.notes.join('\n'));
     });
 
     it('finds a damaged manifest, by the backup\'s id and as the latest one, and says which copy has it', async () => {
@@ -307,7 +290,7 @@ for (const layout of ['sha256', 'id'] as const) {
       assert.deepEqual([good.result, good.notes.some((note) => note.includes(`signed by ${signer.fingerprint}`))], ['good', true]);
       // Two segments change places, and whoever did it writes new digests everywhere.
       const [a, b] = manifest.segments;
-      const forged = { ...manifest, segments: [{ ...a!, sha256: b!.sha256, bytes: b!.bytes }, ...manifest.segments.slice(1)] };
+      const forged = await forgeSegments(scratch.vault, manifest, (segments) => [{ ...a!, sha256: b!.sha256, bytes: b!.bytes }, ...segments.slice(1)]);
       await writeFile(segmentFile(0), await readFile(segmentFile(1)));
       const name = file(vaultPaths.manifest(CLUSTER, manifest.backupId));
       await writeFile(name, JSON.stringify(forged));

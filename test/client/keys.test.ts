@@ -52,7 +52,7 @@ describe('drydock key rotate', function () {
     for await (const { name, modified } of scratch.vault.list('')) before.set(name, modified.getTime());
     const encryption = { recipients: [fresh.publicFile], privateKeys: [`file:${old.privateFile}`] };
     const report = await rotate(encryption, true);
-    assert.equal(report.rewrapped, manifest.segments.length + 4);
+    assert.equal(report.rewrapped, manifest.segments.length + 5);
     assert.deepEqual(report.backups.map(({ opensWith, lacks }) => [opensWith, lacks]), [[[fresh.fingerprint, old.fingerprint].sort(), []]]);
     for (const [name, modified] of before) assert.equal((await scratch.vault.stat(name))?.modified.getTime(), modified, name);
     assert.equal((await rotate(encryption, true)).rewrapped, 0, 'nothing is left to do');

@@ -42,7 +42,7 @@ describe('flags of the bootstrapper', () => {
   });
 
   it('give restore every setting, and leave out what was empty', () => {
-    const settings = { ...manifest().dtr.settings, httpsProxy: 'http://proxy:3128', noProxy: 'ucp', logLevel: 'DEBUG' };
+    const settings = { ...manifest().product.settings, httpsProxy: 'http://proxy:3128', noProxy: 'ucp', logLevel: 'DEBUG' };
     const flags = restoreFlags(decisions(), settings);
     assert.deepEqual(flags, [
       '--replica-id', '000000000001', '--ucp-node', 'node-1', '--replica-http-port', '80', '--replica-https-port', '443',

@@ -1,5 +1,5 @@
 /** A backup of three replicas and what a restore of it is decided from. */
-import type { Manifest } from '../../domain/manifest';
+import type { DtrProduct, Manifest } from '../../domain/manifest';
 import type { Diagnosis, ReplicaState, RestoreDecisions } from '../../domain/plan';
 import { decideRestore, type PlanInput } from '../../domain/restore-plan';
 import { summaryOf, verdictOf } from '../../domain/diagnosis';
@@ -11,10 +11,10 @@ const HEX = 'a'.repeat(64);
 const TIME = '2026-11-23T02:00:00.000Z';
 
 function artifact(name: string): Manifest['artifacts']['metadata'] {
-  return { name, bytes: 1, sha256: HEX, plainBytes: 1, plainSha256: HEX, recipients: ['passphrase'] };
+  return { name, bytes: 1, sha256: HEX, needed: true, plainBytes: 1, plainSha256: HEX, recipients: ['passphrase'] };
 }
 
-export function manifest(dtr: Partial<Manifest['dtr']> = {}): Manifest {
+export function manifest(product: Partial<DtrProduct> = {}): Manifest {
   return {
     format: 1,
     backupId: '20261123T020000Z-1a2b3c',
@@ -24,7 +24,8 @@ export function manifest(dtr: Partial<Manifest['dtr']> = {}): Manifest {
     sealedAt: TIME,
     startedBy: 'cron',
     tool: { name: 'drydock', version: '0.1.0' },
-    dtr: {
+    product: {
+      kind: 'dtr',
       version: '2.9.4',
       bootstrapperImage: 'mirantis/dtr:2.9.4',
       replica: IDS[0],
@@ -33,17 +34,15 @@ export function manifest(dtr: Partial<Manifest['dtr']> = {}): Manifest {
         externalUrl: 'https://dtr.example.com', httpProxy: '', httpsProxy: '', noProxy: '', logProtocol: 'internal', logHost: '', logLevel: 'INFO',
         scanningEnabled: false, scanningSyncOnline: true, readOnlyRegistry: false, certificateFingerprint: '',
       },
-      storage: { kind: 'local' },
-      volume: { name: `dtr-registry-${IDS[0]}`, driver: 'local', options: {}, owner: { uid: 0, gid: 0 }, mode: '755' },
-      layouts: ['id'],
       crons: [{ action: 'onlinegc', schedule: '0 0 1 * * 6', retries: 0, parameters: {}, deadline: '' }],
-      ...dtr,
+      ucp: { url: 'https://ucp', clusterId: 'C', version: '3.2.8' },
+      metadata: { root: 'dtr-backup-v2.9.4-online', online: true, tables: {}, documents: 0, dumpStartedAt: TIME, dumpEndedAt: TIME },
+      ...product,
     },
-    ucp: { url: 'https://ucp', clusterId: 'C', version: '3.2.8', owners: [] },
-    metadata: { root: 'dtr-backup-v2.9.4-online', online: true, tables: {}, documents: 0, dumpStartedAt: TIME, dumpEndedAt: TIME },
-    artifacts: { metadata: artifact('m'), tree: null, tags: artifact('t'), blobs: artifact('b') },
-    segments: [],
-    counts: { repositories: 0, tags: 0, manifests: 0, blobs: 0, newBlobs: 0, rows: 0, inFlight: 0, gaps: 0 },
+    images: { in: 'volume', storage: { kind: 'local' }, volume: { name: `dtr-registry-${IDS[0]}`, driver: 'local', options: {}, owner: { uid: 0, gid: 0 }, mode: '755' }, layouts: ['id'] },
+    artifacts: { metadata: artifact('m'), tags: artifact('t'), blobs: artifact('b'), notes: artifact('n'), segments: { name: 's', bytes: 0, sha256: HEX, needed: true } },
+    beside: { 'RESTORE.md': { bytes: 0, sha256: HEX }, SHA256SUMS: { bytes: 0, sha256: HEX } },
+    counts: { repositories: 0, tags: 0, manifests: 0, blobs: 0, newBlobs: 0, rows: 0, inFlight: 0, segments: 0, gaps: 0, acceptedGaps: 0, warnings: 0 },
     bytes: { images: 0, moved: 0, stored: 0, metadata: 0 },
     gaps: [],
   };

@@ -75,7 +75,7 @@ describe('the plan of a restore', () => {
 
   it('updates the vulnerability database from a file where one is configured, else online, else warns', () => {
     const scanning = (scanningSyncOnline: boolean, vulnerabilityDatabaseFile: boolean) =>
-      decideRestore(input({ manifest: manifest({ settings: { ...manifest().dtr.settings, scanningEnabled: true, scanningSyncOnline } }), vulnerabilityDatabaseFile }));
+      decideRestore(input({ manifest: manifest({ settings: { ...manifest().product.settings, scanningEnabled: true, scanningSyncOnline } }), vulnerabilityDatabaseFile }));
     assert.equal(scanning(true, false).decisions.scanning, 'online');
     assert.equal(scanning(true, true).decisions.scanning, 'file');
     const none = scanning(false, false);
@@ -84,7 +84,7 @@ describe('the plan of a restore', () => {
   });
 
   it('warns of an incomplete backup, of replicas that the backup does not know, and of images kept elsewhere', () => {
-    const incomplete = { ...manifest({ storage: { kind: 'external', external: 'the storage team' }, volume: null }), status: 'incomplete' as const };
+    const incomplete = { ...manifest(), images: { in: 'elsewhere' as const, keptBy: 'the storage team' }, status: 'incomplete' as const };
     const { warnings, decisions } = decideRestore(input({ manifest: incomplete, holdings: [{ id: 'eeeeeeeeeeee', node: 'node-1' }] }));
     assert.match(warnings.join('\n'), /the backup is incomplete/);
     assert.match(warnings.join('\n'), /eeeeeeeeeeee on node-1/);

@@ -11,6 +11,7 @@ import { TestCa } from '../helpers/pki';
 import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, resultOf, type Cron, type SiteConfig } from './crew';
+import { storageOf, volumeOf } from '../../domain/manifest-images';
 
 interface Result {
   workflowId: string;
@@ -209,7 +210,7 @@ describe('a backup under faults, and on other sites', function () {
     await remember(workflowId, '');
     assert.equal(await readOnly(), false);
     const manifest = JSON.parse(await readFile(`${crew.vaultOf('readonly')}/readonly/backups/${backupId}/manifest.json`, 'utf8')) as Manifest;
-    assert.equal(manifest.dtr.settings.readOnlyRegistry, false);
+    assert.equal(manifest.product.settings.readOnlyRegistry, false);
     assert.deepEqual(await crew.crons(), crons);
   });
 
@@ -234,7 +235,7 @@ describe('a backup under faults, and on other sites', function () {
       const { backupId } = await backup('external');
       const folder = `${crew.vaultOf('external')}/external/backups/${backupId}`;
       const manifest = JSON.parse(await readFile(`${folder}/manifest.json`, 'utf8')) as Manifest;
-      assert.equal(manifest.dtr.settings.httpsProxy, 'http://***@proxy.invalid:3128');
+      assert.equal(manifest.product.settings.httpsProxy, 'http://***@proxy.invalid:3128');
       mkdirSync(crew.dtr.file('gnupg'), { recursive: true, mode: 0o700 });
       const { stdout } = spawnSync('gzip', ['-dc'], { input: crew.gpg(`${folder}/settings.env.gz.gpg`) });
       assert.equal(stdout.toString(), `DTR_HTTPS_PROXY=${proxy}\n`);
@@ -294,9 +295,9 @@ describe('a backup under faults, and on other sites', function () {
     const { status, backupId, counts } = await backup('lab');
     assert.equal(status, 'complete');
     assert.equal(counts.gaps, 0);
-    const { dtr } = JSON.parse(await readFile(`${crew.vault}/lab/backups/${backupId}/manifest.json`, 'utf8')) as Manifest;
-    assert.deepEqual(dtr.storage, { kind: 'volume', storageVolume: '/srv/images' });
-    assert.deepEqual([dtr.volume?.driver, dtr.volume?.name], ['bind', '/srv/images']);
+    const { images } = JSON.parse(await readFile(`${crew.vault}/lab/backups/${backupId}/manifest.json`, 'utf8')) as Manifest;
+    assert.deepEqual(storageOf(images), { kind: 'volume', storageVolume: '/srv/images' });
+    assert.deepEqual([volumeOf(images)?.driver, volumeOf(images)?.name], ['bind', '/srv/images']);
   });
 
   it('leaves no secret in command lines, containers, histories, logs, or what the vaults hold in clear', async () => {

@@ -89,13 +89,12 @@ describe('a backup of DTR 2.9.4', function () {
   it('says in its manifest what a restore on bare machines needs', async () => {
     const { backupId } = await crew.backup();
     const manifest = JSON.parse(await readFile(path.join(crew.vault, 'lab', 'backups', backupId, 'manifest.json'), 'utf8')) as Manifest;
-    assert.equal(manifest.dtr.version, '2.9.4');
-    assert.equal(manifest.dtr.bootstrapperImage, 'mirantis/dtr:2.9.4');
-    assert.deepEqual(manifest.dtr.layouts, ['id']);
-    assert.equal(manifest.dtr.replicas[0]!.node, 'node-1');
-    assert.equal(manifest.dtr.storage.kind, 'local');
-    assert.ok(manifest.dtr.crons.some((cron) => cron.action === 'onlinegc'));
-    assert.ok(manifest.ucp.owners.length > 0);
+    assert.equal(manifest.product.version, '2.9.4');
+    assert.equal(manifest.product.bootstrapperImage, 'mirantis/dtr:2.9.4');
+    assert.deepEqual(manifest.images.in === 'volume' && [manifest.images.layouts, manifest.images.storage.kind], [['id'], 'local']);
+    assert.equal(manifest.product.replicas[0]!.node, 'node-1');
+    assert.ok(manifest.product.crons.some((cron) => cron.action === 'onlinegc'));
+    assert.ok(manifest.artifacts.notes.plainBytes > 0, 'owners of repositories');
   });
 
   it('goes on in another worker when its own is killed with -9 while metadata streams', async () => {

@@ -7,6 +7,7 @@ import type { PushReport } from '../../lab/push/push';
 import { TestCa } from '../helpers/pki';
 import { DtrLab } from '../lab/dtr-lab';
 import { CLUSTER, Steps } from './steps';
+import { volumeOf } from '../../domain/manifest-images';
 
 const NODE = 'node-1';
 const step = { cluster: CLUSTER, operation: 'restore_test' };
@@ -68,7 +69,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('refuses a backup of another version than the DTR that is installed', async () => {
-      const other = await steps.forged(backupId, ({ dtr: facts }) => {
+      const other = await steps.forged(backupId, ({ product: facts }) => {
         facts.version = '2.9.5';
       });
       const { message } = await refused(other);
@@ -76,10 +77,9 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('lists owners of repositories that this UCP does not know, and goes on when that is accepted', async () => {
-      const foreign = await steps.forged(backupId, ({ ucp }) => {
-        ucp.owners.push({ id: 'not-here', name: 'globex' });
-        ucp.clusterId = 'another';
-      });
+      const foreign = await steps.forged(backupId, ({ product }) => {
+        product.ucp.clusterId = 'another';
+      }, { notes: [{ kind: 'owner', id: 'not-here', name: 'globex' }] });
       const { message, remedy } = await refused(foreign);
       assert.match(message, /do not exist on this UCP: globex/);
       assert.match(remedy, /acceptMissingOwners/);
@@ -89,7 +89,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('refuses a port that something else listens on', async () => {
-      const sshPort = await steps.forged(backupId, ({ dtr: facts }) => {
+      const sshPort = await steps.forged(backupId, ({ product: facts }) => {
         facts.replicas[0]!.httpPort = 22;
       });
       assert.match((await refused(sshPort)).message, /port 22 of node-1 is taken/);
@@ -116,23 +116,23 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('refuses a volume that is another mount than that of the backup', async () => {
-      const elsewhere = await steps.forged(backupId, ({ dtr: facts }) => {
-        facts.volume!.options = { type: 'none', o: 'bind', device: '/srv/nfs/dtr' };
+      const elsewhere = await steps.forged(backupId, ({ images }) => {
+        volumeOf(images)!.options = { type: 'none', o: 'bind', device: '/srv/nfs/dtr' };
       });
       assert.match((await refused(elsewhere)).message, /not the expected mount: device is "", expected "\/srv\/nfs\/dtr"/);
     });
 
     it('refuses a mount that cannot be made, and leaves no trace of the attempt', async () => {
-      const absent = await steps.forged(backupId, ({ dtr: facts }) => {
-        facts.volume = { ...facts.volume!, name: 'images', options: { type: 'none', o: 'bind', device: '/not/there' } };
+      const absent = await steps.forged(backupId, ({ images }) => {
+        Object.assign(volumeOf(images)!, { name: 'images', options: { type: 'none', o: 'bind', device: '/not/there' } });
       });
       assert.match((await refused(absent)).message, /not\/there/);
       assert.doesNotMatch(dtr.on(NODE, 'docker volume ls -q').stdout, /probe/);
     });
 
     it('refuses too little space', async () => {
-      const small = await steps.forged(backupId, ({ dtr: facts }) => {
-        facts.volume = { ...facts.volume!, name: 'images', options: { type: 'tmpfs', device: 'tmpfs', o: 'size=1m' } };
+      const small = await steps.forged(backupId, ({ images }) => {
+        Object.assign(volumeOf(images)!, { name: 'images', options: { type: 'tmpfs', device: 'tmpfs', o: 'size=1m' } });
       });
       const { kind, message } = await refused(small);
       assert.equal(kind, 'NoSpace');
@@ -146,9 +146,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
       bytes[bytes.length >> 1]! ^= 1;
       await writeFile(file, bytes);
       assert.match((await refused(damaged)).message, /metadata\.tar\.gz\.gpg .* is damaged/);
-      const short = await steps.forged(backupId, ({ segments }) => {
-        segments.push({ ...segments[0]!, segment: 'gone' });
-      });
+      const short = await steps.forged(backupId, () => undefined, { segments: (segments) => [...segments, { ...segments[0]!, segment: 'gone' }] });
       assert.match((await refused(short)).message, /gone\.tar\.gpg is not in the vault/);
       const wrong = dtr.file('wrong-passphrase');
       await writeFile(wrong, 'not it');
@@ -171,7 +169,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('refuses a target that is not in the Swarm, and says all reasons at once', async () => {
-      const bad = await steps.forged(backupId, ({ ucp }) => ucp.owners.push({ id: 'not-here', name: 'globex' }));
+      const bad = await steps.forged(backupId, () => undefined, { notes: [{ kind: 'owner', id: 'not-here', name: 'globex' }] });
       const { kind, message } = await refused(bad, { targets: [{ replicaId: replica, node: 'node-9' }] });
       assert.equal(kind, 'Refused');
       assert.match(message, /2 reasons speak against this restore/);
@@ -237,8 +235,8 @@ describe('the steps of a restore, on a lab with one replica', function () {
       const manifest = await steps.manifest(backupId);
       const first = await steps.run('restoreImages', { ...step, decisions });
       assert.equal(first.written.blobs, manifest.counts.blobs);
-      const root = `/var/lib/docker/volumes/${manifest.dtr.volume!.name}/_data`;
-      const { owner, mode } = manifest.dtr.volume!;
+      const root = `/var/lib/docker/volumes/${volumeOf(manifest.images)!.name}/_data`;
+      const { owner, mode } = volumeOf(manifest.images)!;
       assert.equal(dtr.on(NODE, `stat -c '%u:%g %a' ${root}`).stdout.trim(), `${owner.uid}:${owner.gid} ${mode}`);
       const second = await steps.run('restoreImages', { ...step, decisions });
       assert.deepEqual(second.written, { blobs: 0, bytes: 0 });
@@ -271,7 +269,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
     });
 
     it('puts the crons back that the backup had frozen, and leaves one that somebody set', async () => {
-      const [saved] = (await steps.manifest(backupId)).dtr.crons;
+      const [saved] = (await steps.manifest(backupId)).product.crons;
       const result = await steps.run('restoreCrons', { ...step, decisions, held: [] });
       assert.deepEqual(result, { putBack: [saved!.action], left: [] });
       await dtr.api('POST', '/api/v0/crons', { action: saved!.action, schedule: '0 0 4 * * 0', retries: 0, parameters: {}, deadline: '' });

@@ -19,6 +19,7 @@ import { Crew, editConfig, resultOf, type Cron } from './crew';
 import { LockedBucket } from './locked-bucket';
 import { RestoreRuns } from './restore-runs';
 import { Steps } from './steps';
+import { volumeOf } from '../../domain/manifest-images';
 
 const LAB = process.env.DRYDOCK_LAB ?? 'restore-faults';
 const SCAN_DATABASE = 'scan-database.tar';
@@ -55,7 +56,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.equal(backup.status, 'complete');
     backupId = backup.backupId;
     assert.deepEqual(backup.copies?.map(({ vault, copied, findingCount }) => ({ vault, copied, findingCount })), [{ vault: 'bucket', copied: [backupId], findingCount: 0 }]);
-    fingerprint = (await manifest()).dtr.settings.certificateFingerprint;
+    fingerprint = (await manifest()).product.settings.certificateFingerprint;
   });
   after(async () => {
     await runs?.close();
@@ -154,11 +155,10 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const unsealed = await steps.forged(backupId, () => undefined);
     await rm(steps.vaultFile(vaultPaths.manifest('lab', unsealed)));
     assert.match(await runs.refused({ backup: unsealed, force: true }), /^NotFound: .* has no seal.*drydock list/);
-    const foreign = await steps.forged(backupId, ({ dtr, ucp }) => {
+    const foreign = await steps.forged(backupId, ({ product: dtr }) => {
       dtr.version = '2.9.5';
       dtr.bootstrapperImage = dtr.bootstrapperImage.replace('2.9.4', '2.9.5');
-      ucp.owners.push({ id: 'not-here', name: 'globex' });
-    });
+    }, { notes: [{ kind: 'owner', id: 'not-here', name: 'globex' }] });
     const sentence = await runs.refused({ backup: foreign, force: true });
     assert.match(sentence, /DTR 2\.9\.4 is installed.*the backup is of version 2\.9\.5.*Remedy: restore a backup of version 2\.9\.4/);
     assert.match(sentence, /owners of repositories do not exist on this UCP: globex.*Remedy: .*acceptMissingOwners/);
@@ -223,9 +223,9 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     await breakLab(crew.dtr.lab, 'volume', ['node-1']);
     const [restored] = crew.dtr.ids;
     // As it would stand in the backup of a cluster with ports of its own, taken from the replica on node-1 (the load balancer knows no other port).
-    const backup = await steps.forged(backupId, ({ dtr }) => {
+    const backup = await steps.forged(backupId, ({ product: dtr, images }) => {
       dtr.replica = restored!;
-      dtr.volume!.name = `dtr-registry-nfs-${restored}`;
+      volumeOf(images)!.name = `dtr-registry-nfs-${restored}`;
       dtr.replicas = dtr.replicas.map((replica) => (replica.node === 'node-3' ? { ...replica, httpPort: 8080, httpsPort: 8443 } : replica));
     });
     const archive = steps.vaultFile((await steps.manifest(backup)).artifacts.metadata.name);
@@ -287,14 +287,14 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.match(crew.dtr.on('node-3', `docker port dtr-nginx-${crew.dtr.ids[2]} 443`).stdout, /:8443/);
     assert.equal((await crew.backup()).status, 'complete');
     const [latest] = (await crew.command('list', 'lab', '--json').then(({ stdout }) => JSON.parse(stdout) as { backups: { id: string }[] })).backups.sort((a, b) => (a.id < b.id ? 1 : -1));
-    assert.equal((await steps.manifest(latest!.id)).dtr.settings.certificateFingerprint, fingerprint);
+    assert.equal((await steps.manifest(latest!.id)).product.settings.certificateFingerprint, fingerprint);
   });
 
   it('reads a copy when the first vault is gone: destroys nothing while a host answers that was said to be off, and reports one that comes back later without joining it', async () => {
     const [first] = crew.dtr.ids;
     const { lab } = crew.dtr;
     // A cluster of one replica, whose host is lost and replaced; what else stands there is a stranger to this backup.
-    const backup = await steps.forged(backupId, ({ dtr }) => {
+    const backup = await steps.forged(backupId, ({ product: dtr }) => {
       dtr.replicas = dtr.replicas.filter(({ id }) => id === first);
       dtr.replica = first!;
     });

@@ -14,6 +14,7 @@ import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, editConfig, resultOf } from './crew';
 import { LockedBucket } from './locked-bucket';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 
 /** Between the locks of what a manifest names and the manifest's own. */
 const SEAL_MS = 60_000;
@@ -63,7 +64,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
 
   /** Until when each object that a backup relies on is locked, in milliseconds. */
   async function locksOf(backupId: string): Promise<Map<string, number>> {
-    const { segments } = await manifestOf(backupId);
+    const segments = await segmentsOf(bucket.vault, await manifestOf(backupId));
     const names = [...(await bucket.names(`${vaultPaths.backup('lab', backupId)}/`)), ...segments.flatMap(({ segment }) => [vaultPaths.segment('lab', segment), vaultPaths.segmentIndex('lab', segment)])];
     return new Map(await Promise.all(names.map(async (name): Promise<[string, number]> => [name, await bucket.lockedUntil(name)])));
   }
@@ -98,7 +99,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
 
   it('finds every object of each backup locked as long as the newest backup that relies on it', async () => {
     for (const { status, verified } of [first, latest]) assert.deepEqual([status, verified?.result], ['complete', 'good']);
-    const [before, now] = [(await manifestOf(first.backupId)).segments, (await manifestOf(latest.backupId)).segments].map((segments) => segments.map(({ segment }) => segment));
+    const [before, now] = [await segmentsOf(bucket.vault, await manifestOf(first.backupId)), await segmentsOf(bucket.vault, await manifestOf(latest.backupId))].map((segments) => segments.map(({ segment }) => segment));
     assert.deepEqual(now, before, 'nothing was pushed in between');
     const locks = await locksOf(latest.backupId);
     const manifestUntil = locks.get(vaultPaths.manifest('lab', latest.backupId))!;

@@ -8,9 +8,15 @@ import { createActivities } from '../../activities';
 import type { Activities } from '../../activities/contract';
 import type { Config } from '../../domain/config';
 import type { RestoreTarget } from '../../domain/contract';
-import type { Manifest } from '../../domain/manifest';
+import { loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { writeJsonLines } from '../../adapters/vault/json-lines';
+import { segmentsOf } from '../../adapters/vault/segment-list';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
+import type { Note } from '../../domain/notes';
 import type { RestoreDecisions, RestorePlan } from '../../domain/plan';
 import { vaultPaths } from '../../domain/vault-format';
+import { putSegments } from '../helpers/segment-list';
 import { loadConfig } from '../../worker/config';
 import type { DtrLab } from '../lab/dtr-lab';
 
@@ -102,7 +108,7 @@ export class Steps {
     const second = await this.run('copyImages', { ...step, facts, pass: 2 });
     await this.run('thaw', { ...step, record });
     const proof = await this.run('prove', { ...step, facts, metadata });
-    await this.run('seal', { ...step, facts, record, metadata, passes: [first, second], proof, startedBy: 'test', startedAt });
+    await this.run('seal', { ...step, facts, record, metadata, passes: [first, second], proof, notes: [], startedBy: 'test', startedAt });
     await this.run('cleanUp', { ...step, abandoned: false });
     return backupId;
   }
@@ -111,12 +117,24 @@ export class Steps {
     return JSON.parse(await readFile(this.vaultFile(vaultPaths.manifest(CLUSTER, backupId)), 'utf8')) as Manifest;
   }
 
-  /** Another backup with the same content, of which something is different. Returns its id. */
-  async forged(backupId: string, change: (manifest: Manifest) => void): Promise<string> {
+  /** The segments that a backup names. */
+  async segments(backupId: string): Promise<SegmentRef[]> {
+    return segmentsOf(openDirectoryVault(this.vaultFile('')), await this.manifest(backupId));
+  }
+
+  /** Another backup with the same content, of which something is different, its notes or its list of segments too. Returns its id. */
+  async forged(backupId: string, change: (manifest: Manifest) => void, lists: { notes?: Note[]; segments?: (segments: SegmentRef[]) => SegmentRef[] } = {}): Promise<string> {
     const manifest = await this.manifest(backupId);
     manifest.backupId = newId();
-    for (const artifact of Object.values(manifest.artifacts)) if (artifact) artifact.name = artifact.name.replace(backupId, manifest.backupId);
+    for (const artifact of Object.values(manifest.artifacts)) if (artifact !== undefined) artifact.name = artifact.name.replace(backupId, manifest.backupId);
     await cp(this.vaultFile(vaultPaths.backup(CLUSTER, backupId)), this.vaultFile(vaultPaths.backup(CLUSTER, manifest.backupId)), { recursive: true });
+    const vault = openDirectoryVault(this.vaultFile(''));
+    if (lists.notes) {
+      const { notes } = manifest.artifacts;
+      await vault.remove(notes.name);
+      manifest.artifacts.notes = { ...(await writeJsonLines(vault, notes.name, await loadEncryptionKeys(this.config.clusters[CLUSTER]!.encryption), lists.notes)), needed: false };
+    }
+    if (lists.segments) manifest.artifacts.segments = await putSegments(vault, CLUSTER, manifest.backupId, lists.segments(await this.segments(backupId)));
     change(manifest);
     await writeFile(this.vaultFile(vaultPaths.manifest(CLUSTER, manifest.backupId)), JSON.stringify(manifest));
     return manifest.backupId;

@@ -24,6 +24,7 @@ export class BackupRun {
   record!: FreezeRecord;
   metadata!: MetadataTaken;
   proof!: Proof;
+  notes: Input<'seal'>['notes'] = [];
   readonly passes: ImagesPass[] = [];
   private readonly activities: BackupActivities;
 
@@ -69,7 +70,7 @@ export class BackupRun {
 
   seal(): Promise<Output<'seal'>> {
     const { facts, record, metadata, passes, proof, startedAt } = this;
-    return this.run('seal', { facts, record, metadata, passes, proof, startedBy: 'a test', startedAt });
+    return this.run('seal', { facts, record, metadata, passes, proof, notes: this.notes, startedBy: 'a test', startedAt });
   }
 
   /** All steps in their order; `meanwhile` happens between the first pass and the freeze. */

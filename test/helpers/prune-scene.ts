@@ -1,4 +1,5 @@
 /** A vault with small backups that were made long ago, for tests of what `prune` does with them. */
+import { createHash } from 'node:crypto';
 import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createActivities } from '../../activities';
@@ -54,11 +55,20 @@ export async function pruneScene() {
   async function putBackup(day: number, segments: string[], verified = true): Promise<void> {
     const startedAt = `2026-11-${String(day).padStart(2, '0')}T02:00:00.000Z`;
     await put(`${vaultPaths.backup('lab', id(day))}/RESTORE.md`, 'guide');
-    await put(vaultPaths.manifest('lab', id(day)), JSON.stringify({ format: 1, backupId: id(day), status: 'complete', startedAt, segments: segments.map((each) => ({ segment: each })) }));
+    await putManifest(id(day), startedAt, segments);
     if (!verified) return;
     await put(vaultPaths.verdict('lab', id(day), startedAt), JSON.stringify({
       format: 1, backupId: id(day), level: 'L2', startedAt, at: startedAt, by: 'a test', tool: { name: 'drydock', version: '0' }, withKeys: true, result: 'good', checked: { segments: 1, blobs: 1, bytes: 1, tags: 1 }, findings: 0,
     }));
+  }
+
+  /** As much of a manifest as retention reads, and its list of segments. */
+  async function putManifest(backup: string, startedAt: string, segments: string[]): Promise<void> {
+    const list = vaultPaths.artifact('lab', backup, 'segments.jsonl');
+    const content = segments.map((segment) => `${JSON.stringify({ segment })}\n`).join('');
+    await put(list, content);
+    const record = { name: list, bytes: Buffer.byteLength(content), sha256: createHash('sha256').update(content).digest('hex'), needed: true };
+    await put(vaultPaths.manifest('lab', backup), JSON.stringify({ format: 1, backupId: backup, status: 'complete', startedAt, artifacts: { segments: record } }));
   }
 
   async function names(prefix: string): Promise<string[]> {
@@ -77,5 +87,5 @@ export async function pruneScene() {
     }
   }
 
-  return { here, id, segment, config, prune, put, age, putSegment, putBackup, names, ageMarks };
+  return { here, id, segment, config, prune, put, age, putSegment, putBackup, putManifest, names, ageMarks };
 }

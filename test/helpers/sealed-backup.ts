@@ -10,10 +10,13 @@ import { readIndexes } from '../../adapters/vault/segment-index';
 import { SegmentWriter, type WrittenSegment } from '../../adapters/vault/segment-writer';
 import type { Vault } from '../../adapters/vault/vault';
 import { parseBlobPath } from '../../domain/layout';
-import type { BlobLine, Manifest, TagLine } from '../../domain/manifest';
+import type { BlobLine, Manifest, SegmentRef, TagLine } from '../../domain/manifest';
+import { artifactsOf, fileOf } from '../../domain/manifest-artifacts';
+import type { Note } from '../../domain/notes';
 import { vaultPaths } from '../../domain/vault-format';
 import { manifest as sampleManifest } from '../domain/restore-fixtures';
 import type { RegistryTree } from './registry-tree';
+import { putSegments, withSegments, type SealedManifest } from './segment-list';
 
 export interface SealOptions {
   vault: Vault;
@@ -27,12 +30,11 @@ export interface SealOptions {
   /** Changes before it is stored. */
   tags?: (line: TagLine) => TagLine;
   signer?: PrivateKey;
-  /** As older versions sealed: the manifest records neither guide nor checksums. */
-  unrecorded?: boolean;
+  notes?: Note[];
 }
 
 /** Stores what is not yet stored, then lists, tree, metadata and manifest, as a backup does. Returns the manifest. */
-export async function sealBackup(options: SealOptions): Promise<Manifest> {
+export async function sealBackup(options: SealOptions): Promise<SealedManifest> {
   const { vault, cluster, tree, keys, startedAt = '2026-11-23T02:00:00.000Z' } = options;
   const backupId = `${startedAt.replace(/[-:]|\.\d+/g, '')}-${randomBytes(3).toString('hex')}`;
   const name = (file: string): string => vaultPaths.artifact(cluster, backupId, file);
@@ -45,30 +47,34 @@ export async function sealBackup(options: SealOptions): Promise<Manifest> {
   const archive = Buffer.concat([folder(root), folder(`${root}/rethink`), ...files, END_OF_ARCHIVE]);
   const links = [...tree.others].filter(([path]) => !path.includes('/_uploads/')).map(([path, content]) => file(path, content));
   const sample = sampleManifest();
+  const refs = segments.map(({ segment, bytes, sha256, recipients, index }): SegmentRef => {
+    const used = lines.filter((line) => line.segment === segment);
+    return { segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) };
+  });
+  const needed = true;
   const sealed: Manifest = {
     ...sample,
     backupId, cluster, startedAt, sealedAt: startedAt,
-    dtr: { ...sample.dtr, version, layouts: [tree.layout] },
-    metadata: { ...sample.metadata, root, documents: [...rows.values()].flat().length },
+    product: { ...sample.product, version, metadata: { ...sample.product.metadata, root, documents: [...rows.values()].flat().length } },
+    images: { ...sample.images, layouts: [tree.layout] } as Manifest['images'],
     artifacts: {
-      metadata: await writeArtifact(vault, name('metadata.tar.gz.gpg'), keys, Readable.from([archive]), { gzip: true }),
-      tree: await writeArtifact(vault, name('tree.tar.gz.gpg'), keys, Readable.from([Buffer.concat([...links, END_OF_ARCHIVE])]), { gzip: true }),
-      tags: await writeJsonLines(vault, name('tags.jsonl.gz.gpg'), keys, tags),
-      blobs: await writeJsonLines(vault, name('blobs.jsonl.gz.gpg'), keys, lines),
+      metadata: { ...(await writeArtifact(vault, name('metadata.tar.gz.gpg'), keys, Readable.from([archive]), { gzip: true })), needed },
+      tree: { ...(await writeArtifact(vault, name('tree.tar.gz.gpg'), keys, Readable.from([Buffer.concat([...links, END_OF_ARCHIVE])]), { gzip: true })), needed },
+      tags: { ...(await writeJsonLines(vault, name('tags.jsonl.gz.gpg'), keys, tags)), needed },
+      blobs: { ...(await writeJsonLines(vault, name('blobs.jsonl.gz.gpg'), keys, lines)), needed },
+      segments: await putSegments(vault, cluster, backupId, refs),
+      notes: { ...(await writeJsonLines(vault, name('notes.jsonl.gz.gpg'), keys, options.notes ?? [])), needed: false },
     },
-    segments: segments.map(({ segment, bytes, sha256, recipients, index }) => {
-      const used = lines.filter((line) => line.segment === segment);
-      return { segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) };
-    }),
+    counts: { ...sample.counts, segments: refs.length },
   };
-  const sums = checksums(sealed);
-  if (!options.unrecorded) sealed.beside = { 'RESTORE.md': recordOf(GUIDE), SHA256SUMS: recordOf(sums) };
+  const sums = checksums(sealed, refs);
+  sealed.beside = { 'RESTORE.md': recordOf(GUIDE), SHA256SUMS: recordOf(sums) };
   const content = `${JSON.stringify(sealed, null, 2)}\n`;
   await vault.put(name('RESTORE.md'), GUIDE);
   await vault.put(name('SHA256SUMS'), sums);
   if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
   await vault.put(vaultPaths.manifest(cluster, backupId), content);
-  return sealed;
+  return withSegments(sealed, refs);
 }
 
 const GUIDE = 'by hand\n';
@@ -77,8 +83,8 @@ function recordOf(content: string): { bytes: number; sha256: string } {
   return { bytes: Buffer.byteLength(content), sha256: createHash('sha256').update(content).digest('hex') };
 }
 
-function checksums({ artifacts, segments }: Manifest): string {
-  const files = Object.values(artifacts).flatMap((artifact) => (artifact ? [[artifact.sha256, artifact.name.split('/').at(-1)]] : []));
+function checksums(manifest: Manifest, segments: readonly SegmentRef[]): string {
+  const files = artifactsOf(manifest).map((artifact) => [artifact.sha256, fileOf(artifact)]);
   const shared = segments.flatMap(({ segment, sha256, index }) => [[sha256, `../../segments/${segment}.tar.gpg`], [index.sha256, `../../segments/${segment}.index`]]);
   const guide = createHash('sha256').update(GUIDE).digest('hex');
   return [...files, [guide, 'RESTORE.md'], ...shared].map(([sha256, file]) => `${sha256}  ${file}\n`).join('');

@@ -12,9 +12,10 @@ import { SegmentWriter } from '../../adapters/vault/segment-writer';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
 import { idBlobPath, sha256BlobPath, type BlobLayout } from '../../domain/layout';
-import { manifestSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { manifestSchema, type BlobLine, type Manifest, type SegmentRef, type TagLine } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { randomLike } from './registry-tree';
+import { putSegments, withSegments, type SealedManifest } from './segment-list';
 import { PASSPHRASE, scratchDirectory, writeKeys, type Scratch } from './vault';
 
 export const BACKUP_ID = '20261123T020000Z-1a2b3c';
@@ -28,7 +29,7 @@ export interface SealedFixture extends Scratch {
   directory: string;
   /** A `drydock.yaml` with the cluster `lab` that is kept in this vault. */
   config: string;
-  manifest: Manifest;
+  manifest: SealedManifest;
   tags: TagLine[];
   blobs: BlobLine[];
   /** By bare hex. */
@@ -109,10 +110,11 @@ export async function sealedBackup(options: FixtureOptions): Promise<SealedFixtu
   const file = (name: string): string => vaultPaths.artifact('lab', BACKUP_ID, name);
   const tar = Buffer.concat([makeHeader({ name: 'dtr-backup-v2.9.4-online', type: 'directory' }), END_OF_ARCHIVE]);
   const artifacts = {
-    metadata: await writeArtifact(vault, file('metadata.tar.gz.gpg'), writeKeys, Readable.from([tar]), { gzip: true }),
-    tree: await writeArtifact(vault, file('tree.tar.gz.gpg'), writeKeys, Readable.from([options.tree ?? harmlessTree()]), { gzip: true }),
-    tags: await writeJsonLines(vault, file('tags.jsonl.gz.gpg'), writeKeys, lists.tags),
-    blobs: await writeJsonLines(vault, file('blobs.jsonl.gz.gpg'), writeKeys, lists.blobs),
+    metadata: { ...(await writeArtifact(vault, file('metadata.tar.gz.gpg'), writeKeys, Readable.from([tar]), { gzip: true })), needed: true },
+    tree: { ...(await writeArtifact(vault, file('tree.tar.gz.gpg'), writeKeys, Readable.from([options.tree ?? harmlessTree()]), { gzip: true })), needed: true },
+    tags: { ...(await writeJsonLines(vault, file('tags.jsonl.gz.gpg'), writeKeys, lists.tags)), needed: true },
+    blobs: { ...(await writeJsonLines(vault, file('blobs.jsonl.gz.gpg'), writeKeys, lists.blobs)), needed: true },
+    notes: { ...(await writeJsonLines(vault, file('notes.jsonl.gz.gpg'), writeKeys, [])), needed: false },
   };
   const manifest = await makeManifest(vault, options.layout, artifacts, images, blobs);
   await vault.put(vaultPaths.manifest('lab', BACKUP_ID), JSON.stringify(manifest));
@@ -145,8 +147,8 @@ function harmlessTree(): Buffer {
   ]);
 }
 
-async function makeManifest(vault: Vault, layout: BlobLayout, artifacts: Manifest['artifacts'], images: Images, blobs: BlobLine[]): Promise<Manifest> {
-  const segments: Manifest['segments'] = [];
+async function makeManifest(vault: Vault, layout: BlobLayout, stored: Pick<Manifest['artifacts'], 'metadata' | 'tree' | 'tags' | 'blobs' | 'notes'>, images: Images, blobs: BlobLine[]): Promise<SealedManifest> {
+  const segments: SegmentRef[] = [];
   for (const { segment: id } of await listSegments(vault, 'lab')) {
     const used = blobs.filter(({ segment }) => segment === id);
     const { header, ...index } = await summarizeIndex(vault, 'lab', id);
@@ -154,19 +156,23 @@ async function makeManifest(vault: Vault, layout: BlobLayout, artifacts: Manifes
     segments.push({ segment, bytes, sha256, recipients, index, usedBlobs: used.length, usedBytes: used.reduce((sum, { size }) => sum + size, 0) });
   }
   const bytes = [...images.content.values()].reduce((sum, { length }) => sum + length, 0);
-  return manifestSchema.parse({
+  const artifacts = { ...stored, segments: await putSegments(vault, 'lab', BACKUP_ID, segments) } as Manifest['artifacts'];
+  const record = { bytes: 0, sha256: '0'.repeat(64) };
+  return withSegments(manifestSchema.parse({
     format: 1, backupId: BACKUP_ID, cluster: 'lab', status: 'incomplete', startedAt: '2026-11-23T02:00:00.000Z', sealedAt: '2026-11-23T02:10:00.000Z', startedBy: 'a test', tool: { name: 'drydock', version: '0.1.0' },
-    dtr: {
-      version: layout === 'id' ? '2.9.4' : '2.5.3', bootstrapperImage: 'mirantis/dtr:2.9.4', replica: '5eb9459a7832', replicas: [{ id: '5eb9459a7832', node: 'node-1', httpPort: 80, httpsPort: 443 }],
+    product: {
+      kind: 'dtr', version: layout === 'id' ? '2.9.4' : '2.5.3', bootstrapperImage: 'mirantis/dtr:2.9.4', replica: '5eb9459a7832', replicas: [{ id: '5eb9459a7832', node: 'node-1', httpPort: 80, httpsPort: 443 }],
       settings: { externalUrl: 'https://dtr.example.com', httpProxy: '', httpsProxy: '', noProxy: '', logProtocol: '', logHost: '', logLevel: '', scanningEnabled: false, scanningSyncOnline: false, readOnlyRegistry: false, certificateFingerprint: '' },
-      storage: { kind: 'local' }, volume: { name: 'dtr-registry-5eb9459a7832', driver: 'local', options: {}, owner: { uid: 65534, gid: 65534 }, mode: '755' }, layouts: [layout], crons: [],
+      crons: [],
+      ucp: { url: 'https://ucp.example.com', clusterId: 'c', version: '3.1.0' },
+      metadata: { root: 'dtr-backup-v2.9.4-online', online: true, tables: {}, documents: 0, dumpStartedAt: '2026-11-23T02:00:00.000Z', dumpEndedAt: '2026-11-23T02:00:00.000Z' },
     },
-    ucp: { url: 'https://ucp.example.com', clusterId: 'c', version: '3.1.0', owners: [] },
-    metadata: { root: 'dtr-backup-v2.9.4-online', online: true, tables: {}, documents: 0, dumpStartedAt: '2026-11-23T02:00:00.000Z', dumpEndedAt: '2026-11-23T02:00:00.000Z' },
-    artifacts, segments,
-    counts: { repositories: 3, tags: images.tags.length, manifests: 5, blobs: blobs.length, newBlobs: blobs.length, rows: 0, inFlight: 0, gaps: 1 },
-    bytes: { images: bytes, moved: bytes, stored: bytes, metadata: artifacts.metadata.plainBytes }, gaps: [],
-  });
+    images: { in: 'volume', storage: { kind: 'local' }, volume: { name: 'dtr-registry-5eb9459a7832', driver: 'local', options: {}, owner: { uid: 65534, gid: 65534 }, mode: '755' }, layouts: [layout] },
+    artifacts,
+    beside: { 'RESTORE.md': record, SHA256SUMS: record },
+    counts: { repositories: 3, tags: images.tags.length, manifests: 5, blobs: blobs.length, newBlobs: blobs.length, rows: 0, inFlight: 0, segments: segments.length, gaps: 1, acceptedGaps: 0, warnings: 0 },
+    bytes: { images: bytes, moved: bytes, stored: bytes, metadata: stored.metadata.plainBytes }, gaps: [],
+  }), segments);
 }
 
 const CONFIG = `stateDir: state

@@ -19,6 +19,7 @@ import { GpgHome, makeKey, type TestKey } from '../helpers/openpgp-keys';
 import { makeRegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { collect, isError, scratchVault } from '../helpers/vault';
+import { forgeSegments } from '../helpers/segment-list';
 
 const sha256 = (data: Buffer): string => createHash('sha256').update(data).digest('hex');
 
@@ -139,7 +140,7 @@ describe('access of new recipients to old files', function () {
       const manifest = await sealBackup({ vault: scratch.vault, cluster: 'lab', tree, keys: forOld, startedAt });
       const [ref] = manifest.segments;
       const path = join(scratch.directory, vaultPaths.manifest('lab', manifest.backupId));
-      await writeFile(path, JSON.stringify({ ...manifest, segments: [...manifest.segments, { ...ref, segment: segment.segment, wrapped }] }));
+      await writeFile(path, JSON.stringify(await forgeSegments(scratch.vault, manifest, (segments) => [...segments, { ...ref!, segment: segment.segment, wrapped }])));
     };
 
     it('is not believed where its octets are no session key packets for the recipient, and the blobs count as new for a worker without private keys', async () => {

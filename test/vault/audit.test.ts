@@ -3,23 +3,23 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { auditVault } from '../../adapters/vault/audit';
 import { vaultStats } from '../../adapters/vault/stats';
-import type { Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { makeRegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { scratchVault, writeKeys } from '../helpers/vault';
+import type { SealedManifest } from '../helpers/segment-list';
 
 const PASSPHRASE_NAME = `passphrase:${'0'.repeat(16)}`;
 
 describe('a look over a whole vault', () => {
   let here: Awaited<ReturnType<typeof scratchVault>>;
-  let first: Manifest;
-  let second: Manifest;
+  let first: SealedManifest;
+  let second: SealedManifest;
   const file = (name: string): string => join(here.directory, name);
 
   beforeEach(async () => {
     here = await scratchVault();
-    const seal = async (startedAt: string, repositories: number): Promise<Manifest> =>
+    const seal = async (startedAt: string, repositories: number): Promise<SealedManifest> =>
       sealBackup({ vault: here.vault, cluster: 'lab', tree: makeRegistryTree({ layout: 'sha256', seed: 7, repositories, layerBytes: 20_000 }), keys: writeKeys, startedAt });
     first = await seal('2026-11-23T02:00:00.000Z', 1);
     second = await seal('2026-11-24T02:00:00.000Z', 2);

@@ -12,7 +12,7 @@ import { writeArtifact } from '../../adapters/vault/artifacts';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { readPicture } from '../../adapters/vault/picture';
 import { DrydockError } from '../../domain/errors';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { VerifyResult } from '../../domain/verify';
 import { drydock, startOnTerminal } from '../client/fixtures/drydock';
@@ -22,6 +22,7 @@ import { makeRegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
 import { BACKUP_ID, sealedBackup, type SealedFixture } from '../helpers/sealed-images';
 import { readKeys, scratchVault, writeKeys } from '../helpers/vault';
+import { forgeSegments, type SealedManifest } from '../helpers/segment-list';
 
 const OTHER_ID = '20261124T020000Z-aaaaaa';
 const LEVELS = ['L0', 'L1', 'L2', 'L3', 'L4'] as const;
@@ -36,7 +37,7 @@ async function filesBelow(folder: string): Promise<string[]> {
 describe('verification of a backup that someone forged who has the passphrase', function () {
   this.timeout(180_000);
   let scratch: Awaited<ReturnType<typeof scratchVault>>;
-  let sealed: Manifest;
+  let sealed: SealedManifest;
 
   const file = (name: string): string => vaultPaths.artifact('lab', sealed.backupId, name);
   const verify = (level: (typeof LEVELS)[number]): Promise<VerifyResult> => {
@@ -44,6 +45,10 @@ describe('verification of a backup that someone forged who has the passphrase', 
       name: 'lab', vault: scratch.vault, config: {}, decryptionKeys: () => Promise.resolve(readKeys), encryptionKeys: () => Promise.resolve(writeKeys), trustedSigners: () => Promise.resolve([]), otherVaults: () => [],
     } as unknown as Cluster;
     return activityEnvironment().run<[], VerifyResult, () => Promise<VerifyResult>>(() => verifyBackup(cluster, { backup: sealed.backupId, level, withoutKeys: false, by: 'a test' }, new Progress('a test')));
+  };
+  const forgeList = async (change: (segments: SegmentRef[]) => SegmentRef[]): Promise<void> => {
+    const forged = await forgeSegments(scratch.vault, sealed, change);
+    await forge(() => forged);
   };
   const forge = async (change: (manifest: Manifest) => unknown): Promise<void> => {
     const name = vaultPaths.manifest('lab', sealed.backupId);
@@ -61,15 +66,15 @@ describe('verification of a backup that someone forged who has the passphrase', 
   };
   const archive = async (name: string): Promise<Manifest['artifacts']['metadata']> => {
     await scratch.vault.remove(file(name));
-    return writeArtifact(scratch.vault, file(name), writeKeys, Readable.from([linkOut()]), { gzip: true });
+    return { ...(await writeArtifact(scratch.vault, file(name), writeKeys, Readable.from([linkOut()]), { gzip: true })), needed: true };
   };
 
   /** What is forged, and from which level on it has to be found. */
   const forgeries: [string, (typeof LEVELS)[number], () => Promise<void>][] = [
-    ['a segment outside the cluster', 'L0', () => forge((manifest) => ({ ...manifest, segments: manifest.segments.map((ref, at) => (at === 0 ? { ...ref, segment: `../../other/segments/${ref.segment}` } : ref)) }))],
-    ['a segment that is another cluster\'s', 'L0', () => forge((manifest) => ({ ...manifest, segments: [...manifest.segments, { ...manifest.segments[0]!, segment: '20261120T020000Z-0123456789ab' }] }))],
+    ['a segment outside the cluster', 'L0', () => forgeList((segments) => segments.map((ref, at) => (at === 0 ? { ...ref, segment: `../../other/segments/${ref.segment}` } : ref)))],
+    ['a segment that is another cluster\'s', 'L0', () => forgeList((segments) => [...segments, { ...segments[0]!, segment: '20261120T020000Z-0123456789ab' }])],
     ['an artifact outside the cluster', 'L0', () => forge((manifest) => withArtifact({ tree: { ...manifest.artifacts.tree!, name: `lab/backups/${sealed.backupId}/../../../other/secret` } })(manifest))],
-    ['a segment in another one\'s place', 'L0', () => forge((manifest) => ({ ...manifest, segments: manifest.segments.map((ref, at, all) => ({ ...ref, index: all[(at + 1) % all.length]!.index })) }))],
+    ['a segment in another one\'s place', 'L0', () => forgeList((segments) => segments.map((ref, at, all) => ({ ...ref, index: all[(at + 1) % all.length]!.index })))],
     ['a link tree with a link that leads out', 'L1', async () => {
       const tree = await archive('tree.tar.gz.gpg');
       await forge(withArtifact({ tree }));
@@ -78,7 +83,7 @@ describe('verification of a backup that someone forged who has the passphrase', 
       const name = file('blobs.jsonl.gz.gpg');
       await scratch.vault.remove(name);
       const blobs = await writeJsonLines(scratch.vault, name, writeKeys, [{ path: `docker/registry/v2/blobs/sha256/aa/${'a'.repeat(64)}/data`, size: 1, sha256: 'a'.repeat(64), segment: '../../other/segments/x' }]);
-      await forge(withArtifact({ blobs }));
+      await forge(withArtifact({ blobs: { ...blobs, needed: true } }));
     }],
     ['metadata that hold a link', 'L4', async () => {
       const metadata = await archive('metadata.tar.gz.gpg');
@@ -193,7 +198,7 @@ describe('commands on a vault that someone forged', function () {
   it('key rotate reports on every backup but the broken ones, which it names', async () => {
     await putManifest(OTHER_ID, JSON.stringify(fixture.manifest).slice(0, 200));
     const odd = '20261124T020000Z-bbbbbb';
-    await putManifest(odd, JSON.stringify({ ...fixture.manifest, backupId: odd, segments: fixture.manifest.segments.map((ref) => ({ ...ref, segment: `../${ref.segment}` })) }));
+    await putManifest(odd, JSON.stringify({ ...fixture.manifest, backupId: odd, artifacts: { ...fixture.manifest.artifacts, segments: { ...fixture.manifest.artifacts.segments, name: `../${odd}` } } }));
     const { code, stdout, stderr } = await run('key', 'rotate', 'lab', '--json');
     assert.equal(code, 0, stderr);
     const { backups, unreadable } = JSON.parse(stdout) as { backups: { id: string }[]; unreadable: string[] };

@@ -6,7 +6,7 @@ import { openS3Vault } from '../../adapters/vault/s3';
 import type { Vault } from '../../adapters/vault/vault';
 import type { S3Config } from '../../domain/config';
 import { vaultPaths } from '../../domain/vault-format';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { lockUsed } from '../../activities/backup/lock-used';
 import { activityEnvironment } from '../helpers/backup-run';
 import { startS3Proxy } from '../helpers/s3-proxy';
@@ -119,8 +119,8 @@ for (const mode of ['compliance', 'governance'] as const) {
       const proxy = await startS3Proxy(Number(new URL(s3.settings(bucket).endpoint!).port), {});
       const counted = openS3Vault({ ...settings(600), endpoint: proxy.url });
       try {
-        const manifest = { artifacts: {}, segments } as unknown as Manifest;
-        await activityEnvironment().run(() => lockUsed({ vault: counted, name: 'lab' }, manifest, new AbortController().signal));
+        const manifest = { artifacts: {} } as unknown as Manifest;
+        await activityEnvironment().run(() => lockUsed({ vault: counted, name: 'lab' }, manifest, segments as SegmentRef[], new AbortController().signal));
         const calls = proxy.calls.filter((call) => call.includes('retention'));
         assert.deepEqual([calls.filter((call) => call.startsWith('PUT')).length, calls.filter((call) => call.startsWith('GET')).length], [objects, 0]);
         for (const name of [all[0]!, all.at(-1)!]) {

@@ -10,13 +10,15 @@ import type { Manifest } from '../../../domain/manifest';
 import type { VerifyResult } from '../../../domain/verify';
 import { activityEnvironment, BackupRun } from '../../helpers/backup-run';
 import type { BackupScene } from './scene';
+import { segmentsOf } from '../../../adapters/vault/segment-list';
+import { openDirectoryVault } from '../../../adapters/vault/directory';
 
 export function helperContainer(scene: BackupScene): void {
   describe('without SSH, from a helper container, into a vault of its own', () => {
     let docker: Config;
     let sealed: BackupRun;
     const left = () => scene.dtr.on('node-1', 'docker ps --all --quiet --filter label=drydock.operation').stdout;
-    const segmentsOf = (directory: string) => readdirSync(path.join(directory, 'lab', 'segments')).filter((name) => name.endsWith('.tar.gpg'));
+    const tarsOf = (directory: string) => readdirSync(path.join(directory, 'lab', 'segments')).filter((name) => name.endsWith('.tar.gpg'));
     const ownVault = () => docker.vaults[scene.cluster.vault]!.directory!;
     const spoil = (name: string): void => {
       const file = path.join(ownVault(), 'lab', 'segments', name);
@@ -42,7 +44,7 @@ export function helperContainer(scene: BackupScene): void {
       await killed.check();
       await killed.images(1);
       await killed.run('cleanUp', { abandoned: true });
-      const [first] = segmentsOf(ownVault());
+      const [first] = tarsOf(ownVault());
       spoil(first!);
       sealed = new BackupRun(docker);
       assert.equal((await sealed.whole()).status, 'complete');
@@ -56,7 +58,7 @@ export function helperContainer(scene: BackupScene): void {
     });
 
     it('heals the vault: what a verification found damaged is stored anew by the next backup', async () => {
-      const segments = (JSON.parse(readFileSync(path.join(ownVault(), 'lab', 'backups', sealed.backupId, 'manifest.json'), 'utf8')) as Manifest).segments;
+      const segments = await segmentsOf(openDirectoryVault(ownVault()), JSON.parse(readFileSync(path.join(ownVault(), 'lab', 'backups', sealed.backupId, 'manifest.json'), 'utf8')) as Manifest);
       spoil(`${segments[0]!.segment}.tar.gpg`);
       assert.equal((await verify(sealed)).result, 'bad');
       const next = new BackupRun(docker);

@@ -112,7 +112,7 @@ export class BackupScene {
     return found;
   }
 
-  async list(id: string, name: 'tags' | 'blobs'): Promise<Record<string, unknown>[]> {
+  async list(id: string, name: 'tags' | 'blobs' | 'notes'): Promise<Record<string, unknown>[]> {
     const rows: Record<string, unknown>[] = [];
     for await (const row of readJsonLines(openDirectoryVault(this.vault), this.manifestOf(id).artifacts[name], await this.keys())) rows.push(row as Record<string, unknown>);
     return rows;

@@ -23,9 +23,9 @@ export function wholeBackups(scene: BackupScene): void {
       assert.deepEqual(await scene.crons(), before);
       assert.deepEqual(scene.records(), []);
       const manifest = scene.manifestOf(run.backupId);
-      assert.deepEqual(manifest.dtr.layouts, [scene.layout]);
-      assert.deepEqual(manifest.dtr.crons.map(({ action }) => action), [scene.gc]);
-      assert.deepEqual(manifest.ucp.owners.map(({ name }) => name), ['acme']);
+      assert.deepEqual(manifest.images.in === 'volume' && manifest.images.layouts, [scene.layout]);
+      assert.deepEqual(manifest.product.crons.map(({ action }) => action), [scene.gc]);
+      assert.deepEqual((await scene.list(run.backupId, 'notes')).filter(({ kind }) => kind === 'owner').map(({ name }) => name), ['acme']);
       assert.equal(readFileSync(scene.backupFile(run.backupId, 'manifest.json'), 'utf8').includes('acme/app'), false);
     });
 
@@ -82,8 +82,8 @@ export function wholeBackups(scene: BackupScene): void {
       const run = new BackupRun(external);
       const sealed = await run.whole();
       assert.equal(sealed.status, 'complete');
-      const { dtr: described, artifacts, counts } = scene.manifestOf(run.backupId);
-      assert.deepEqual([described.storage, described.volume, artifacts.tree, counts.blobs], [{ kind: 'external', external: 'the storage team' }, null, null, 0]);
+      const { images, artifacts, counts } = scene.manifestOf(run.backupId);
+      assert.deepEqual([images, artifacts.tree, counts.blobs], [{ in: 'elsewhere', keptBy: 'the storage team' }, undefined, 0]);
       assert.ok(counts.tags > 0);
       assert.match(readFileSync(scene.backupFile(run.backupId, 'RESTORE.md'), 'utf8'), /not in this backup: the storage team/);
     });
