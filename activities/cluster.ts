@@ -212,7 +212,7 @@ class OpenCluster implements Cluster {
 
   async bootstrapperEnv(): Promise<Record<string, string>> {
     const ucp = await this.ucp();
-    return { UCP_USERNAME: this.config.ucp.username, UCP_PASSWORD: await resolveSecret(this.config.ucp.password), UCP_CA: await ucp.ca() };
+    return { UCP_USERNAME: this.config.ucp.username, UCP_PASSWORD: await resolveSecret(this.config.ucp.password, 'login'), UCP_CA: await ucp.ca() };
   }
 
   async workDir(operation: string): Promise<string> {
@@ -242,7 +242,7 @@ class OpenCluster implements Cluster {
 
   private async login() {
     const { url, caFile, insecureSkipTlsVerify: insecure } = this.config.dtr;
-    return { url, caFile, insecure, username: this.config.ucp.username, password: await resolveSecret(this.config.ucp.password) };
+    return { url, caFile, insecure, username: this.config.ucp.username, password: await resolveSecret(this.config.ucp.password, 'login') };
   }
 
   private async connectHost(node: string, override: HostOverride): Promise<Host> {

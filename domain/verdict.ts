@@ -34,9 +34,12 @@ export type Verdict = z.infer<typeof verdictSchema>;
 
 /** What the verdicts on one backup come to. */
 export interface Standing {
-  /** The newest good verdict of the highest level. Of a level that was read in parts: once all parts were, with the time of the oldest. */
+  /**
+   * The newest good verdict of those that looked deepest, with the level that it comes to: without keys, L1 and L2 look at no more than L0. Of a level
+   * that was read in parts: once all parts were, with the time of the oldest.
+   */
   best?: Verdict;
-  /** The newest bad verdict that no later good one of the same or a higher level has answered. */
+  /** The newest bad verdict that no later good looks have answered. */
   bad?: Verdict;
   /** The newest good drill. */
   drill?: Verdict;
@@ -46,42 +49,74 @@ export interface Standing {
 
 /** Weighs all verdicts on one backup, in any order. */
 export function standingOf(verdicts: readonly Verdict[]): Standing {
-  const newestFirst = [...verdicts].sort((a, b) => (a.at < b.at ? 1 : -1));
+  const newestFirst = [...verdicts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const good = newestFirst.filter(({ result }) => result === 'good');
-  // Sorting is stable, so within a level the newest stays first.
-  const best = asWhole(good).sort((a, b) => (a.level < b.level ? 1 : a.level > b.level ? -1 : 0))[0];
+  // Sorting is stable, so of those that looked as deep the newest stays first.
+  const best = asWhole(good).sort((a, b) => depth(b) - depth(a))[0];
   const [bad] = unanswered(newestFirst);
   const drill = good.find((verdict) => verdict.drill === true);
   return { ...(best ? { best } : {}), ...(bad ? { bad } : {}), ...(drill ? { drill } : {}), verified: best !== undefined && bad === undefined };
 }
 
-/** What good verdicts come to: one on a part has proven what L2 does, and its own level only together with all the other parts. */
+/** Tags that were followed say more than ciphertext that is as it was sealed; that says more than files that are there. */
+function depth({ level, withKeys }: Verdict): number {
+  const order = withKeys ? { L0: 1, L1: 2, L2: 4, L3: 5, L4: 6 } : { L0: 0, L1: 0, L2: 0, L3: 3, L4: 3 };
+  return order[level];
+}
+
+/** What good verdicts come to: one on a part has proven what is below its level, and that level itself only together with all the other parts. */
 function asWhole(newestFirst: readonly Verdict[]): Verdict[] {
-  const read = new Map<string, Map<number, string>>();
-  for (const { level, part, at } of newestFirst) {
-    if (!part) continue;
-    for (const each of level === 'L4' ? ['L3', 'L4'] : [level]) {
-      const parts = read.get(`${each} ${part.t}`) ?? new Map<number, string>();
-      if (!parts.has(part.n)) parts.set(part.n, at);
-      read.set(`${each} ${part.t}`, parts);
-    }
-  }
-  const since = new Map([...read].flatMap(([key, parts]) => (parts.size < Number(key.slice(3)) ? [] : [[key, [...parts.values()].sort()[0]!] as const])));
+  const parts = newestFirst.filter(({ level, part }) => part !== undefined && level >= 'L3');
   return newestFirst.map((verdict) => {
-    if (!verdict.part || verdict.level < 'L3') return verdict;
-    const at = since.get(`${verdict.level} ${verdict.part.t}`);
-    return at === undefined ? { ...verdict, level: 'L2' } : { ...verdict, at };
+    const { level, withKeys, part } = verdict;
+    if (!withKeys && level < 'L3') return level === 'L0' ? verdict : { ...verdict, level: 'L0' };
+    if (!part || level < 'L3') return verdict;
+    const alike = parts.filter((other) => other.part?.t === part.t && other.level >= level && (other.withKeys || !withKeys));
+    const at = sinceAllParts(alike, part.t);
+    return at === undefined ? { ...verdict, level: withKeys ? 'L2' : 'L0' } : { ...verdict, at };
   });
 }
 
-/** The bad verdicts on one backup that no later good one has answered, in the order that was given. */
-export function unanswered(verdicts: readonly Verdict[]): Verdict[] {
-  const good = verdicts.filter(({ result }) => result === 'good');
-  return verdicts.filter((verdict) => verdict.result === 'bad' && !good.some((later) => answers(later, verdict)));
+/** When the oldest of the newest looks at each part ended; undefined while a part is missing. */
+function sinceAllParts(newestFirst: readonly Verdict[], t: number): string | undefined {
+  const ends = new Map<number, string>();
+  for (const { part, at } of newestFirst) if (part && !ends.has(part.n)) ends.set(part.n, at);
+  return ends.size < t ? undefined : [...ends.values()].reduce((oldest, at) => (Date.parse(at) < Date.parse(oldest) ? at : oldest));
 }
 
-/** Whether a later good verdict looked again at all that the bad one had looked at. */
-function answers(good: Verdict, bad: Verdict): boolean {
-  if (good.at <= bad.at || good.level < bad.level) return false;
-  return good.part === undefined || (bad.part !== undefined && good.part.n === bad.part.n && good.part.t === bad.part.t);
+/** The bad verdicts on one backup that no later good looks have answered, in the order that was given. */
+export function unanswered(verdicts: readonly Verdict[]): Verdict[] {
+  const good = verdicts.filter(({ result }) => result === 'good');
+  return verdicts.filter((verdict) => verdict.result === 'bad' && !isAnswered(verdict, good));
 }
+
+/**
+ * Whether good looks which began after the bad one had ended looked again, together, at all that it had looked at. One that began before may have read
+ * what was damaged while it was still whole.
+ */
+function isAnswered(bad: Verdict, good: readonly Verdict[]): boolean {
+  const later = good.filter(({ startedAt }) => Date.parse(startedAt) >= Date.parse(bad.at));
+  return later.length > 0 && (Object.keys(LOOKS) as Matter[]).every((matter) => {
+    if (!LOOKS[matter](bad)) return true;
+    const again = later.filter((verdict) => LOOKS[matter](verdict));
+    return READ_IN_PARTS.has(matter) ? covers(again, bad.part) : again.length > 0;
+  });
+}
+
+/** Whether these looks have read all segments, or those of one part. */
+function covers(looks: readonly Verdict[], wanted: Verdict['part']): boolean {
+  if (looks.some(({ part }) => part === undefined || (part.n === wanted?.n && part.t === wanted.t))) return true;
+  return looks.some(({ part }) => part !== undefined && new Set(looks.flatMap((other) => (other.part?.t === part.t ? [other.part.n] : []))).size === part.t);
+}
+
+/** What a verification may look at beyond the files that each one looks at; and which verdicts tell of it. */
+type Matter = 'lists' | 'links' | 'tags' | 'ciphertext' | 'content' | 'rows';
+const LOOKS: Record<Matter, (verdict: Verdict) => boolean> = {
+  lists: ({ withKeys }) => withKeys,
+  links: ({ level, withKeys }) => withKeys && level >= 'L1',
+  tags: ({ level, withKeys }) => withKeys && level >= 'L2',
+  ciphertext: ({ level }) => level >= 'L3',
+  content: ({ level, withKeys }) => withKeys && level >= 'L3',
+  rows: ({ level, withKeys }) => withKeys && level >= 'L4',
+};
+const READ_IN_PARTS: ReadonlySet<Matter> = new Set(['ciphertext', 'content']);

@@ -3,6 +3,7 @@ import { loadClientConfigProfile, toClientOptions } from '@temporalio/envconfig'
 import type { NativeConnectionOptions } from '@temporalio/worker';
 import { configSchema, type Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
+import { readSecret } from '../domain/secret-text';
 
 export interface TemporalSettings {
   address: string;
@@ -22,18 +23,26 @@ export function temporalSettings(section: Config['temporal'] = defaultSection())
   const fileNamed = Boolean(env.TEMPORAL_CONFIG_FILE ?? env.TEMPORAL_PROFILE);
   try {
     const profile = loadClientConfigProfile({ disableFile: !fileNamed });
-    const { tls, apiKey, metadata } = toClientOptions(profile).connectionOptions;
+    const { tls, metadata } = toClientOptions(profile).connectionOptions;
     return {
       // An empty variable counts as unset: that is how compose files pass on what they do not have.
       address: profile.address || section.address,
       namespace: profile.namespace || section.namespace,
       taskQueue: section.taskQueue,
       uiUrl: section.uiUrl,
-      connection: { tls, apiKey, metadata },
+      connection: { tls, apiKey: apiKeyOf(profile.apiKey), metadata },
     };
   } catch (cause) {
     throw new DrydockError('InvalidInput', `the TEMPORAL_* settings cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
   }
+}
+
+/** It goes in an HTTP header, which says nothing of why it takes no line end. */
+function apiKeyOf(value: string | undefined): string | undefined {
+  if (!value) return undefined;
+  const found = readSecret(value, 'header');
+  if ('secret' in found) return found.secret;
+  throw new Error(`TEMPORAL_API_KEY ${found.fault.what}; ${found.fault.remedy}`);
 }
 
 /** Settings for one given server, whatever the environment says: the development server that this process started. */

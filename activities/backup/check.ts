@@ -23,11 +23,12 @@ export async function checkBackup(cluster: Cluster, { operation }: Step): Promis
   }
   const findings = new Findings();
   const warnings: string[] = [];
-  await checkVault(cluster, findings);
   await findings.attempt(() => cluster.encryptionKeys());
   await findings.attempt(() => cluster.decryptionKeys());
   await findings.attempt(() => cluster.signingKey());
   await findings.attempt(() => cluster.trustedSigners());
+  // After the keys: nothing is written for keys that would open nothing.
+  await checkVault(cluster, findings);
   warnings.push(...signingWarnings(cluster));
   const registry = await lookAtRegistry(cluster, findings, warnings);
   const engine = await findings.attempt(async () => {
@@ -76,7 +77,7 @@ function plain({ id, node, httpPort, httpsPort }: ReplicaFound): BackupFacts['re
 
 async function checkVault(cluster: Cluster, findings: Findings): Promise<void> {
   const { vault } = cluster;
-  await findings.attempt(() => checkKnown(cluster));
+  await findings.attempt(() => (findings.any ? cluster.refuseOtherVault() : checkKnown(cluster)));
   const free = await vault.freeBytes();
   if (free !== null && free < MIN_FREE_BYTES) findings.add(`the vault (${vault.description}) has ${free} bytes left`, 'make room there');
 }

@@ -16,7 +16,11 @@ const MAX_REMEMBERED = 500;
 
 /** What a retry needs to go on: segments come in the order of their ids. */
 const cursorSchema = z.object({
+  /** When the attempt began that read the first of them. */
+  startedAt: z.string(),
   manifestSha256: z.string(),
+  /** What was read without keys must not count as read with them. */
+  withKeys: z.boolean(),
   last: z.string(),
   blobs: z.number(),
   bytes: z.number(),
@@ -26,6 +30,8 @@ const cursorSchema = z.object({
 type Done = z.infer<typeof cursorSchema>;
 
 export interface SegmentsChecked {
+  /** When the look began: of a retry that went on, when the first attempt did. */
+  startedAt: string;
   damages: Damage[];
   segments: number;
   blobs: number;
@@ -33,6 +39,8 @@ export interface SegmentsChecked {
 }
 
 export interface SegmentsRequest {
+  /** When this attempt began. */
+  startedAt: string;
   segments: readonly SegmentRef[];
   manifestSha256: string;
   part?: VerifyPart;
@@ -45,7 +53,7 @@ export interface SegmentsRequest {
 export async function readSegments(cluster: Cluster, request: SegmentsRequest, catalogue: Catalogue, progress: Progress): Promise<SegmentsChecked> {
   const { segments, part, lost } = request;
   const mine = segments.filter(({ segment }) => isInPart(segment, part) && !lost.has(segment)).sort((a, b) => (a.segment < b.segment ? -1 : 1));
-  const done = remembered(progress, request.manifestSha256);
+  const done = remembered(progress, request);
   const bytesTotal = mine.reduce((sum, { bytes }) => sum + bytes, 0);
   let read = mine.filter(({ segment }) => segment <= done.last).reduce((sum, { bytes }) => sum + bytes, 0);
   const onBytes = (bytes: number): void => {
@@ -80,7 +88,7 @@ export async function readSegments(cluster: Cluster, request: SegmentsRequest, c
     await Promise.allSettled(reading);
     throw error;
   }
-  return { damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
+  return { startedAt: done.startedAt, damages: done.damages, segments: done.segments, blobs: done.blobs, bytes: done.bytes };
 }
 
 /** By the segment's id alone, so that t runs read all, whichever backups they look at and whatever was added meanwhile. */
@@ -89,10 +97,10 @@ export function isInPart(segment: string, part: VerifyPart | undefined): boolean
   return createHash('sha256').update(segment).digest().readUInt32BE(0) % part.t === part.n - 1;
 }
 
-function remembered(progress: Progress, manifestSha256: string): Done {
+function remembered(progress: Progress, { manifestSha256, startedAt, withKeys }: SegmentsRequest): Done {
   const before = cursorSchema.safeParse(progress.remembered);
-  if (before.success && before.data.manifestSha256 === manifestSha256) return before.data;
-  return { manifestSha256, last: '', blobs: 0, bytes: 0, segments: 0, damages: [] };
+  if (before.success && before.data.manifestSha256 === manifestSha256 && before.data.withKeys === withKeys) return before.data;
+  return { startedAt, manifestSha256, withKeys, last: '', blobs: 0, bytes: 0, segments: 0, damages: [] };
 }
 
 interface SegmentRead {

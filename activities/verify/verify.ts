@@ -43,11 +43,11 @@ export async function verifyBackup(cluster: Cluster, request: VerifyRequest, pro
     return judgeUnreadable(cluster, request, startedAt, error);
   }
   const { manifest } = sealed;
-  const look = new Look(cluster, request, sealed, progress);
+  const look = new Look(cluster, request, sealed, progress, startedAt);
   await look.open();
   await look.all();
   const findings = await findElsewhere(cluster, manifest, look.segments, await nameFindings(cluster, manifest, look.catalogue, look.damages));
-  return conclude(cluster, request, { backupId: manifest.backupId, startedAt, withKeys: look.withKeys, checked: look.checked, findings, notes: look.notes }, look.damages.flatMap(({ segment }) => segment ?? []));
+  return conclude(cluster, request, { backupId: manifest.backupId, startedAt: look.startedAt, withKeys: look.withKeys, checked: look.checked, findings, notes: look.notes }, look.damages.flatMap(({ segment }) => segment ?? []));
 }
 
 /** The verdict on a backup whose manifest is damaged. Throws the error again where it says something else. */
@@ -100,6 +100,8 @@ class Look {
     private readonly request: VerifyRequest,
     private readonly sealed: SealedBackup,
     private readonly progress: Progress,
+    /** Of what an earlier attempt had read already, if this one goes on from there. */
+    public startedAt: string,
   ) {}
 
   /** The lists, if a key at hand opens them. */
@@ -132,8 +134,9 @@ class Look {
     if (manifest.images.in === 'elsewhere') notes.push(`Images are not in this backup: ${manifest.images.keptBy}.`);
     if (this.listsRead && hasImages) await this.followTags();
     if (includes(level, 'L3')) {
-      const read = await readSegments(cluster, { segments, manifestSha256: sealed.sha256, withKeys: this.listsRead, lost: this.lost, ...(part ? { part } : {}) }, catalogue, progress);
+      const read = await readSegments(cluster, { startedAt: this.startedAt, segments, manifestSha256: sealed.sha256, withKeys: this.listsRead, lost: this.lost, ...(part ? { part } : {}) }, catalogue, progress);
       this.damages.push(...read.damages);
+      this.startedAt = read.startedAt;
       Object.assign(this.checked, { segments: read.segments, blobs: read.blobs, bytes: read.bytes });
       if (part) notes.push(`Part ${part.n} of ${part.t}: ${read.segments} of ${segments.length} segments were read; ${part.t} runs, one for each part, read all.`);
     }

@@ -4,7 +4,7 @@ import { DrydockError } from '../../domain/errors';
 import type { ContainerCommand, Engine } from '../docker/engine';
 import { ContainerStart, EndMark, exitOf, HELPER_IMAGE } from './container-start';
 import { DEFAULT_STALL_MS, execOn } from './exec';
-import type { ExecOptions, ExecResult, Host } from './host';
+import type { ExecOptions, ExecResult, Host, SpawnOptions } from './host';
 import { ChannelProcess, KILL_GRACE_MS, killer, runQuietly, type Channel, type Connection, type Exit, type StartOptions } from './process';
 
 /** Where the volume stands inside. */
@@ -91,9 +91,9 @@ class ContainerHost implements Host {
     return execOn(this, command, options);
   }
 
-  async spawn(command: string[], options: Pick<ExecOptions, 'root' | 'signal' | 'stallMs'> = {}): Promise<ChannelProcess> {
+  async spawn(command: string[], options: SpawnOptions = {}): Promise<ChannelProcess> {
     options.signal?.throwIfAborted();
-    return this.start(command, { root: true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
+    return this.start(command, { root: true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal, onStderr: options.onStderr });
   }
 
   async close(): Promise<void> {

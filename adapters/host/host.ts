@@ -20,6 +20,11 @@ export interface ExecResult {
   stderr: string;
 }
 
+export type SpawnOptions = Pick<ExecOptions, 'root' | 'signal' | 'stallMs'> & {
+  /** Hears all of the command's standard error as it comes, of which `exit` keeps the end alone. Must not throw. */
+  onStderr?: (piece: Buffer) => void;
+};
+
 /** A command that runs on a host with its streams open. */
 export interface RemoteProcess {
   /** Calls back for what is written when its memory may be used again. */
@@ -38,6 +43,6 @@ export interface Host {
   readonly name: string;
   /** Collects the output. Throws a DrydockError on another exit code (message: command, code, end of stderr). */
   exec(command: string[], options?: ExecOptions): Promise<ExecResult>;
-  spawn(command: string[], options?: Pick<ExecOptions, 'root' | 'signal' | 'stallMs'>): Promise<RemoteProcess>;
+  spawn(command: string[], options?: SpawnOptions): Promise<RemoteProcess>;
   close(): Promise<void>;
 }

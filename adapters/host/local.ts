@@ -4,11 +4,9 @@ import type { Readable, Writable } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { asError, commandFailed, DEFAULT_STALL_MS, execOn } from './exec';
-import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
+import type { ExecOptions, ExecResult, Host, RemoteProcess, SpawnOptions } from './host';
 import { inputInto } from './input';
 import { checkCommand } from './quote';
-
-type SpawnOptions = Pick<ExecOptions, 'root' | 'signal' | 'stallMs'>;
 
 /** This machine behind the same interface. Where Drydock is not root, `root` commands go through `sudo -n`. */
 export function localHost(name = 'localhost'): Host {
@@ -64,6 +62,7 @@ class LocalProcess implements RemoteProcess {
     child.stderr!.on('data', (chunk: Buffer) => {
       touch();
       stderr.push(chunk);
+      options.onStderr?.(chunk);
     });
     const stdin = inputInto(child.stdin!, touch).on('error', noop).once('close', () => {
       if (!stdin.writableFinished) void this.kill();

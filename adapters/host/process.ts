@@ -57,6 +57,7 @@ export interface StartOptions {
   root: boolean;
   stallMs: number;
   signal?: AbortSignal;
+  onStderr?: (piece: Buffer) => void;
 }
 
 /** How long a killed command may take to go before we stop looking. */
@@ -117,7 +118,9 @@ export class ChannelProcess implements RemoteProcess {
     channel.output.pipe(stdout);
     channel.errors.on('data', (chunk: Buffer) => {
       touch();
-      this.stderr.push(start.take(chunk, (answer) => channel.input.write(answer)));
+      const own = start.take(chunk, (answer) => channel.input.write(answer));
+      this.stderr.push(own);
+      options.onStderr?.(own);
     });
     this.stderrEnd = new Promise((resolve) => channel.errors.once('end', resolve).once('close', resolve));
     this.stdin = stdin;

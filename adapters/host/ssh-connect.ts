@@ -167,8 +167,8 @@ async function credentialsOf(place: string, config: HostConfig): Promise<Pick<Co
     if (agent !== undefined) return { agent };
     throw new DrydockError('InvalidInput', `${place} has neither key nor agent`, { remedy: `set ${place}.key, for example file:/etc/drydock/id_ed25519` });
   }
-  const privateKey = await resolveSecret(config.key);
-  const passphrase = config.keyPassphrase === undefined ? undefined : await resolveSecret(config.keyPassphrase);
+  const privateKey = await resolveSecret(config.key, 'key');
+  const passphrase = config.keyPassphrase === undefined ? undefined : await resolveSecret(config.keyPassphrase, 'sshKeyPassphrase');
   const parsed = utils.parseKey(`${privateKey}\n`, passphrase);
   if (parsed instanceof Error) {
     const encrypted = /passphrase|encrypted/i.test(parsed.message);

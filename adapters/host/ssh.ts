@@ -1,7 +1,7 @@
 import type { HostConfig } from '../../domain/config';
 import { resolveSecret } from '../secrets/secrets';
 import { DEFAULT_STALL_MS, execOn } from './exec';
-import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
+import type { ExecOptions, ExecResult, Host, RemoteProcess, SpawnOptions } from './host';
 import { Semaphore } from './semaphore';
 import { loginLimitMs, type SshOptions } from './ssh-connect';
 import { openLink, type SshLink } from './ssh-link';
@@ -19,7 +19,7 @@ const MAX_COMMANDS = 5;
  * Throws InvalidInput (configuration), HostKeyMismatch, AuthRejected, HostUnreachable; the signal's reason when it fires.
  */
 export async function connectHost(name: string, config: HostConfig, options: SshOptions): Promise<Host> {
-  const password = config.sudoPassword === undefined ? undefined : await resolveSecret(config.sudoPassword);
+  const password = config.sudoPassword === undefined ? undefined : await resolveSecret(config.sudoPassword, 'sudo');
   const link = await openLink(name, config, options);
   const login = { name, user: config.user, limitMs: loginLimitMs(config), limitPlace: `${options.place?.(name) ?? `hosts.${name}`}.loginTimeout` };
   return new SshHost(link, config.user === 'root' ? 'no' : password === undefined ? 'passwordless' : { password }, login);
@@ -38,12 +38,12 @@ class SshHost implements Host {
     return execOn(this, command, options);
   }
 
-  async spawn(command: string[], options: Pick<ExecOptions, 'root' | 'signal' | 'stallMs'> = {}): Promise<RemoteProcess> {
+  async spawn(command: string[], options: SpawnOptions = {}): Promise<RemoteProcess> {
     options.signal?.throwIfAborted();
     const release = await this.slots.acquire();
     try {
       const { link, sudo, login } = this;
-      const process = await startProcess({ link, sudo, login }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
+      const process = await startProcess({ link, sudo, login }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal, onStderr: options.onStderr });
       void process.closed.then(release);
       return process;
     } catch (error) {

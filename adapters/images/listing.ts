@@ -1,7 +1,7 @@
 import { StringDecoder } from 'node:string_decoder';
 import { BLOBS_ROOT, parseBlobPath } from '../../domain/layout';
 import type { Host } from '../host/host';
-import { sortComplaints } from './complaints';
+import { Complaints } from './complaints';
 import { hasBlobs, volumeRoot, type StreamOptions } from './volume';
 
 export interface ListedBlob {
@@ -24,7 +24,8 @@ export async function* listBlobBatches(host: Host, root: string, options: Stream
   const volume = volumeRoot(root);
   if (!(await hasBlobs(host, volume, options.signal))) return;
   const command = [...(options.priority ?? []), 'find', `${volume}/${BLOBS_ROOT}`, '-ignore_readdir_race', '-name', '_uploads', '-prune', '-o', '-type', 'f', '-name', 'data', '-printf', '%P\\0%s\\0%T@\\0'];
-  const process = await host.spawn(command, options);
+  const complaints = new Complaints();
+  const process = await host.spawn(command, { ...options, onStderr: complaints.take });
   process.stdin.end();
   try {
     let fields: string[] = [];
@@ -39,7 +40,7 @@ export async function* listBlobBatches(host: Host, root: string, options: Stream
       fields = fields.slice(at);
       yield blobs;
     }
-    sortComplaints(host.name, command, await process.exit, [1]);
+    complaints.sorted(host.name, command, await process.exit, [1]);
   } finally {
     await process.kill();
   }

@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { BLOBS_ROOT } from '../../domain/layout';
 import { readTar } from '../archive/tar-entries';
 import type { Host, RemoteProcess } from '../host/host';
-import { sortComplaints } from './complaints';
+import { Complaints } from './complaints';
 import { volumeRoot, type StreamOptions } from './volume';
 
 export interface StreamedBlob {
@@ -35,7 +35,8 @@ export async function* streamBlobs(host: Host, root: string, paths: Iterable<str
     ...priority, 'tar', '-C', `${volumeRoot(root)}/${BLOBS_ROOT}`, '--format=posix', '--pax-option=delete=atime,delete=ctime,delete=mtime',
     '--numeric-owner', '--hard-dereference', '--no-recursion', '-b', TAR_RECORD, '-cf', '-', '--null', '--no-unquote', '-T', '-',
   ];
-  const process = await host.spawn(command, spawnOptions);
+  const complaints = new Complaints();
+  const process = await host.spawn(command, { ...spawnOptions, onStderr: complaints.take });
   // A tar that ends early says why on standard error; the broken pipe says less.
   const feeding = pipeline(Readable.from(names(paths)), process.stdin).catch(() => undefined);
   try {
@@ -46,11 +47,11 @@ export async function* streamBlobs(host: Host, root: string, paths: Iterable<str
     } catch (error) {
       // When tar or the connection died in the middle, their own words are the better error.
       const exit = await process.exit;
-      if (process.stdout.readableEnded) sortComplaints(host.name, command, exit, []);
+      if (process.stdout.readableEnded) complaints.sorted(host.name, command, exit, []);
       throw error;
     }
     await feeding;
-    for (const { kind, path } of sortComplaints(host.name, command, await process.exit, [1, 2])) if (kind !== 'vanished') onTorn?.(`${BLOBS_ROOT}/${path}`);
+    for (const { path } of complaints.sorted(host.name, command, await process.exit, [1, 2])) onTorn?.(`${BLOBS_ROOT}/${path}`);
   } finally {
     await process.kill();
   }

@@ -5,7 +5,7 @@ import { BLOBS_ROOT } from '../../domain/layout';
 import { END_OF_ARCHIVE, makeHeader, paddingOf, type TarMember } from '../archive/tar-header';
 import { TarParser } from '../archive/tar-parser';
 import type { Host } from '../host/host';
-import { sortComplaints } from './complaints';
+import { Complaints, type Complaint } from './complaints';
 import { feedTar } from './restore';
 import { hasBlobs, STAGING_PREFIX, volumeRoot, type StreamOptions } from './volume';
 
@@ -20,8 +20,8 @@ export interface StreamTreeOptions extends StreamOptions {
 }
 
 /**
- * A tar of the tree with names relative to the volume's root. It ends with an error when the volume is not there or the remote tar fails
- * for another reason than files that went or changed meanwhile.
+ * A tar of the tree with names relative to the volume's root. It ends with an error when the volume is not there, when a file cannot be read, or when
+ * the remote tar fails for another reason than files that went or changed meanwhile.
  */
 export function streamTree(host: Host, root: string, options: StreamTreeOptions = {}): Readable {
   const { onLink, onSkipped, ...spawnOptions } = options;
@@ -72,14 +72,24 @@ async function* remoteTar(host: Host, volume: string, options: StreamOptions): A
     '--no-anchored', '--exclude=_uploads', '-b', '256', '-cf', '-', '.',
   ];
   await hasBlobs(host, volume, options.signal);
-  const process = await host.spawn(command, options);
+  const complaints = new Complaints();
+  const process = await host.spawn(command, { ...options, onStderr: complaints.take });
   process.stdin.end();
   try {
     yield* process.stdout as AsyncIterable<Buffer>;
-    sortComplaints(host.name, command, await process.exit, [1, 2]);
+    const unread = complaints.sorted(host.name, command, await process.exit, [1, 2]).filter(({ kind }) => kind === 'unreadable');
+    if (unread.length > 0) throw unreadable(host.name, volume, unread);
   } finally {
     await process.kill();
   }
+}
+
+/** tar writes zeros where it could not read: in a backup they would stand for what the registry says. */
+function unreadable(host: string, volume: string, files: Complaint[]): DrydockError {
+  const more = files.length > 1 ? ` and ${files.length - 1} other file(s)` : '';
+  return new DrydockError('CommandFailed', `${host}: the disk does not give back ${volume}/${plainPath(files[0]!.path)}${more} (input/output error), so the link tree is not whole`, {
+    remedy: 'look at the kernel log and the disk of the host; when the file is lost, remove it or the image that it belongs to, then start the backup again',
+  });
 }
 
 /** Passes files and folders with harmless names through, in a plain form of our own; hands everything else to `onOdd`. */

@@ -2,7 +2,7 @@
 import * as openpgp from 'openpgp';
 import type { EncryptionConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
-import { resolveSecret } from '../secrets/secrets';
+import { resolveSecret, type SecretReader } from '../secrets/secrets';
 import { assertOpens, assertUsable } from './key-faults';
 import { readKeyFile, readPrivateKeys } from './key-file';
 import type { DecryptionKeys, EncryptionKeys } from './keys';
@@ -16,7 +16,7 @@ export const OPENPGP_CONFIG: openpgp.PartialConfig = { aeadProtect: false, s2kTy
  * revoked, for signing only, or of a form that gpg 2.2 cannot use, with its fault.
  */
 export async function loadEncryptionKeys(encryption: EncryptionConfig): Promise<EncryptionKeys> {
-  const passphrases = await resolveAll(writtenPassphrases(encryption));
+  const passphrases = await resolveAll(writtenPassphrases(encryption), 'passphrase');
   const publicKeys = await loadPublicKeys(encryption.recipients ?? []);
   const recipients = new Set([...(await Promise.all(passphrases.map(passphraseName))), ...publicKeys.keys()]);
   if (recipients.size === 0) {
@@ -53,11 +53,12 @@ async function loadPublicKeys(files: readonly string[]): Promise<Map<string, ope
 
 /** What can open backups here; may be empty on a worker that only writes (see `canDecrypt`). Throws InvalidInput for a key that cannot be read, AuthRejected for one that stays locked. */
 export async function loadDecryptionKeys(encryption: EncryptionConfig): Promise<DecryptionKeys> {
-  const passphrases = await resolveAll([...writtenPassphrases(encryption), ...(encryption.formerPassphrases ?? [])]);
-  const unlock = encryption.privateKeyPassphrase === undefined ? undefined : await resolveSecret(encryption.privateKeyPassphrase);
+  const written = await resolveAll(writtenPassphrases(encryption), 'passphrase');
+  const passphrases = [...new Set([...written, ...(await resolveAll(encryption.formerPassphrases ?? [], 'formerPassphrase'))])];
+  const unlock = encryption.privateKeyPassphrase === undefined ? undefined : await resolveSecret(encryption.privateKeyPassphrase, 'keyPassphrase');
   const privateKeys: { armored: string; passphrase?: string }[] = [];
   for (const reference of encryption.privateKeys ?? []) {
-    const armored = await resolveSecret(reference);
+    const armored = await resolveSecret(reference, 'key');
     for (const key of await unlockPrivateKeysOf(armored, unlock, reference, 'privateKeyPassphrase')) await assertOpens(key, reference);
     privateKeys.push({ armored, ...(unlock === undefined ? {} : { passphrase: unlock }) });
   }
@@ -119,8 +120,8 @@ function writtenPassphrases({ passphrase, passphrases }: EncryptionConfig): stri
 }
 
 /** The secrets, each once. */
-async function resolveAll(references: string[]): Promise<string[]> {
-  return [...new Set(await Promise.all(references.map(resolveSecret)))];
+async function resolveAll(references: string[], reader: SecretReader): Promise<string[]> {
+  return [...new Set(await Promise.all(references.map((reference) => resolveSecret(reference, reader))))];
 }
 
 const parsedPublicKeys = new WeakMap<EncryptionKeys, Promise<openpgp.PublicKey[]>>();

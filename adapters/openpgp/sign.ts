@@ -21,8 +21,8 @@ export interface GoodSignature {
 export async function loadSigningKey(encryption: EncryptionConfig): Promise<openpgp.PrivateKey | null> {
   const { signingKey, signingKeyPassphrase } = encryption;
   if (signingKey === undefined) return null;
-  const unlock = signingKeyPassphrase === undefined ? undefined : await resolveSecret(signingKeyPassphrase);
-  const key = await chooseSigner(await readPrivateKeys(await resolveSecret(signingKey), signingKey), signingKey);
+  const unlock = signingKeyPassphrase === undefined ? undefined : await resolveSecret(signingKeyPassphrase, 'keyPassphrase');
+  const key = await chooseSigner(await readPrivateKeys(await resolveSecret(signingKey, 'key'), signingKey), signingKey);
   return unlockPrivateKey(key, unlock, signingKey, 'signingKeyPassphrase');
 }
 

@@ -21,7 +21,7 @@ const accountPage = z.object({ accounts: z.array(account).nullable(), nextPageSt
  * tried), TlsRejected, UcpUnavailable when none answers.
  */
 export async function connectUcp(config: ClusterConfig['ucp'], options: { signal?: AbortSignal } = {}): Promise<Ucp> {
-  const password = await resolveSecret(config.password);
+  const password = await resolveSecret(config.password, 'login');
   const ucp = new UcpClient(config, password, options.signal);
   try {
     await ucp.login();

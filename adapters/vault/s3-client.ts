@@ -143,9 +143,9 @@ export class S3Connection {
     if (accessKeyId === undefined || secretAccessKey === undefined) return {};
     return {
       credentials: async () => ({
-        accessKeyId: await resolveSecret(accessKeyId),
-        secretAccessKey: await resolveSecret(secretAccessKey),
-        ...(sessionToken === undefined ? {} : { sessionToken: await resolveSecret(sessionToken) }),
+        accessKeyId: await resolveSecret(accessKeyId, 'header'),
+        secretAccessKey: await resolveSecret(secretAccessKey, 'signing'),
+        ...(sessionToken === undefined ? {} : { sessionToken: await resolveSecret(sessionToken, 'header') }),
       }),
     };
   }

@@ -6,8 +6,10 @@ import { writeJsonLines } from './json-lines';
 import { readSmall } from './small-file';
 import type { Vault } from './vault';
 
-/** Of one backup: so many newest verdicts are read. One an hour for a year makes fewer; a forged vault may hold a million. */
+/** Of one backup: so many newest verdicts with findings are read, and so many without. One an hour for a year makes fewer; a forged vault may hold a million. */
 export const MAX_VERDICTS = 10_000;
+
+const FINDINGS = '.findings.jsonl.gz.gpg';
 
 /** Stores a verdict; its findings, which name repositories, go before it into an encrypted list of their own. */
 export async function writeVerdict(vault: Vault, cluster: string, verdict: Verdict, findings: readonly unknown[], keys: EncryptionKeys): Promise<void> {
@@ -29,25 +31,57 @@ export async function readVerdicts(vault: Vault, cluster: string, backupId?: str
   return found;
 }
 
-/** Names of verdicts in the order of their times, backup by backup; `passedBy`: how many older ones than the newest `MAX_VERDICTS` there are. */
-export async function* verdictNames(vault: Vault, cluster: string, backupId?: string): AsyncGenerator<{ id: string; names: string[]; passedBy: number }> {
-  const prefix = vaultPaths.verdicts(cluster);
-  let group: { id: string; names: string[]; passedBy: number } | undefined;
-  // A listing is sorted, so all names of one backup come together.
-  for await (const { name } of vault.list(backupId === undefined ? prefix : vaultPaths.verdictsOf(cluster, backupId))) {
-    if (!name.endsWith('.json')) continue;
-    const id = name.slice(prefix.length).split('/', 1)[0]!;
-    if (group?.id !== id) {
-      if (group) yield newest(group);
-      group = { id, names: [], passedBy: 0 };
-    }
-    group.names.push(name);
-    if (group.names.length >= 2 * MAX_VERDICTS) group = newest(group);
-  }
-  if (group) yield newest(group);
+interface Names {
+  id: string;
+  names: string[];
+  passedBy: number;
 }
 
-function newest({ id, names, passedBy }: { id: string; names: string[]; passedBy: number }): { id: string; names: string[]; passedBy: number } {
-  const older = Math.max(0, names.length - MAX_VERDICTS);
-  return { id, names: names.slice(older), passedBy: passedBy + older };
+/** Names of verdicts in the order of their times, backup by backup; `passedBy`: how many older ones than the newest `MAX_VERDICTS` of either kind there are. */
+export async function* verdictNames(vault: Vault, cluster: string, backupId?: string): AsyncGenerator<Names> {
+  const prefix = vaultPaths.verdicts(cluster);
+  let group: NameGroup | undefined;
+  // A listing is sorted, so all names of one backup come together.
+  for await (const { name } of vault.list(backupId === undefined ? prefix : vaultPaths.verdictsOf(cluster, backupId))) {
+    const id = name.slice(prefix.length).split('/', 1)[0]!;
+    if (group?.id !== id) {
+      if (group?.isAny) yield group.all();
+      group = new NameGroup(id);
+    }
+    group.take(name);
+  }
+  if (group?.isAny) yield group.all();
+}
+
+/** Names of one backup's verdicts. Those with findings are counted apart, so that no number of good ones pushes them out. */
+class NameGroup {
+  private good: string[] = [];
+  private bad: string[] = [];
+  private passedBy = 0;
+  private findings = '';
+
+  constructor(readonly id: string) {}
+
+  get isAny(): boolean {
+    return this.good.length + this.bad.length > 0;
+  }
+
+  /** In the order of the names, in which a verdict's findings stand before it. */
+  take(name: string): void {
+    if (name.endsWith(FINDINGS)) this.findings = name.slice(0, -FINDINGS.length);
+    if (!name.endsWith('.json')) return;
+    const kind = this.findings === name.slice(0, -'.json'.length) ? this.bad : this.good;
+    if (kind.push(name) >= 2 * MAX_VERDICTS) this.trim();
+  }
+
+  all(): Names {
+    this.trim();
+    return { id: this.id, names: [...this.good, ...this.bad].sort(), passedBy: this.passedBy };
+  }
+
+  private trim(): void {
+    this.passedBy += Math.max(0, this.good.length - MAX_VERDICTS) + Math.max(0, this.bad.length - MAX_VERDICTS);
+    this.good = this.good.slice(-MAX_VERDICTS);
+    this.bad = this.bad.slice(-MAX_VERDICTS);
+  }
 }

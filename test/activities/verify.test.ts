@@ -7,11 +7,14 @@ import { DefaultLogger } from '@temporalio/worker';
 import type { ApplicationFailure, Client } from '@temporalio/client';
 import { createActivities } from '../../activities';
 import { loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { readBadSegments } from '../../adapters/vault/bad-segments';
+import { readPicture } from '../../adapters/vault/picture';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import { readVerdicts } from '../../adapters/vault/verdicts';
 import { readJsonLines } from '../../adapters/vault/json-lines';
 import type { Config, EncryptionConfig } from '../../domain/config';
 import { encryptionSchema } from '../../domain/config';
+import { standingOf } from '../../domain/verdict';
 import type { VerifyLevel } from '../../domain/verify-level';
 import type { VerifyPart, VerifyResult } from '../../domain/verify';
 import { vaultPaths } from '../../domain/vault-format';
@@ -213,11 +216,29 @@ for (const layout of ['sha256', 'id'] as const) {
       const sorted = manifest.segments.map(({ segment }) => segment).sort();
       await flip(file(vaultPaths.segment(CLUSTER, sorted[0]!)), 500);
       const content = await readFile(file(vaultPaths.manifest(CLUSTER, manifest.backupId)));
-      const cursor = { manifestSha256: createHash('sha256').update(content).digest('hex'), last: sorted[0], blobs: 3, bytes: 10, segments: 1, damages: [] };
+      const began = '2026-11-23T02:30:00.000Z';
+      const cursor = { startedAt: began, manifestSha256: createHash('sha256').update(content).digest('hex'), withKeys: true, last: sorted[0], blobs: 3, bytes: 10, segments: 1, damages: [] };
       const found = await verify('L3', { heartbeat: { phase: 'reading segments', bytesDone: 0, cursor } });
-      assert.equal(found.result, 'good', 'the damaged one counts as read');
+      assert.deepEqual([found.result, found.startedAt], ['good', began], 'the damaged one counts as read, at the time when it was');
       const stale = await verify('L3', { heartbeat: { phase: 'reading segments', bytesDone: 0, cursor: { ...cursor, manifestSha256: 'f'.repeat(64) } } });
       assert.equal(stale.result, 'bad', 'another manifest was begun');
+      const keyless = await verify('L3', { heartbeat: { phase: 'reading segments', bytesDone: 0, cursor: { ...cursor, withKeys: false } } });
+      assert.deepEqual([keyless.result, keyless.startedAt > began], ['bad', true], 'a worker without keys had begun');
+    });
+
+    it('stays bad, and its segments unused, when a look without keys finds nothing of what keys had shown', async () => {
+      const missing = tree.tags[1]!;
+      manifest = await seal({ tree: { ...tree, blobs: tree.blobs.filter(({ sha256 }) => sha256 !== missing.digest) }, startedAt: '2026-11-25T02:00:00.000Z' });
+      const { segment } = manifest.segments[0]!;
+      const bad = await verify('L3');
+      await scratch.vault.put(vaultPaths.badSegments(CLUSTER, manifest.backupId, bad.at), `${JSON.stringify({ segment })}\n`);
+      const keyless = await verify('L3', { withoutKeys: true });
+      assert.deepEqual([bad.result, keyless.result, keyless.withKeys], ['bad', 'good', false]);
+      const standing = standingOf((await readVerdicts(scratch.vault, CLUSTER)).get(manifest.backupId)!);
+      assert.deepEqual([standing.verified, standing.bad?.at], [false, bad.at]);
+      assert.deepEqual([...(await readBadSegments(scratch.vault, CLUSTER)).keys()], [segment], 'the next backup must not build on it');
+      const { facts } = await readPicture(scratch.vault, CLUSTER);
+      assert.deepEqual(facts.filter(({ id }) => id === manifest.backupId).map(({ verified, bad: isBad }) => [verified, isBad]), [[false, true]], 'retention must not let it push others out');
     });
 
     it('tells which other backup still holds the content', async () => {

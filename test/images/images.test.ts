@@ -146,6 +146,44 @@ describe('images of a registry volume', function () {
     }, /No such file or directory/);
   });
 
+  describe('of which tar has much to say', () => {
+    const vanished = Array.from({ length: 3000 }, (_, n) => `tar: sha256/ab/${String(n).padStart(64, '0')}/data: File removed before we read it`);
+
+    it('end with the one real error, however much came after it', async () => {
+      const tree = await populate();
+      const lines = ['tar: sha256: Cannot open: Permission denied', ...vanished];
+      await withTarThatSays(lines, async () => {
+        await assert.rejects(copyBlobs({ host, root, wanted: tree.blobs, writer: newWriter() }), isError('NotPermitted', /Permission denied/));
+        await assert.rejects(collect(streamTree(host, root)), isError('NotPermitted', /Permission denied/));
+      });
+    });
+
+    it('are void where the first of many lines says that they changed', async () => {
+      const tree = await populate();
+      const torn = tree.blobs[0]!.path;
+      await withTarThatSays([`tar: ${torn.slice('docker/registry/v2/blobs/'.length)}: file changed as we read it`, ...vanished], async () => {
+        const found: string[] = [];
+        for await (const { data } of streamBlobs(host, root, tree.blobs.map(({ path }) => path), { onTorn: (path) => found.push(path) })) await collect(data);
+        assert.deepEqual(found, [torn]);
+      });
+    });
+  });
+
+  /** For a while, tar does its work and says these lines besides. */
+  async function withTarThatSays(lines: string[], work: () => Promise<unknown>): Promise<void> {
+    const bin = join(scratch.path, 'bin');
+    await mkdir(bin);
+    await writeFile(join(scratch.path, 'said'), lines.map((line) => `${line}\n`).join(''));
+    await writeFile(join(bin, 'tar'), `#!/bin/sh\ncat '${join(scratch.path, 'said')}' >&2\n/usr/bin/env -i PATH='${process.env.PATH}' tar "$@"\nexit 2\n`, { mode: 0o755 });
+    const before = process.env.PATH;
+    process.env.PATH = `${bin}:${before}`;
+    try {
+      await work();
+    } finally {
+      process.env.PATH = before;
+    }
+  }
+
   it('end the remote command when the reader is cancelled', async () => {
     const path = sha256BlobPath('a'.repeat(64));
     await mkdir(dirname(join(root, path)), { recursive: true });
@@ -311,6 +349,12 @@ describe('images of a registry volume', function () {
       ];
       for (const archive of archives) await assert.rejects(restoreTree({ host, root: target, source: Readable.from([archive]) }), isError('IntegrityMismatch', /neither a file nor a folder/));
       assert.deepEqual(await readdir(target), []);
+    });
+
+    it('ends with an error where a file cannot be read, for tar puts zeros in its place', async () => {
+      await populate();
+      await withTarThatSays(['tar: ./docker/registry/v2/repositories/org0/app0/_manifests/tags/v1/current/link: Read error at byte 0, while reading 71 bytes: Input/output error'], () =>
+        assert.rejects(collect(streamTree(host, root)), isError('CommandFailed', /_data\/docker\/registry\/v2\/repositories\/org0\/app0\/_manifests\/tags\/v1\/current\/link \(input\/output error\)/)));
     });
 
     it('ends with an error when the volume is not there', async () => {

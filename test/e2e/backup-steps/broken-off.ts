@@ -16,7 +16,7 @@ export function brokenOff(scene: BackupScene): void {
       const failed = await run.failure('takeMetadata', { facts, round: 0 });
       assert.equal(failed.type, 'BootstrapperFailed', failed.message);
       assert.match(failed.message, /0123456789ab/);
-      assert.equal(failed.message.includes(await resolveSecret(scene.cluster.ucp.password)), false);
+      assert.equal(failed.message.includes(await resolveSecret(scene.cluster.ucp.password, 'login')), false);
       assert.equal(existsSync(scene.backupFile(run.backupId, 'metadata.tar.gz.gpg')), false);
       await run.takeMetadata();
       assert.equal((await run.takeMetadata()).root.startsWith(`dtr-backup-v${scene.version}`), true);

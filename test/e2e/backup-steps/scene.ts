@@ -132,7 +132,7 @@ export class BackupScene {
   }
 
   private async keys(): Promise<DecryptionKeys> {
-    return { passphrases: [await resolveSecret(this.cluster.encryption.passphrase!)], privateKeys: [] };
+    return { passphrases: [await resolveSecret(this.cluster.encryption.passphrase!, 'passphrase')], privateKeys: [] };
   }
 }
 
