@@ -79,7 +79,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
         // 12. Copies and retention. The backup stands, whatever comes of them.
         const copies = await keepAfter(operation, step, policy, lock, request.startedBy);
         // 13. Report.
-        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, ...(copies.length === 0 ? {} : { copies }), warnings: operation.warnings, stages: operation.stages };
+        return { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, ...(proof.acceptedGaps.length === 0 ? {} : { acceptedGaps: proof.acceptedGaps }), verified, ...(copies.length === 0 ? {} : { copies }), warnings: operation.warnings, stages: operation.stages };
       } catch (error) {
         if (!isKind(error, 'WorkLost') || attempt === LOST_WORK_AGAIN) throw error;
         operation.warn(`Metadata and second pass were done again: ${sentenceOf(error)}.`);
@@ -207,7 +207,7 @@ function movedNote(pass: ImagesPass): { text: string; bytes: number } {
 }
 
 function proofNote({ counts }: Proof): { text: string } {
-  return { text: `${counts.tags} tags, ${counts.gaps} gaps, ${counts.inFlight} in flight` };
+  return { text: `${counts.tags} tags, ${counts.gaps} gaps${counts.acceptedGaps === 0 ? '' : ` and ${counts.acceptedGaps} accepted ones`}, ${counts.inFlight} in flight` };
 }
 
 function frozenNote(record: FreezeRecord): string {
