@@ -10,6 +10,7 @@ COPY tsconfig.json tsconfig.build.json ./
 COPY scripts scripts
 COPY domain domain
 COPY adapters adapters
+COPY store store
 COPY activities activities
 COPY workflows workflows
 COPY worker worker

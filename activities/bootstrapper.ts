@@ -4,10 +4,11 @@
  */
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Engine, RunOptions } from '../adapters/docker/engine';
+import type { ContainerSummary, Engine, RunOptions } from '../adapters/docker/engine';
 import { DrydockError, type ErrorKind } from '../domain/errors';
 import type { Cluster } from './cluster';
-import { OPERATION_LABEL, removeDeadAttempts } from './operation-label';
+import { forCleanUp } from './guard';
+import { labelsOf, removeDeadContainers } from './operation-label';
 
 export type BootstrapperCommand = 'backup' | 'restore' | 'join' | 'destroy' | 'remove' | 'images';
 
@@ -25,7 +26,7 @@ export interface BootstrapperRun {
   onStdout?: (stream: Readable) => Promise<void>;
   /** Called for each log line as it comes, secrets taken out. */
   onLine?: (line: LogLine) => void;
-  /** Labels the container; what a dead attempt of the same operation left is removed first. */
+  /** Labels the container; what dead attempts and operations of the cluster left is removed first. */
   operation: string;
   /** Must stand in the log, or the run has failed whatever its exit status says: `Restore complete.` */
   expect?: string;
@@ -55,10 +56,11 @@ const LEVELS: Record<string, LogLine['level']> = { debu: 'debug', info: 'info', 
 
 /**
  * Runs one command to its end. Throws BootstrapperFailed with the last lines of the log, UcpUnavailable when the bootstrapper could not reach
- * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node).
+ * UCP, Busy when another bootstrapper does not end, Stalled, EngineUnavailable, NotFound (image or node). When the step is cancelled, both of its
+ * phases are ended.
  */
 export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): Promise<BootstrapperResult> {
-  await settle(cluster, run.operation);
+  await settle(cluster);
   const engine = await cluster.engine();
   const env = run.command === 'images' ? {} : { ...run.env, ...(await cluster.bootstrapperEnv()) };
   const secrets = [env.UCP_PASSWORD, ...Object.values(run.env ?? {})];
@@ -68,7 +70,7 @@ export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): P
     image: run.image,
     command: [run.command, ...(await ucpFlags(cluster, run.command)), ...run.args],
     env,
-    labels: { [OPERATION_LABEL]: run.operation },
+    labels: labelsOf(cluster, run.operation),
     securityOpt: cluster.config.bootstrapper.disableSelinuxLabel ? ['label=disable'] : undefined,
     onStderrLine: (line) => log.take(line),
     stallMs: run.stallMs ?? DEFAULT_STALL_MS,
@@ -76,6 +78,9 @@ export async function runBootstrapper(cluster: Cluster, run: BootstrapperRun): P
     ...given('node', run.node),
     ...given('stdin', run.stdin),
     ...given('onStdout', run.onStdout),
+  }).catch(async (error: unknown) => {
+    if (cluster.signal?.aborted === true) await endPhase2(forCleanUp(engine));
+    throw error;
   });
   log.judge(run, result.exitCode);
   return { stdout: hide(result.stdout.toString('utf8')), lines: log.lines };
@@ -91,11 +96,20 @@ async function ucpFlags(cluster: Cluster, command: BootstrapperCommand): Promise
   return ['--ucp-url', url, ...(cluster.config.ucp.insecureSkipTlsVerify ? ['--ucp-insecure-tls'] : [])];
 }
 
-/** Ends dead attempts of this operation and waits until no phase 2 is at work: only then it is clear what a dead attempt has left. */
-export async function settle(cluster: Cluster, operation: string): Promise<void> {
+/** Ends what dead attempts and dead operations left, and waits until no phase 2 is at work: only then it is clear what there is. For who holds the cluster's lock. */
+export async function settle(cluster: Cluster): Promise<void> {
   const engine = await cluster.engine();
-  await removeDeadAttempts(engine, operation);
+  await removeDeadContainers(engine, cluster);
   await waitForPhase2(engine, cluster.signal);
+}
+
+/** Its phase 1 is ended with the run; phase 2 is a container that would go on with the work alone. */
+async function endPhase2(engine: Engine): Promise<void> {
+  for (const { id } of await phase2(engine)) await engine.removeContainer(id, { force: true });
+}
+
+async function phase2(engine: Engine): Promise<ContainerSummary[]> {
+  return (await engine.containers({ name: 'dtr-phase2' })).filter(({ names }) => names.some((name) => /(^|\/)dtr-phase2$/.test(name)));
 }
 
 /** Bootstrappers of one cluster must run one after another: a second one would wait in its own way, for ever. */
@@ -103,7 +117,7 @@ async function waitForPhase2(engine: Engine, signal: AbortSignal | undefined): P
   const begun = Date.now();
   const end = begun + PHASE2_WAIT_MS;
   for (;;) {
-    const found = (await engine.containers({ name: 'dtr-phase2' })).filter(({ names }) => names.some((name) => /(^|\/)dtr-phase2$/.test(name)));
+    const found = await phase2(engine);
     const over = new Set(['exited', 'dead', ...(Date.now() > begun + NOT_STARTED_MS ? ['created'] : [])]);
     for (const left of found) if (over.has(left.state)) await engine.removeContainer(left.id, { force: true });
     const [first] = found.filter(({ state }) => !over.has(state));

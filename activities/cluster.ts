@@ -2,26 +2,22 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import type { Client } from '@temporalio/client';
-import { connectEngine } from '../adapters/docker/dockerode';
 import type { Engine } from '../adapters/docker/engine';
-import { connectDtr } from '../adapters/dtr/client';
 import type { Dtr } from '../adapters/dtr/dtr';
+import type { ReplicaAddress } from '../adapters/dtr/replica-ping';
 import type { Host } from '../adapters/host/host';
-import { connectHost } from '../adapters/host/ssh';
 import { loadDecryptionKeys, loadEncryptionKeys } from '../adapters/openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../adapters/openpgp/keys';
 import { loadSigningKey, loadTrustedSigners, type PrivateKey, type PublicKey } from '../adapters/openpgp/sign';
-import { connectRegistry } from '../adapters/registry/client';
 import type { Registry } from '../adapters/registry/registry';
 import { resolveSecret } from '../adapters/secrets/secrets';
-import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
-import { connectUcp } from '../adapters/ucp/client';
 import type { Ucp } from '../adapters/ucp/ucp';
 import { refuseOther } from '../adapters/vault/known-vaults';
-import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
-import type { ClusterConfig, Config } from '../domain/config';
+import type { ClusterConfig, Config, VaultConfig } from '../domain/config';
 import { DrydockError } from '../domain/errors';
+import { realConnections, type Connect } from './connect';
+import { Guard } from './guard';
 import { openImages } from './helper-container';
 
 export interface ActivityDeps {
@@ -29,6 +25,10 @@ export interface ActivityDeps {
   configPath: string;
   namespace: string;
   client: Client;
+  /** Throws unless the run of this step holds the lock of the cluster. Absent: Temporal is asked. */
+  refuseWithoutLock?: (cluster: string) => Promise<void>;
+  /** Default: the real ones. */
+  connect?: Connect;
 }
 
 /** A host other than configured: a rebuilt one that takes a lost one's place. */
@@ -60,12 +60,15 @@ export interface ImagesPlace {
   root: string;
 }
 
+/** All connections stand behind the step's guard: none begins a call when the step was cancelled. What has to be cleaned up all the same: `forCleanUp`. */
 export interface Cluster {
   readonly name: string;
   readonly config: ClusterConfig;
   readonly vault: Vault;
   /** Its name in drydock.yaml: that of the cluster's own vault unless the step says another. */
   readonly vaultName: string;
+  /** Of this worker: its own files. */
+  readonly stateDir: string;
   /** Aborts when the activity is cancelled. */
   readonly signal: AbortSignal | undefined;
   ucp(): Promise<Ucp>;
@@ -73,6 +76,8 @@ export interface Cluster {
   /** DTR under its external URL, or under another one (a replica's own). */
   dtr(url?: string): Promise<Dtr>;
   registry(): Promise<Registry>;
+  /** `/_ping` of one replica at its own address. */
+  pingReplica(address: ReplicaAddress): Promise<{ healthy: boolean; error: string }>;
   /** By Swarm host name. Throws InvalidInput when drydock.yaml does not know it. */
   host(node: string, override?: HostOverride): Promise<Host>;
   /** Where a backup reads the registry volume, as `images` in drydock.yaml says. */
@@ -95,7 +100,7 @@ export interface Cluster {
 }
 
 /** `vault`: another one than the cluster's own, such as a copy. Throws InvalidInput when drydock.yaml has no such cluster or vault. */
-export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal, vault?: string): Cluster {
+export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSignal, vault?: string): OpenCluster {
   const { clusters } = deps.config;
   const config = Object.hasOwn(clusters, name) ? clusters[name] : undefined;
   if (!config) {
@@ -108,59 +113,74 @@ export function openCluster(deps: ActivityDeps, name: string, signal?: AbortSign
   if (!settings) {
     throw new DrydockError('InvalidInput', `${vault === undefined ? `clusters.${name}.vault` : 'vault'}: there is no vault "${vaultName}" in ${deps.configPath}, expected one of ${Object.keys(vaults).join(', ')}`, { remedy: 'start again with the name of a vault that the worker\'s drydock.yaml has' });
   }
-  return new OpenCluster(deps, name, config, vaultName, openVault(settings), signal);
+  return new OpenCluster(deps, name, config, vaultName, settings, new Guard(signal));
 }
 
-/** Opens the cluster for one step and closes it whatever happens. */
+/** Opens the cluster for one step and closes it whatever happens. Half a minute after a cancel it ends at the latest, a minute later where the vendor's command has to be ended. */
 export async function withCluster<T>(deps: ActivityDeps, name: string, signal: AbortSignal | undefined, work: (cluster: Cluster) => Promise<T>, vault?: string): Promise<T> {
   const cluster = openCluster(deps, name, signal, vault);
-  try {
-    return await work(cluster);
-  } finally {
-    await cluster.close();
-  }
+  return cluster.guard.finish(work(cluster), () => cluster.close());
 }
 
 class OpenCluster implements Cluster {
   private readonly opened = new Map<string, Promise<unknown>>();
   private readonly others = new Map<string, Vault>();
   private readonly closers: (() => Promise<void> | void)[] = [];
+  private readonly connect: Connect;
+  readonly vault: Vault;
+  readonly signal: AbortSignal | undefined;
 
   constructor(
     private readonly deps: ActivityDeps,
     readonly name: string,
     readonly config: ClusterConfig,
     readonly vaultName: string,
-    readonly vault: Vault,
-    readonly signal: AbortSignal | undefined,
-  ) {}
+    settings: VaultConfig,
+    readonly guard: Guard,
+  ) {
+    this.connect = deps.connect ?? realConnections;
+    this.vault = guard.vault(this.connect.vault(settings));
+    this.signal = guard.signal;
+  }
+
+  get stateDir(): string {
+    return this.deps.config.stateDir;
+  }
 
   ucp(): Promise<Ucp> {
-    return this.once('ucp', () => connectUcp(this.config.ucp, { signal: this.signal }), (ucp) => ucp.close());
+    return this.once('ucp', async () => this.guard.ucp(await this.connect.ucp(this.config.ucp, { signal: this.signal })), (ucp) => ucp.close());
   }
 
   engine(): Promise<Engine> {
     return this.once('engine', async () => {
-      const bundle = await bundleFor(this.name, this.config.ucp, this.deps.config.stateDir, await this.ucp());
-      return connectEngine({ ...engineAddress(bundle), insecure: this.config.ucp.insecureSkipTlsVerify });
+      const { ucp } = this.config;
+      return this.guard.engine(await this.connect.engine(this.name, ucp, this.deps.config.stateDir, await this.ucp()));
     }, (engine) => engine.close());
   }
 
   dtr(url = this.config.dtr.url): Promise<Dtr> {
-    return this.once(`dtr ${url}`, async () => connectDtr({ ...(await this.login()), url }), (dtr) => dtr.close());
+    return this.once(`dtr ${url}`, async () => this.guard.dtr(this.connect.dtr({ ...(await this.login()), url, signal: this.signal })), (dtr) => dtr.close());
   }
 
   registry(): Promise<Registry> {
-    return this.once('registry', async () => connectRegistry(await this.login()), (registry) => registry.close());
+    return this.once('registry', async () => this.guard.registry(this.connect.registry({ ...(await this.login()), signal: this.signal })), (registry) => registry.close());
+  }
+
+  pingReplica(address: ReplicaAddress): Promise<{ healthy: boolean; error: string }> {
+    this.signal?.throwIfAborted();
+    return this.connect.pingReplica(address, this.signal);
   }
 
   host(node: string, override: HostOverride = {}): Promise<Host> {
-    return this.once(`host ${node} ${JSON.stringify(override)}`, () => this.connect(node, override), (host) => host.close());
+    return this.once(`host ${node} ${JSON.stringify(override)}`, async () => this.guard.host(await this.connectHost(node, override)), (host) => host.close());
   }
 
   images(volume: ImagesVolume, helper: ImagesHelper): Promise<ImagesPlace> {
     if (this.config.images !== 'docker') return this.host(volume.host).then((host) => ({ host, root: volume.mountpoint }));
-    return this.once(`images ${volume.host}/${volume.name}`, () => openImages(this, volume, helper), ({ host }) => host.close());
+    return this.once(`images ${volume.host}/${volume.name}`, async () => {
+      const { host, root } = await openImages(this, volume, helper);
+      return { host: this.guard.host(host), root };
+    }, ({ host }) => host.close());
   }
 
   encryptionKeys(): Promise<EncryptionKeys> {
@@ -193,7 +213,7 @@ class OpenCluster implements Cluster {
   otherVaults(): { name: string; vault: Vault }[] {
     const { vaults } = this.deps.config;
     return [this.config.vault, ...this.config.copies].filter((name) => name !== this.vaultName && Object.hasOwn(vaults, name)).map((name) => {
-      const known = this.others.get(name) ?? openVault(vaults[name]!);
+      const known = this.others.get(name) ?? this.guard.vault(this.connect.vault(vaults[name]!));
       this.others.set(name, known);
       return { name, vault: known };
     });
@@ -214,7 +234,7 @@ class OpenCluster implements Cluster {
     return { url, caFile, insecure, username: this.config.ucp.username, password: await resolveSecret(this.config.ucp.password) };
   }
 
-  private async connect(node: string, override: HostOverride): Promise<Host> {
+  private async connectHost(node: string, override: HostOverride): Promise<Host> {
     const { hosts, ssh } = this.config;
     const configured = hosts[node];
     if (ssh === undefined) {
@@ -229,7 +249,7 @@ class OpenCluster implements Cluster {
     const base = configured ?? Object.values(hosts)[0];
     if (!base) throw new DrydockError('InvalidInput', `clusters.${this.name}.hosts is empty`, { remedy: 'add the hosts of the replicas' });
     const host = { ...base, address: override.host ?? base.address, port: override.port ?? base.port };
-    return connectHost(node, host, { knownHosts: ssh.knownHosts, hosts, hostKeyOverride: override.hostKey, signal: this.signal });
+    return this.connect.host(node, host, { knownHosts: ssh.knownHosts, hosts, hostKeyOverride: override.hostKey, signal: this.signal });
   }
 
   private once<T>(key: string, open: () => Promise<T>, close?: (value: T) => Promise<void> | void): Promise<T> {

@@ -4,6 +4,7 @@
  */
 import type { UsedGap } from '../domain/accepted-gaps';
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
+import type { Change, FreezeChange, SavedCron } from '../domain/changes';
 import type { CopiedTo } from '../domain/copy';
 import type { ForgetPlan, ForgottenIn } from '../domain/forget';
 import type { PruneResult } from '../domain/prune-result';
@@ -42,24 +43,10 @@ export interface BackupFacts {
   warnings: string[];
 }
 
-export interface SavedCron {
-  action: string;
-  schedule: string;
-  retries: number;
-  parameters: unknown;
-  deadline: string;
-  [key: string]: unknown;
-}
+export type { SavedCron };
 
-/** What was there before a freeze: kept in the workflow and in the vault (`operations/<operation>.json`). */
-export interface FreezeRecord {
-  operation: string;
-  cluster: string;
-  recordedAt: string;
-  crons: SavedCron[];
-  /** Only under the policy `readOnly`: what readOnlyRegistry was. */
-  readOnlyBefore: boolean | null;
-}
+/** What was there before a freeze: kept in the workflow and where changes are recorded. */
+export type FreezeRecord = FreezeChange;
 
 export interface FreezeRecorded {
   record: FreezeRecord;
@@ -111,15 +98,15 @@ export interface BackupActivities {
   checkBackup(step: BackupStep): Promise<BackupFacts>;
   /** Steps 3 and 6. Pass 2 also takes the link tree, and looks a minute long for referenced blobs that are not there. */
   copyImages(step: BackupStep & { facts: BackupFacts; pass: 1 | 2 }): Promise<ImagesPass>;
-  /** Step 4a. A record that an earlier, dead operation left is put back first. */
+  /** Step 4a. What an earlier, dead operation left is put back first, or taken over where that fails. */
   recordFreeze(step: BackupStep): Promise<FreezeRecorded>;
   /** Step 4b. Disables just the recorded crons and waits for running deletions; returns the registry's time. */
   freeze(step: BackupStep & { record: FreezeRecord }): Promise<{ frozenAt: string }>;
   /** Step 5. Removes what an earlier attempt of the same run stored. */
   takeMetadata(step: BackupStep & { facts: BackupFacts; round: number }): Promise<MetadataTaken>;
-  /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. */
-  deletionsSince(step: BackupStep & { since: string }): Promise<{ jobs: string[] }>;
-  /** Step 7; also `reconcile`. Removes the record from the vault. Nothing to put back is success. */
+  /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. Throws VersionMismatch when DTR was upgraded since the check. */
+  deletionsSince(step: BackupStep & { facts: BackupFacts; since: string }): Promise<{ jobs: string[] }>;
+  /** Step 7; also `reconcile`. Ends the record. Nothing to put back is success. */
   thaw(step: Step & { record: FreezeRecord }): Promise<ThawResult>;
   /** Step 9. */
   prove(step: BackupStep & { facts: BackupFacts; metadata: MetadataTaken }): Promise<Proof>;
@@ -133,16 +120,12 @@ export interface BackupActivities {
   ): Promise<Pick<BackupResult, 'status' | 'vault' | 'manifestSha256' | 'sealedAt' | 'counts' | 'bytes'>>;
   /** Removes working files of this operation; with `abandoned`, also what it stored under the backup's id (never segments). */
   cleanUp(step: BackupStep & { abandoned: boolean }): Promise<void>;
-  /** Records in `operations/` of this cluster, whoever left them. */
-  listFreezeRecords(step: Step): Promise<FreezeRecord[]>;
 }
 
-/** What people have to know of, or to accept, before a restore goes on: the first 50 of each, and how many there are. */
+/** What a restored registry is like, compared with its backup. Lists hold the first of what their counts say. */
 export interface Confirmed {
   repositories: number;
-  /** Tags that name what they did. */
   tags: number;
-  /** Images of which every byte was pulled. */
   pulled: number;
   /** Sentences. */
   differences: string[];
@@ -150,8 +133,10 @@ export interface Confirmed {
   /** Images of the backup that are not there or cannot be pulled whole: `repository:tag: why`. */
   missing: string[];
   missingCount: number;
-  /** Sentences: what a pull cannot judge, such as digests of an algorithm that cannot be computed here. */
+  /** Sentences: what a pull cannot judge, such as digests of an algorithm that cannot be computed here. No difference. */
   notJudged: string[];
+  /** SHA-256 (hex) over all differences and missing images, those that are only counted included: what people accept. */
+  digest: string;
 }
 
 export interface RestoreActivities {
@@ -159,13 +144,20 @@ export interface RestoreActivities {
   diagnose(step: Step & { targets: RestoreTarget[]; backup: string }): Promise<Diagnosis>;
   /** Everything of issue 4.4 is refused here, all findings at once in one `Refused`. Changes nothing. */
   planRestore(step: Step & { backup: string; targets: RestoreTarget[]; force: boolean; acceptMissingOwners: boolean; acceptUnsigned: boolean; diagnosis: Diagnosis }): Promise<RestorePlan>;
-  /** Containers that it stopped; a node that is away has nothing to stop. */
+  /** Records the containers that run, then stops them; a node that is away has nothing to stop. */
   stopReplica(step: Step & { id: string; node: string }): Promise<{ stopped: string[] }>;
-  /** Undo of stopReplica. */
+  /** Undo of stopReplica, by its record. */
   startReplica(step: Step & { id: string; node: string; containers: string[] }): Promise<void>;
-  /** Marks the point of no return in the vault: until `markFinished`, a restore may be started again without force. */
+  /** Records what this restore is about to destroy, before anything is. Marks of earlier attempts stay. */
   markUnfinished(step: Step & { decisions: RestoreDecisions }): Promise<void>;
-  markFinished(step: Step): Promise<void>;
+  /** Undo of `markUnfinished`, as long as nothing is destroyed. */
+  unmarkUnfinished(step: Step & { decisions: RestoreDecisions }): Promise<void>;
+  /** From now on the restore is behind its point of no return: until `markFinished` it may be started again without force. `destroyReplica` does the same before it acts. */
+  passNoReturn(step: Step & { decisions: RestoreDecisions }): Promise<void>;
+  /** Whether this run is behind it. True as well when that cannot be told. */
+  hasPassedNoReturn(step: Step & { decisions: RestoreDecisions }): Promise<boolean>;
+  /** Ends this restore's records and those of all attempts before it. Sentences: what could not be removed. */
+  markFinished(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[] }>;
   /** Throws Refused when a host that people said to be off answers, in the Swarm or over SSH. */
   refuseReturned(step: Step & { decisions: RestoreDecisions }): Promise<void>;
   /** Out of the Swarm (`node rm --force`). */
@@ -179,11 +171,13 @@ export interface RestoreActivities {
   /** Waits until the replica (by its own address) says that it is healthy, at most policy.healthSeconds. */
   waitHealthy(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
   setReadOnly(step: Step & { readOnly: boolean }): Promise<void>;
-  /** Disables crons that delete, which came with the metadata or with the vendor's installation: they wait for the release. */
-  holdDeletions(step: Step): Promise<{ held: SavedCron[] }>;
+  /** Records read-only mode and the crons that delete, which came with the metadata or with the vendor's installation, before either is changed. */
+  recordHold(step: Step & { decisions: RestoreDecisions }): Promise<{ held: SavedCron[] }>;
+  /** Disables just the recorded crons: they wait for the release. */
+  holdDeletions(step: Step & { held: SavedCron[] }): Promise<void>;
   /** Warnings instead of errors. */
   updateVulnerabilityDatabase(step: Step & { decisions: RestoreDecisions }): Promise<{ warnings: string[]; note: string }>;
-  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. What differs or is missing is answered, not thrown. */
+  /** Through the external URL: tags, repositories, permissions, settings, certificate against the backup; a sample of every repository pulled by digest. What is found is answered; only what keeps us from looking is thrown. */
   confirmRestore(step: Step & { decisions: RestoreDecisions }): Promise<Confirmed>;
   /** The vendor's `join`; joined already is success. */
   joinReplica(step: Step & { decisions: RestoreDecisions; replica: Replica }): Promise<void>;
@@ -214,9 +208,34 @@ export interface CopyActivities {
   copyBackups(step: Step & { from: string; to: string; backup?: string; by: string }): Promise<CopiedTo>;
 }
 
-/** What drydock.yaml says about a cluster and workflows must know; throws InvalidInput for an unknown cluster. */
-export interface PolicyActivities {
-  readPolicy(step: Pick<Step, 'cluster'>): Promise<{ approvers: string[]; releaseGate: boolean; verify: VerifyLevel | 'off'; prunes?: boolean; vault?: string; copies?: string[] }>;
+/** What drydock.yaml says about a cluster and workflows must know. */
+export interface Policy {
+  approvers: string[];
+  releaseGate: boolean;
+  verify: VerifyLevel | 'off';
+  prunes: boolean;
+  vault: string;
+  copies: string[];
+  /** Seconds for which putting something back may fail before it is a warning, and after which it is given up. */
+  putBack: { warnAfter: number; giveUpAfter: number };
 }
 
-export type Activities = BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities & CopyActivities;
+/** Throws InvalidInput for an unknown cluster. */
+export interface PolicyActivities {
+  readPolicy(step: Pick<Step, 'cluster'>): Promise<Policy>;
+}
+
+export interface ReconcileActivities {
+  /** Ends a lock whose holder is over, so that nobody is kept out for ever. Whether it is free now. */
+  freeLock(step: Pick<Step, 'cluster'> & { lock: string }): Promise<{ isFree: boolean }>;
+  /** What stands recorded of this cluster, in every place that can be read. `notes`: sentences on those that cannot. */
+  listChanges(step: Step): Promise<{ changes: Change[]; notes: string[] }>;
+  /** Puts back what lies before a point of no return and ends its record; of what lies behind one it says what state that is and what to do. */
+  putBack(step: Step & { change: Change }): Promise<ThawResult>;
+  /** Containers of Drydock that no run needs any more. */
+  sweepContainers(step: Step): Promise<ThawResult>;
+  /** Ends the records of an unfinished restore without changing the registry. Throws NotFound when there is none of that name. */
+  endRestore(step: Step & { restore: string }): Promise<ThawResult>;
+}
+
+export type Activities = ReconcileActivities & BackupActivities & RestoreActivities & PolicyActivities & VerifyActivities & RetentionActivities & CopyActivities;

@@ -2,6 +2,7 @@
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { Context } from '@temporalio/activity';
 import { DrydockError } from '../domain/errors';
+import { isBoundByProgress, Patience } from './patience';
 import { withPulse } from './pulse';
 
 /** An activity as Temporal calls it, with errors classified at its edge. */
@@ -9,10 +10,13 @@ export function classified<A extends object>(activities: A): A {
   const wrapped: Record<string, unknown> = {};
   for (const [name, activity] of Object.entries(activities) as [string, (input: unknown) => Promise<unknown>][]) {
     wrapped[name] = async (input: unknown): Promise<unknown> => {
+      const { info } = Context.current();
+      const patience = new Patience(info);
       try {
-        return await withPulse(() => activity(input));
+        return await withPulse(patience, () => activity(input));
       } catch (error) {
-        throw asFailure(error);
+        const failure = asFailure(error);
+        throw failure instanceof ApplicationFailure && isBoundByProgress(info) ? patience.judge(failure) : failure;
       }
     };
   }

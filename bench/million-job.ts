@@ -20,6 +20,7 @@ import { shareOut } from '../adapters/images/shares';
 import { writeArtifact } from '../adapters/vault/artifacts';
 import { openDirectoryVault } from '../adapters/vault/directory';
 import { vaultPaths } from '../domain/vault-format';
+import { freezeRecord } from '../test/helpers/changes';
 import { BLOBS, TAGS } from './million';
 import { CLUSTER } from './million-data';
 
@@ -72,7 +73,7 @@ async function main(folder: string, layout: string): Promise<void> {
   expect('gaps', proof.counts.gaps, 0);
   expect('tags', proof.counts.tags, TAGS);
   expect('blobs', proof.counts.blobs, BLOBS);
-  const record = { operation: 'million', cluster: CLUSTER, recordedAt: '2026-11-23T02:00:00Z', crons: [], readOnlyBefore: null };
+  const record = freezeRecord({ operation: 'million', cluster: CLUSTER, recordedAt: '2026-11-23T02:00:00Z', crons: [] });
   const sealed = await timed('seal', () => seal(cluster, { ...step, record, metadata, passes, proof, notes: [], startedBy: 'bench', startedAt: '2026-11-24T02:00:00Z' } satisfies SealStep, signal));
   expect('sealed blobs', sealed.counts.blobs, BLOBS);
   const round = (value: number): number => Math.round(value * 10) / 10;

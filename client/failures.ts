@@ -23,7 +23,7 @@ export function explain(error: unknown): Explanation {
     if (cause instanceof ApplicationFailure && isErrorKind(cause.type)) return explainApplicationFailure(cause, cause.type);
     if (cause instanceof CancelledFailure) return { message: 'the run was cancelled', exitCode: EXIT.rejected };
     if (cause instanceof TerminatedFailure) {
-      return { message: 'the run was terminated, so nothing was undone', remedy: 'put back what it had changed with `drydock reconcile CLUSTER`', exitCode: EXIT.failed };
+      return { message: 'the run was terminated, so nothing was undone', remedy: '`drydock reconcile CLUSTER` puts back what it had changed, and of a restore that has destroyed something it says what to do', exitCode: EXIT.failed };
     }
     if (cause instanceof TimeoutFailure) return { message: `a step got no answer in time (${cause.timeoutType})`, remedy: 'look whether a worker runs, then start again', exitCode: EXIT.unreachable };
   }

@@ -90,11 +90,14 @@ export function operationId(type: OperationType, cluster: string, now: Date): st
   return `${type}/${cluster}/${time}-${randomBytes(3).toString('hex')}`;
 }
 
-/** The run that holds the cluster now; undefined when it is free. */
+/** The run that holds the cluster now; undefined when it is free, or when its holder is over (then the next operation ends the lock). */
 export async function lockHolder(session: Session, cluster: string): Promise<string | undefined> {
   const lock = await describeIfThere(session, lockId(cluster));
   if (lock?.status.name !== 'RUNNING') return undefined;
-  return lock.parentExecution?.workflowId ?? lock.workflowId;
+  const holder = lock.parentExecution;
+  if (holder?.workflowId == null) return lock.workflowId;
+  const run = await describeIfThere(session, holder.workflowId, holder.runId ?? undefined);
+  return run?.status.name === 'RUNNING' || run?.status.name === 'PAUSED' ? holder.workflowId : undefined;
 }
 
 /** The server frees a lock some 0.2 s after its run has closed, so "held" is asked twice. */
@@ -116,13 +119,13 @@ export async function describeOperation(session: Session, workflowId: string): P
   return summarize(session, await describe(session, workflowId));
 }
 
-export async function describe(session: Session, workflowId: string): Promise<WorkflowExecutionDescription> {
-  return session.call((client) => client.workflow.getHandle(workflowId).describe());
+export async function describe(session: Session, workflowId: string, runId?: string): Promise<WorkflowExecutionDescription> {
+  return session.call((client) => client.workflow.getHandle(workflowId, runId).describe());
 }
 
-async function describeIfThere(session: Session, workflowId: string): Promise<WorkflowExecutionDescription | undefined> {
+async function describeIfThere(session: Session, workflowId: string, runId?: string): Promise<WorkflowExecutionDescription | undefined> {
   try {
-    return await describe(session, workflowId);
+    return await describe(session, workflowId, runId);
   } catch (error) {
     if (error instanceof DrydockError && error.cause instanceof WorkflowNotFoundError) return undefined;
     throw error;
@@ -182,6 +185,7 @@ function statusOf(name: string, memo: OperationMemo | undefined): OperationStatu
 
 const gateSchema = z.object({
   name: z.string(), planDigest: z.string(), question: z.string(), details: z.string(), openedAt: z.string(), approvers: z.array(z.string()),
+  choices: z.array(z.object({ decision: z.enum(['approve', 'reject', 'retry']), means: z.string() })),
 });
 const memoSchema = z.object({
   type: z.enum(['backup', 'restore', 'verify', 'prune', 'copy', 'forget', 'reconcile']), cluster: z.string(), backupId: z.string().optional(), stage: z.string(), gate: gateSchema.nullable(),

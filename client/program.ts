@@ -176,12 +176,13 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     )
     .action((id: string, _options, self: Command) => act<ExtractCommandOptions>(self, async (options) => (await import('./commands/extract.js')).run(id, options)));
 
-  withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed; works with an empty Temporal too'))
+  withJson(command('reconcile <cluster>', 'put back what a terminated operation had changed, and say of an unfinished restore what to do; works with an empty Temporal too'))
+    .option('--end-restore <operation>', 'this unfinished restore is over: the registry was brought back in another way (changes nothing in the registry)')
     .option('--detach', 'start it and return at once')
-    .addHelpText('after', example('drydock reconcile prod'))
+    .addHelpText('after', example('drydock reconcile prod', 'drydock reconcile prod --end-restore restore_prod_20261123T020000Z-1a2b3c'))
     .action((cluster: string, _options, self: Command) => act<ReconcileOptions>(self, async (options) => (await import('./commands/reconcile.js')).run(cluster, options)));
 
-  withJson(command('cancel <workflow-id>', 'stop a run; it puts back first what it had changed'))
+  withJson(command('cancel <workflow-id>', 'stop a run; it puts back first what it had changed, but for what a restore has destroyed'))
     .addHelpText('after', example('drydock cancel backup/prod/20261123T020000Z-1a2b3c'))
     .action((id: string, _options, self: Command) => act<ShowOptions>(self, async (options) => (await import('./commands/cancel.js')).run(id, options)));
 

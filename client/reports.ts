@@ -114,7 +114,7 @@ function findingLines({ findings, findingCount }: Pick<VerifyResult, 'findings' 
 
 export function reconcileReport(result: ReconcileResult): string[] {
   if (result.putBack.length === 0 && result.left.length === 0) return [`${result.cluster}: nothing had to be put back.`];
-  return [...result.putBack.map((text) => `put back: ${text}`), ...result.left.map((text) => `left as it is: ${text}`)];
+  return [...result.putBack.map((text) => `put right: ${text}`), ...result.left.map((text) => `left as it is: ${text}`)];
 }
 
 function stages(list: { title: string; seconds: number; waitedSeconds?: number; bytes?: number }[]): string[] {

@@ -1,8 +1,10 @@
 /** The state of every cluster: its last backup from the vault, what runs now from Temporal. Either may be silent. */
 import { WORKFLOW } from '../domain/contract';
+import { unfinishedSentence, unfinishedWayOut } from '../domain/changes';
 import { DrydockError } from '../domain/errors';
 import { temporalSettings } from '../worker/temporal-settings';
 import { explain } from './failures';
+import { unfinishedRestores } from './changes';
 import { readMemo, type OperationStatus } from './operations';
 import { openSession, type LoadedConfig, type Session } from './session';
 import { latestComplete, listBackups, newVaultNote, type BackupEntry } from './vaults';
@@ -28,6 +30,19 @@ export interface ClusterStatus {
   vaultError: string | null;
   /** A sentence when there is no vault yet. */
   vaultNote: string | null;
+  /** Restores behind their point of no return that did not come to their end (one that runs now is among them). */
+  unfinished: UnfinishedRestore[];
+}
+
+export interface UnfinishedRestore {
+  operation: string;
+  workflowId: string;
+  backupId: string | null;
+  recordedAt: string;
+  stage: string;
+  /** One sentence of what state it has left. */
+  what: string;
+  remedy: string;
 }
 
 export interface Status {
@@ -41,12 +56,20 @@ export async function readStatus(local: LoadedConfig): Promise<Status> {
 }
 
 async function askVault(local: LoadedConfig, name: string): Promise<Omit<ClusterStatus, 'running'>> {
+  const unfinished = await unfinishedOf(local, name);
   try {
     const entries = await listBackups(local, name);
-    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null };
+    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null, unfinished };
   } catch (error) {
-    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null };
+    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null, unfinished };
   }
+}
+
+async function unfinishedOf(local: LoadedConfig, name: string): Promise<UnfinishedRestore[]> {
+  return (await unfinishedRestores(local, name)).map((change) => {
+    const { operation, workflowId, backupId, recordedAt, stage } = change;
+    return { operation, workflowId, backupId, recordedAt, stage, what: unfinishedSentence(change), remedy: unfinishedWayOut(change) };
+  });
 }
 
 /** All but the lock, which only says that one of them runs. */

@@ -48,7 +48,7 @@ export async function castVote(session: Session, vote: Vote, beforeSending: (gat
     throw new DrydockError('Refused', notOpen(run, vote.gate), { remedy: `see \`drydock show ${vote.workflowId}\`` });
   }
   beforeSending(gate, run);
-  const input: DecideInput = { gate: vote.gate, decision: vote.decision, by: vote.by, reason: vote.reason, planDigest: vote.planDigest ?? gate.planDigest };
+  const input: DecideInput = { gate: vote.gate, decision: vote.decision, by: vote.by, reason: vote.reason, planDigest: vote.planDigest ?? gate.planDigest, runId: run.runId };
   return view ? sendUpdate(session, vote, input) : sendSignal(session, vote, input, gate);
 }
 

@@ -1,9 +1,10 @@
 /** Flags of the vendor's bootstrapper by version. `restore` takes nothing from the archive that a flag covers, so every setting is given. */
+import type { SavedCron } from './changes';
 import type { InstallSettings, Replica } from './manifest';
 import type { RestoreDecisions } from './plan';
 import { proxyFlags } from './proxies';
 
-type StorageDecision = Pick<RestoreDecisions, 'storage' | 'version' | 'volume' | 'crons'>;
+type StorageDecision = Pick<RestoreDecisions, 'storage' | 'version' | 'volume'> & { crons: readonly Pick<SavedCron, 'action'>[] };
 
 /** `2.9.4` as numbers; what is missing is 0. */
 export function versionParts(version: string): [number, number, number] {
@@ -24,7 +25,7 @@ export function isAtLeast(version: string, minor: number, patch = 0): boolean {
  */
 export function nfsFlagErasesTags({ version, crons }: Pick<StorageDecision, 'version' | 'crons'>): boolean {
   if (isAtLeast(version, 6, 4) || !isAtLeast(version, 5)) return false;
-  return isAtLeast(version, 6) || crons.some((action) => action.startsWith('onlinegc'));
+  return isAtLeast(version, 6) || crons.some(({ action }) => action.startsWith('onlinegc'));
 }
 
 /** The storage flag of `restore`: exactly one is mandatory from 2.6 on; `--dtr-use-default-storage` is unknown before. */

@@ -12,6 +12,13 @@ export const secretRef = z
 /** Names that become parts of paths and workflow ids. */
 export const safeName = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, 'expected lower-case letters, digits, ".", "_" or "-"');
 
+const loginTimeout = durationText
+  .refine((text) => {
+    const { months, ms } = toDuration(text);
+    return months === 0 && ms >= 1_000 && ms <= 3_600_000;
+  }, 'expected a length of time between 1s and 1h')
+  .optional();
+
 export const hostSchema = z.strictObject({
   /** DNS name or address for SSH. */
   address: z.string().min(1),
@@ -26,6 +33,8 @@ export const hostSchema = z.strictObject({
   sudoPassword: secretRef.optional(),
   /** Name of another host of this cluster to go through. */
   jump: z.string().optional(),
+  /** How long the login may take once the host has taken the call, and its login shell before each command. Default: 60s. */
+  loginTimeout,
 });
 
 /** Who can open what is written, what opens it here, and who signs. */
@@ -130,6 +139,8 @@ export const clusterSchema = z.strictObject({
       verify: z.union([z.literal('off'), verifyLevel]).default('L2'),
       /** A stream on which nothing moves for this long is an error. */
       stallSeconds: z.int().min(5).default(120),
+      /** Putting something back (crons, containers) is tried again and again: after so long it is a warning, after so long it is given up. */
+      putBack: z.strictObject({ warnAfterSeconds: z.int().min(1).default(600), giveUpAfterDays: z.number().positive().default(7) }).prefault({}),
       /** How long `restore` waits for the new replica to be healthy. */
       healthSeconds: z.int().min(10).default(600),
       /** The vendor's offline database file for sites without a way to the internet. */
@@ -155,6 +166,7 @@ const sftpServer = {
   key: secretRef.optional(),
   keyPassphrase: secretRef.optional(),
   agent: z.union([z.boolean(), z.string().min(1)]).optional(),
+  loginTimeout,
 };
 
 export const sftpSchema = z.strictObject({

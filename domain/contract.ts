@@ -7,6 +7,8 @@ import { z } from 'zod';
 import { safeName } from './config';
 import type { CopiedTo } from './copy';
 import type { VerifyResult } from './verify';
+import { plainName, plainText } from './plain-text';
+import { personSaid, reasonSaid } from './said';
 
 export const TASK_QUEUE = 'drydock';
 
@@ -23,8 +25,8 @@ export const backupIdSchema = z.string().regex(/^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}$
 export const backupInput = z.strictObject({
   cluster: safeName,
   /** Who asked; the command fills in the user name. */
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 export type BackupInput = z.infer<typeof backupInput>;
 
@@ -32,12 +34,12 @@ export const restoreTarget = z.strictObject({
   /** The replica that comes to stand on `node`. */
   replicaId,
   /** Swarm host name of the node. */
-  node: z.string().min(1),
+  node: plainName.refine((name) => name !== '', 'is empty'),
   /** SSH address, where it differs from drydock.yaml (a rebuilt host). */
-  host: z.string().optional(),
+  host: plainName.optional(),
   port: z.int().min(1).max(65535).optional(),
   /** The rebuilt host's public SSH host key, `ssh-ed25519 AAAA...`; replaces known_hosts for it. */
-  hostKey: z.string().optional(),
+  hostKey: plainText.optional(),
 });
 
 export const restoreInput = z.strictObject({
@@ -52,30 +54,46 @@ export const restoreInput = z.strictObject({
   acceptMissingOwners: z.boolean().optional(),
   /** Go on although a signature is asked for and the backup has no good one. */
   acceptUnsigned: z.boolean().optional(),
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 export type RestoreInput = z.infer<typeof restoreInput>;
 export type RestoreTarget = z.infer<typeof restoreTarget>;
 
-export const reconcileInput = z.strictObject({ cluster: safeName, startedBy: z.string().max(200).optional() });
+export const reconcileInput = z.strictObject({
+  cluster: safeName,
+  /** Operation (or workflow id) of an unfinished restore that people have dealt with in another way: its records are ended, the registry is not touched. */
+  endRestore: z.string().min(1).max(1000).optional(),
+  startedBy: personSaid.optional(),
+});
 export type ReconcileInput = z.infer<typeof reconcileInput>;
 
 export const decideInput = z.strictObject({
   gate: z.string(),
-  decision: z.enum(['approve', 'reject']),
-  by: z.string(),
-  reason: z.string().max(2000).optional(),
+  /** `retry` at gates that offer it: what failed is tried again. */
+  decision: z.enum(['approve', 'reject', 'retry']),
+  by: personSaid,
+  reason: reasonSaid.optional(),
   planDigest: z.string(),
+  /** The run that is meant. `drydock` fills it in; given, the vote counts for this run only and not for one that it is reset to. */
+  runId: z.string().max(100).optional(),
 });
 export type DecideInput = z.infer<typeof decideInput>;
+export type Decision = DecideInput['decision'];
 /** What the update answers. */
 export interface DecideResult {
   accepted: true;
   gate: string;
-  decision: 'approve' | 'reject';
+  decision: Decision;
   by: string;
   message: string;
+}
+
+/** One way to answer at a gate, and what comes of it. */
+export interface Choice {
+  decision: Decision;
+  /** Goes on after "To ...": `go on`, `stop here: the registry stays read-only`. */
+  means: string;
 }
 
 /** A point where the run waits for people. `digest` binds a vote to what was shown. */
@@ -89,6 +107,7 @@ export interface Gate {
   details: string;
   openedAt: string;
   approvers: string[];
+  choices: Choice[];
 }
 
 /** Progress of the running step: bytes and counts, never a secret. */
@@ -112,6 +131,8 @@ export interface OperationView {
   votes: { gate: string; decision: string; by: string; reason?: string; at: string; counted: boolean; note?: string }[];
   warnings: string[];
   startedBy?: string;
+  /** The run was told to end, and waits for its step to end and for what is put back. */
+  cancelling?: true;
 }
 
 /**
@@ -155,11 +176,18 @@ export interface RestoreResult {
   replicas: { id: string; node: string }[];
   counts: { repositories: number; tags: number; pulled: number; blobsKept: number; blobsWritten: number };
   bytes: { kept: number; written: number };
+  /** The first of them, among those that people accepted. */
   differences: string[];
+  differenceCount: number;
+  /** Who let the restore go on with the differences, or with images that cannot be pulled; null when there was nothing to accept. */
+  accepted: { by: string; reason?: string; at: string } | null;
+  /** What the confirmation could not judge. */
+  notJudged: string[];
   warnings: string[];
   stages: { name: string; title: string; seconds: number; waitedSeconds?: number; bytes?: number }[];
 }
 
+/** Sentences. `left`: what stays as it is, and what to do about it. */
 export interface ReconcileResult {
   cluster: string;
   putBack: string[];

@@ -4,6 +4,7 @@ import { safeName } from './config';
 import { backupIdSchema } from './contract';
 import type { VaultPicture } from './prune';
 import { decideRetention, type BackupFact, type Keep } from './retention';
+import { personSaid, reasonSaid } from './said';
 
 /** Input of the workflow `copy`. */
 export const copyInput = z.strictObject({
@@ -14,8 +15,8 @@ export const copyInput = z.strictObject({
   to: safeName.optional(),
   /** Only this one. */
   backup: backupIdSchema.optional(),
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 export type CopyInput = z.infer<typeof copyInput>;
 

@@ -15,6 +15,10 @@ export const ERROR_KINDS = {
   Refused: { retryable: false },
   /** People said no at a gate. */
   Rejected: { retryable: false },
+  /** A run ended, and something that it had changed outside is not as it was. */
+  NotPutBack: { retryable: false },
+  /** A restore ended behind the point of no return, before the registry was as it should be. */
+  Unfinished: { retryable: false },
   HostKeyMismatch: { retryable: false },
   TlsRejected: { retryable: false },
   BootstrapperFailed: { retryable: false },

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { safeName } from './config';
 import { backupIdSchema } from './contract';
 import type { BackupFact } from './retention';
+import { personSaid, reasonSaid } from './said';
 
 /** Input of the workflow `forget`. */
 export const forgetInput = z.strictObject({
@@ -12,8 +13,8 @@ export const forgetInput = z.strictObject({
   vault: safeName.optional(),
   /** Takes it back, while the hold lasts. */
   undo: z.boolean().optional(),
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 export type ForgetInput = z.infer<typeof forgetInput>;
 

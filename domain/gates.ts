@@ -1,10 +1,10 @@
 /** Who may decide what at a gate: pure rules, the same for the update, the signal and the command. */
-import { decideInput, type DecideInput, type Gate } from './contract';
+import { decideInput, type Choice, type DecideInput, type Decision, type Gate } from './contract';
 import { mistakesInWords } from './mistakes';
 
 export interface Vote {
   gate: string;
-  decision: 'approve' | 'reject';
+  decision: Decision;
   by: string;
   reason?: string;
   planDigest: string;
@@ -13,6 +13,9 @@ export interface Vote {
   counted: boolean;
   note?: string;
 }
+
+/** What most gates ask. */
+export const APPROVE_OR_REJECT: Choice[] = [{ decision: 'approve', means: 'go on' }, { decision: 'reject', means: 'end the run; it puts back what it changed' }];
 
 export type Ballot = { ok: true; vote: DecideInput; repeated: boolean } | { ok: false; sentence: string };
 
@@ -28,8 +31,17 @@ export function examine(input: unknown, gate: Gate | null, votes: readonly Vote[
   if (vote.gate !== gate.name) return refuse(`The gate "${vote.gate}" is not open; the run waits at "${gate.name}".`);
   if (!gate.approvers.includes(vote.by)) return refuse(`"${vote.by}" is not an approver of this cluster; approvers are ${gate.approvers.join(', ')}.`);
   if (vote.planDigest !== gate.planDigest) return refuse(`This vote is for another plan (${vote.planDigest.slice(0, 12) || 'no digest'}); the plan shown now is ${gate.planDigest.slice(0, 12)}. Read it, then vote for its digest.`);
+  if (!gate.choices.some(({ decision }) => decision === vote.decision)) return refuse(`The gate "${gate.name}" does not take "${vote.decision}"; it takes ${gate.choices.map(({ decision, means }) => `"${decision}" (${means})`).join(' or ')}.`);
   if (vote.decision === 'reject' && !vote.reason) return refuse('A rejection needs a reason: put it into "reason".');
   return { ok: true, vote, repeated: false };
+}
+
+/**
+ * What a vote for another run of the same workflow is told; null when it is for this one. A reset gives the votes of the run before to the new run once more,
+ * and nobody has approved anything there.
+ */
+export function otherRun({ runId }: DecideInput, thisRun: string): string | null {
+  return runId === undefined || runId === thisRun ? null : `This vote was cast in another run (${runId}) of this workflow, which was reset since; decide again.`;
 }
 
 /** A gate that was opened again (the plan had changed meanwhile) asks anew: what counted before it opened is no answer to it. */

@@ -1,4 +1,5 @@
 /** What a restore finds and what it will do. */
+import type { SavedCron } from './changes';
 import type { Replica, Storage } from './manifest';
 
 /** State of one replica that the backup or the cluster knows. */
@@ -51,7 +52,10 @@ export interface RestoreDecisions {
   /** Containers of these replicas are stopped first. */
   stops: { id: string; node: string }[];
   scanning: 'online' | 'file' | 'off';
-  crons: string[];
+  /** Of the backup, as they were before its freeze: they come back at the release. */
+  crons: SavedCron[];
+  /** Whether the registry was closed for pushes before the backup: then it stays so. */
+  readOnly: boolean;
   acceptMissingOwners: boolean;
   acceptUnsigned: boolean;
   force: boolean;

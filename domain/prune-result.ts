@@ -2,13 +2,14 @@
 import { z } from 'zod';
 import { safeName } from './config';
 import type { Decision } from './retention';
+import { personSaid, reasonSaid } from './said';
 
 export const pruneInput = z.strictObject({
   cluster: safeName,
   /** Explains and changes nothing. */
   dryRun: z.boolean().optional(),
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 export type PruneInput = z.infer<typeof pruneInput>;
 

@@ -2,6 +2,7 @@
 import { storageFlagText } from './bootstrapper-flags';
 import type { RestoreTarget } from './contract';
 import type { Manifest, Replica } from './manifest';
+import { listed } from './markdown';
 import { storageOf, volumeOf } from './manifest-images';
 import type { Diagnosis, RestoreDecisions, RestorePlan } from './plan';
 
@@ -67,7 +68,8 @@ export function decideRestore(input: PlanInput): Decided {
     targets: targets.map(({ replicaId, node, host, port, hostKey }) => ({ replicaId, node, ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }), ...(hostKey === undefined ? {} : { hostKey }) })),
     stops: sorted(diagnosis.replicas.filter(({ present, running, nodeReachable }) => present && running && nodeReachable).map(({ id, node }) => ({ id, node }))),
     scanning: scanning.mode,
-    crons: manifest.product.crons.map(({ action }) => action).sort(),
+    crons: manifest.product.crons.map((cron) => ({ ...cron, parameters: cron.parameters ?? null })).sort((a, b) => (a.action < b.action ? -1 : 1)),
+    readOnly: manifest.product.settings.readOnlyRegistry,
     acceptMissingOwners: input.acceptMissingOwners,
     acceptUnsigned: input.acceptUnsigned,
     force: input.force,
@@ -154,31 +156,32 @@ function sorted(list: { id: string; node: string }[]): { id: string; node: strin
 }
 
 const MAX_MARKDOWN_BYTES = 8 * 1024;
-const MAX_ITEMS = 12;
 
 /** The plan for people, below 8 KB: what is there, what is destroyed, what replaces it, and what was proven. */
 export function planMarkdown(plan: RestorePlan): string {
   const { decisions: d, diagnosis, estimates } = plan;
   const replica = ({ id, node }: { id: string; node: string }): string => `\`${id}\` on **${node}**`;
   const lines = [
-    `## Restore of ${d.cluster} from ${d.backupId}`,
+    `## Restore of ${d.cluster} from ${d.backupId}`, '',
     `Sealed ${plan.sealedAt}${d.vault === undefined ? '' : `, read from the vault \`${d.vault}\``}. Plan digest \`${plan.digest.slice(0, 12)}\`.`,
-    '### What is there now',
-    `${diagnosis.summary}`,
-    ...items(diagnosis.replicas.map((state) => `${replica(state)}: ${state.healthy ? 'healthy' : state.note}`)),
-    '### What will be destroyed',
-    ...items(d.destroys.length === 0 ? ['nothing: no container or volume of a replica is left'] : d.destroys.map((each) => `containers and volumes of ${replica(each)}`)),
+    ...section('What is there now', [diagnosis.summary, '', ...listed(diagnosis.replicas.map((state) => `${replica(state)}: ${state.healthy ? 'healthy' : state.note}`))]),
+    ...section('What will be destroyed', listed(d.destroys.length === 0 ? ['nothing: no container or volume of a replica is left'] : d.destroys.map((each) => `containers and volumes of ${replica(each)}`))),
     ...fenceLines(d),
-    '### What replaces it',
-    `DTR **${d.version}** (\`${d.bootstrapperImage}\`) at ${d.externalUrl}, UCP ${d.ucpUrl}.`,
-    ...items([`first: ${replica(d.first)}, ports ${d.first.httpPort}/${d.first.httpsPort}`, ...d.joins.map((each) => `then joined: ${replica(each)}, ports ${each.httpPort}/${each.httpsPort}`)]),
-    ...items(d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}${target.hostKey === undefined ? '' : `, trusted by the new host key \`${keyText(target.hostKey)}\``}`)),
-    `Storage: ${d.storage.kind}${d.volume === null ? '' : `, volume \`${d.volume.name}\``}; flag \`${storageFlagText(d)}\`.`,
-    d.storage.kind === 'external' ? `Images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'}).` : `Images: ${estimates.tags} tags of ${estimates.repositories} repositories; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already.`,
-    `Vulnerability database: ${d.scanning}. Crons put back: ${d.crons.join(', ') || 'none'}.`,
-    '### Proof',
-    ...items(plan.proof),
-    ...(plan.warnings.length === 0 ? [] : ['### Warnings', ...items(plan.warnings)]),
+    ...section('What replaces it', [
+      `DTR **${d.version}** (\`${d.bootstrapperImage}\`) at ${d.externalUrl}, UCP ${d.ucpUrl}.`, '',
+      ...listed([
+        `first: ${replica(d.first)}, ${portsOf(d.first)}`,
+        ...d.joins.map((each) => `then joined: ${replica(each)}, ${portsOf(each)}`),
+        ...d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}${target.hostKey === undefined ? '' : `, trusted by the new host key \`${keyText(target.hostKey)}\``}`),
+        `storage: ${d.storage.kind}${d.volume === null ? '' : `, volume \`${d.volume.name}\``}; flag \`${storageFlagText(d)}\``,
+        d.storage.kind === 'external' ? `images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'})` : `images: ${estimates.tags} tags of ${estimates.repositories} repositories; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already`,
+        `vulnerability database: ${SCANNING[d.scanning]}`,
+        `crons put back: ${d.crons.map(({ action }) => action).join(', ') || 'none'}`,
+        ...(d.readOnly ? ['the registry was read-only before the backup, and stays so'] : []),
+      ]),
+    ]),
+    ...section('Proof', listed(plan.proof)),
+    ...(plan.warnings.length === 0 ? [] : section('Warnings', listed(plan.warnings))),
   ];
   return clipped(lines.join('\n'));
 }
@@ -193,12 +196,19 @@ function fenceLines(d: RestoreDecisions): string[] {
   if (d.fences.length === 0) return [];
   const rebuilt = new Set([d.first, ...d.joins].map(({ node }) => node));
   const lines = d.fences.map((node) => (rebuilt.has(node) ? `the old **${node}**: its entry in the Swarm is down; a new host of that name takes its place` : `**${node}**`));
-  return ['### Taken out of the Swarm', 'These do not answer. Approving `destroy` confirms that they are off and stay off:', ...items(lines)];
+  return section('Taken out of the Swarm', ['These do not answer. Approving `destroy` confirms that they are off and stay off:', '', ...listed(lines)]);
 }
 
-function items(texts: string[]): string[] {
-  const shown = texts.slice(0, MAX_ITEMS).map((text) => `- ${text}`);
-  return texts.length > MAX_ITEMS ? [...shown, `- and ${texts.length - MAX_ITEMS} more`] : shown;
+/** Written out, because "80/443" is drawn as a fraction by some pages. */
+function portsOf({ httpPort, httpsPort }: Replica): string {
+  return `ports ${httpPort} and ${httpsPort}`;
+}
+
+const SCANNING = { online: 'fetched again online', file: 'loaded again from the file of the policy', off: 'not fetched (scanning is off)' } as const;
+
+/** A heading and what stands under it, kept apart from what stands before. */
+function section(title: string, lines: string[]): string[] {
+  return ['', `### ${title}`, '', ...lines];
 }
 
 function binary(bytes: number): string {

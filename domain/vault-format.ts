@@ -20,8 +20,8 @@ export const vaultPaths = {
   findings: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.findings.jsonl.gz.gpg`,
   badSegments: (cluster: string, id: string, at: string) => `${cluster}/verdicts/${id}/${at.replace(/[-:]/g, '')}.segments.jsonl`,
   operations: (cluster: string) => `${cluster}/operations/`,
-  operation: (cluster: string, id: string) => `${cluster}/operations/${id}.json`,
-  unfinishedRestore: (cluster: string) => `${cluster}/operations/unfinished-restore`,
+  /** `file`: `<id of a change>.<revision>.json`. */
+  operation: (cluster: string, file: string) => `${cluster}/operations/${file}`,
   verdictsOf: (cluster: string, id: string) => `${cluster}/verdicts/${id}/`,
   tombstones: (cluster: string) => `${cluster}/tombstones/`,
   /** `id`: of a backup or a segment; `time`: as `compactTime` writes it. */

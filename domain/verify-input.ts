@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { safeName } from './config';
 import { backupIdSchema } from './contract';
 import { verifyLevel } from './verify-level';
+import { personSaid, reasonSaid } from './said';
 
 /** Input of the workflow `verify`. */
 export const verifyInput = z.strictObject({
@@ -14,8 +15,8 @@ export const verifyInput = z.strictObject({
   part: z.strictObject({ n: z.int().min(1), t: z.int().min(1).max(10_000) }).refine(({ n, t }) => n <= t, 'n is at most t').optional(),
   /** Ciphertext only, although a key may be at hand. */
   withoutKeys: z.boolean().optional(),
-  startedBy: z.string().max(200).optional(),
-  reason: z.string().max(1000).optional(),
+  startedBy: personSaid.optional(),
+  reason: reasonSaid.optional(),
 });
 /** As a door sends it. */
 export type VerifyInput = z.input<typeof verifyInput>;

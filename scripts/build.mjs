@@ -9,7 +9,7 @@ import { exec } from './lib/exec.mjs';
 import { withLock } from './lib/lock.mjs';
 import { STATE, inRoot } from './lib/paths.mjs';
 
-const ROOMS = ['domain', 'workflows', 'activities', 'adapters', 'worker', 'client'];
+const ROOMS = ['domain', 'workflows', 'activities', 'adapters', 'store', 'worker', 'client'];
 const CONFIGURATION = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'scripts/build.mjs'];
 const DIST = inRoot('dist');
 /** Digest of all that dist/ was made from. */

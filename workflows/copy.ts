@@ -1,10 +1,11 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { copyInput, type CopiedTo, type CopyInput, type CopyResult } from '../domain/copy';
+import { operationKey } from '../domain/operation-key';
 import { long, quick } from './activities';
 import { fail, parseInput } from './failures';
 import { holdVaultsLock } from './lock';
 import { Operation } from './operation';
-import { mib, operationKey } from './text';
+import { mib } from './text';
 
 /**
  * Fills the copies of a cluster from its vault, or one vault from another. Reads sealed things only and writes what is not there yet, so that

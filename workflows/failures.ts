@@ -44,9 +44,15 @@ export function isKind(error: unknown, kind: ErrorKind): boolean {
 /** The same failure, saying as well what could not be put back: then even a cancelled run must end as failed, or nobody would look. */
 export function withLeftovers(error: unknown, leftovers: string[]): unknown {
   if (leftovers.length === 0) return error;
-  const cause = error instanceof ActivityFailure ? error.cause : error;
-  const kind = cause instanceof ApplicationFailure && isErrorKind(cause.type) ? cause.type : 'Conflict';
-  return fail(kind, `${sentenceOf(error)} And not all was put back: ${leftovers.join('; ')}`, 'put back by hand what is named');
+  return fail('NotPutBack', `${sentenceOf(error)} And not all was put back: ${leftovers.join(' ')}`, 'put it back with `drydock reconcile CLUSTER`, or by hand');
+}
+
+/** The remedy that a failure carries, if it has one. */
+export function remedyOf(error: unknown): string | undefined {
+  if (error instanceof ActivityFailure) return remedyOf(error.cause);
+  const [first] = error instanceof ApplicationFailure ? (error.details ?? []) : [];
+  const remedy = first !== null && typeof first === 'object' && 'remedy' in first ? first.remedy : undefined;
+  return typeof remedy === 'string' ? remedy : undefined;
 }
 
 /** The sentence in the middle of Temporal's wrapping. */

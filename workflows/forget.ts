@@ -1,10 +1,10 @@
 import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import { forgetInput, type ForgetInput, type ForgetPlan, type ForgetResult, type ForgottenIn } from '../domain/forget';
+import { operationKey } from '../domain/operation-key';
 import { few, quick } from './activities';
 import { fail, parseInput, sentenceOf } from './failures';
 import { holdVaultsLock } from './lock';
 import { Operation } from './operation';
-import { operationKey } from './text';
 
 /** Gives one backup up, or takes that back while the hold lasts. People decide when it is the last verified or the newest drilled one. */
 export async function forget(input: ForgetInput): Promise<ForgetResult> {

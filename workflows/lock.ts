@@ -1,6 +1,8 @@
 import { ApplicationFailure, CancellationScope, condition, defineSignal, ParentClosePolicy, setHandler, sleep, startChild, workflowInfo, type ChildWorkflowHandle } from '@temporalio/workflow';
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { lockId, vaultsLockId, WORKFLOW } from '../domain/contract';
+import { operationKey } from '../domain/operation-key';
+import { quick } from './activities';
 import { fail } from './failures';
 
 const releaseSignal = defineSignal('release');
@@ -23,14 +25,14 @@ export interface Lock {
 
 /** One operation at a time on a cluster. Held until it is released or this run closes, however it closes. */
 export async function holdLock(cluster: string): Promise<Lock> {
-  const lock = await tryLock(lockId(cluster));
+  const lock = (await tryLock(lockId(cluster))) ?? (await lockOfTheDead(cluster, lockId(cluster)));
   if (lock) return lock;
   throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
 /** Nothing is removed from a cluster's vaults while one is filled from another. Held until this run closes. */
 export async function holdVaultsLock(cluster: string): Promise<void> {
-  if (await tryVaultsLock(cluster)) return;
+  if ((await tryVaultsLock(cluster)) || (await lockOfTheDead(cluster, vaultsLockId(cluster)))) return;
   throw fail('Conflict', `Backups of ${cluster} are being copied or removed already (see the parent of the run ${vaultsLockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
@@ -44,6 +46,12 @@ export function tryClusterLock(cluster: string): Promise<Lock | null> {
   return tryLock(lockId(cluster));
 }
 
+/** A reset may leave a lock whose holder is over. */
+async function lockOfTheDead(cluster: string, id: string): Promise<Lock | null> {
+  const { isFree } = await quick.freeLock.executeWithOptions({ summary: 'Does its holder still run?' }, [{ cluster, lock: id }]);
+  return isFree ? tryLock(id) : null;
+}
+
 async function tryLock(id: string): Promise<Lock | null> {
   // Not cancellable: the lock must outlive a cancel until everything is put back.
   return CancellationScope.nonCancellable(async () => {
@@ -53,7 +61,8 @@ async function tryLock(id: string): Promise<Lock | null> {
           workflowId: id,
           parentClosePolicy: ParentClosePolicy.TERMINATE,
           memo: { holder: workflowInfo().workflowId },
-          staticSummary: `held by ${workflowInfo().workflowId}`,
+          // The id itself may be longer than a summary can be; the memo has it.
+          staticSummary: `held by ${operationKey(workflowInfo().workflowId)}`,
           args: [],
         });
         return { release: () => release(child) };

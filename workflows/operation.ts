@@ -1,19 +1,20 @@
 /** The state of one run that people look at: steps, gate, votes, warnings. Kept in the workflow, shown by query, memo and current details. */
 import {
-  type ApplicationFailure, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo,
+  type ApplicationFailure, CancellationScope, condition, defineQuery, defineSignal, defineUpdate, setCurrentDetails, setHandler, upsertMemo, workflowInfo,
 } from '@temporalio/workflow';
 import {
   MEMO_KEY, MESSAGE,
-  type DecideInput, type DecideResult, type Gate, type OperationMemo, type OperationType, type OperationView, type StepView,
+  type Choice, type DecideInput, type DecideResult, type Gate, type OperationMemo, type OperationType, type OperationView, type StepView,
 } from '../domain/contract';
-import { examine, type Vote } from '../domain/gates';
+import { APPROVE_OR_REJECT, examine, otherRun, type Vote } from '../domain/gates';
 import { fail } from './failures';
 
 const decideUpdate = defineUpdate<DecideResult, [DecideInput]>(MESSAGE.decide);
 const decideSignal = defineSignal<[DecideInput]>(MESSAGE.decide);
 const stateQuery = defineQuery<OperationView>(MESSAGE.state);
 
-const DECIDE_HELP = 'Decide at the open gate: {"gate","decision":"approve"|"reject","by","reason","planDigest"}; gate and planDigest stand in the current details.';
+const DECIDE_HELP = 'Decide at the open gate: {"gate","decision":"approve"|"reject"|"retry","by","reason","planDigest"}; gate, planDigest and the choices stand in the current details.';
+const VERBS = { approve: 'approved', reject: 'rejected', retry: 'asked for another try at' } as const;
 /** Enough for any honest run; older unsuccessful votes are dropped first. */
 const MAX_VOTES = 100;
 
@@ -24,6 +25,8 @@ export interface GateRequest {
   details: string;
   planDigest: string;
   approvers: string[];
+  /** Absent: approve or reject. */
+  choices?: Choice[];
 }
 
 export interface StageTime {
@@ -41,6 +44,9 @@ export class Operation {
   backupId: string | undefined;
   private readonly steps: StepView[] = [];
   private readonly votes: Vote[] = [];
+  /** What is wrong now and may mend itself, by a key. */
+  private readonly troubles = new Map<string, string>();
+  private isCancelling = false;
   private stage = 'starting';
   private gate: Gate | null = null;
   private outcome: Vote | null = null;
@@ -56,6 +62,10 @@ export class Operation {
     // The same as a signal, for when no worker is up: it waits in the history.
     setHandler(decideSignal, (input) => this.note(input), { description: `${DECIDE_HELP} Works while no worker is up; a wrong vote is noted without effect.` });
     this.publish();
+    CancellationScope.current().cancelRequested.catch(() => {
+      this.isCancelling = true;
+      this.publish();
+    });
   }
 
   /** Announces the steps to come, so that progress shows what is left. */
@@ -85,6 +95,10 @@ export class Operation {
     }
   }
 
+  titleOf(name: string): string {
+    return this.steps.find((step) => step.name === name)?.title ?? name;
+  }
+
   skip(name: string, why: string): void {
     const step = this.steps.find((s) => s.name === name);
     if (!step) throw new Error(`step ${name} was not announced`);
@@ -97,10 +111,17 @@ export class Operation {
     for (const sentence of sentences) if (!this.warnings.includes(sentence)) this.warnings.push(sentence);
   }
 
+  /** Shows among the warnings what is wrong now; null takes it away. */
+  trouble(key: string, sentence: string | null): void {
+    if (sentence === null ? !this.troubles.delete(key) : this.troubles.get(key) === sentence) return;
+    if (sentence !== null) this.troubles.set(key, sentence);
+    this.publish();
+  }
+
   /** Waits, for days if need be, until people decide. Returns the vote; a rejection is returned, too. */
   async waitAtGate(request: GateRequest): Promise<Vote> {
     const openedAt = now();
-    this.gate = { ...request, openedAt };
+    this.gate = { ...request, choices: request.choices ?? APPROVE_OR_REJECT, openedAt };
     this.outcome = null;
     this.stage = `gate: ${request.name}`;
     this.publish();
@@ -118,6 +139,9 @@ export class Operation {
   private validate(input: unknown): void {
     const ballot = examine(input, this.gate, this.votes);
     if (!ballot.ok) throw refusal(ballot.sentence);
+    // Only here, where a vote comes in: what was counted before a reset is replayed by the run that it leads to.
+    const elsewhere = otherRun(ballot.vote, workflowInfo().runId);
+    if (elsewhere !== null) throw refusal(elsewhere);
     if (this.outcome && !ballot.repeated) throw refusal(`The gate "${ballot.vote.gate}" has been decided already.`);
   }
 
@@ -127,7 +151,7 @@ export class Operation {
     if (!ballot.ok) throw refusal(ballot.sentence);
     const { gate, decision, by } = ballot.vote;
     if (!ballot.repeated) this.count(ballot.vote);
-    const verb = decision === 'approve' ? 'approved' : 'rejected';
+    const verb = VERBS[decision];
     return { accepted: true, gate, decision, by, message: ballot.repeated ? `${by} had ${verb} "${gate}" already.` : `${by} ${verb} "${gate}".` };
   }
 
@@ -139,7 +163,7 @@ export class Operation {
     }
     const said = input !== null && typeof input === 'object' ? (input as Record<string, unknown>) : {};
     const text = (value: unknown): string => (typeof value === 'string' ? value.slice(0, 200) : '');
-    this.remember({ gate: text(said.gate), decision: said.decision === 'reject' ? 'reject' : 'approve', by: text(said.by), planDigest: text(said.planDigest), at: now(), counted: false, note: ballot.sentence });
+    this.remember({ gate: text(said.gate), decision: said.decision === 'reject' || said.decision === 'retry' ? said.decision : 'approve', by: text(said.by), planDigest: text(said.planDigest), at: now(), counted: false, note: ballot.sentence });
   }
 
   private count(vote: DecideInput): void {
@@ -170,7 +194,8 @@ export class Operation {
 
   private view(): OperationView {
     const { type, cluster, backupId, stage, gate, startedBy } = this;
-    return { type, cluster, backupId, stage, steps: this.steps, gate, votes: this.votes, warnings: this.warnings, startedBy };
+    const view: OperationView = { type, cluster, backupId, stage, steps: this.steps, gate, votes: this.votes, warnings: [...this.warnings, ...this.troubles.values()], startedBy };
+    return this.isCancelling ? { ...view, cancelling: true } : view;
   }
 
   /** Makes the state readable where no worker is needed (memo) and in the UI (current details). */
@@ -181,14 +206,33 @@ export class Operation {
   }
 
   private markdown(): string {
-    const lines = this.gate
-      ? [`## Waiting for people at the gate \`${this.gate.name}\``, '', this.gate.question, '', `planDigest: \`${this.gate.planDigest}\``, '', `Approvers: ${this.gate.approvers.join(', ')}`, '', this.gate.details, '']
-      : [];
+    const lines: string[] = [];
+    if (this.isCancelling) lines.push(this.cancellingText(), '');
+    if (this.gate) lines.push(...gateLines(this.gate), '');
     lines.push('| Step | State | |', '| --- | --- | --- |');
-    for (const step of this.steps) lines.push(`| ${step.title} | ${step.state} | ${step.note ?? ''} |`);
-    for (const warning of this.warnings) lines.push('', `Warning: ${warning}`);
+    for (const step of this.steps) lines.push(`| ${cell(step.title)} | ${step.state} | ${cell(step.note ?? '')} |`);
+    for (const warning of [...this.warnings, ...this.troubles.values()]) lines.push('', `Warning: ${warning}`);
     return lines.join('\n');
   }
+
+  private cancellingText(): string {
+    const running = this.steps.filter(({ state }) => state === 'running').map(({ title }) => title);
+    if (running.length === 0) return '**Cancelling.**';
+    return `**Cancelling:** waiting for *${running.join('*, *')}* to end. Only then is anything put back that it changed.`;
+  }
+}
+
+function gateLines(gate: Gate): string[] {
+  return [
+    `## Waiting for people at the gate \`${gate.name}\``, '', gate.question, '',
+    ...gate.choices.map(({ decision, means }) => `- \`${decision}\`: ${means}`), '',
+    `planDigest: \`${gate.planDigest}\``, '', `Approvers: ${gate.approvers.join(', ')}`, '', gate.details,
+  ];
+}
+
+/** Text as a cell of a table in markdown. */
+function cell(text: string): string {
+  return text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ');
 }
 
 function refusal(sentence: string): ApplicationFailure {

@@ -1,10 +1,11 @@
 import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import { pruneInput, type PruneInput, type PruneResult } from '../domain/prune-result';
+import { operationKey } from '../domain/operation-key';
 import { few, long, quick } from './activities';
 import { parseInput, sentenceOf } from './failures';
 import { holdLock, holdVaultsLock } from './lock';
 import { Operation } from './operation';
-import { mib, operationKey } from './text';
+import { mib } from './text';
 
 /**
  * Marks what the cluster's `keep` gives up, and removes what was marked longer ago than the hold: in the cluster's vault, then in each copy by the

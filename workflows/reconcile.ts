@@ -1,33 +1,46 @@
 import { workflowInfo } from '@temporalio/workflow';
+import type { ThawResult } from '../activities/contract';
 import { reconcileInput, type ReconcileInput, type ReconcileResult } from '../domain/contract';
-import { quick, untilDone } from './activities';
+import { operationKey } from '../domain/operation-key';
+import { quick, round } from './activities';
 import { parseInput } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
-import { operationKey } from './text';
 
-/** Puts back what a terminated or forgotten operation had changed. The records lie in the vault, so an empty Temporal is enough. */
+/**
+ * Puts back what terminated or forgotten operations had changed, as far as it lies before a point of no return, and says what lies behind one. The records
+ * lie in vaults, on hosts and under stateDir, so an empty Temporal is enough. `endRestore` ends an unfinished restore that people have dealt with.
+ */
 export async function reconcile(input: ReconcileInput): Promise<ReconcileResult> {
-  const { cluster, startedBy } = parseInput(reconcileInput, input);
+  const { cluster, endRestore, startedBy } = parseInput(reconcileInput, input);
   const operation = new Operation('reconcile', cluster, startedBy);
   operation.expect([
-    ['look', 'Look for leftovers in the vault'],
-    ['thaw', 'Put back what was there'],
+    ...(endRestore === undefined ? [] : ([['end', `End the restore ${endRestore}`]] as [string, string][])),
+    ['look', 'Look for what was left changed'],
+    ['put-back', 'Put back what was there'],
+    ['sweep', 'Remove containers that were left'],
   ]);
   await quick.readPolicy({ cluster });
   // Holding the lock proves that whoever left a record is dead.
   await holdLock(cluster);
   const step = { cluster, operation: operationKey(workflowInfo().workflowId) };
-  const records = await operation.step('look', () => quick.listFreezeRecords(step), (found) => ({ text: `${found.length} record(s)` }));
   const putBack: string[] = [];
   const left: string[] = [];
-  await operation.step('thaw', async () => {
-    // Oldest first: the newest operation recorded what the older ones had left.
-    for (const record of records.sort((a, b) => (a.recordedAt < b.recordedAt ? -1 : 1))) {
-      const result = await untilDone.thaw.executeWithOptions({ summary: `Put back what ${record.operation} had changed` }, [{ ...step, record }]);
-      putBack.push(...result.putBack);
-      left.push(...result.left);
+  const take = (result: ThawResult): void => {
+    putBack.push(...result.putBack);
+    left.push(...result.left);
+  };
+  if (endRestore !== undefined) {
+    await operation.step('end', async () => take(await quick.endRestore.executeWithOptions({ summary: `People say that ${endRestore} is over` }, [{ ...step, restore: endRestore }])));
+  }
+  const { changes, notes } = await operation.step('look', () => quick.listChanges.executeWithOptions({ summary: 'Read what was recorded' }, [step]), (found) => ({ text: `${found.changes.length} record(s)` }));
+  left.push(...notes);
+  await operation.step('put-back', async () => {
+    // Containers first, as nothing else can be put back into a registry that is stopped; else oldest first: the newest operation recorded what older ones had left.
+    for (const change of [...changes.filter(({ kind }) => kind === 'stop').reverse(), ...changes.filter(({ kind }) => kind !== 'stop')]) {
+      take(await round.putBack.executeWithOptions({ summary: `Put back what ${change.operation} had changed (${change.kind})` }, [{ ...step, change }]));
     }
   }, () => ({ text: `${putBack.length} put back` }));
+  await operation.step('sweep', async () => take(await quick.sweepContainers.executeWithOptions({ summary: 'Containers of operations that are dead' }, [step])));
   return { cluster, putBack, left };
 }

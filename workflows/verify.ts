@@ -1,10 +1,10 @@
 import { workflowInfo } from '@temporalio/workflow';
 import { verifyInput, type VerifyInput } from '../domain/verify-input';
 import type { VerifyResult } from '../domain/verify';
+import { operationKey } from '../domain/operation-key';
 import { long, quick } from './activities';
 import { parseInput } from './failures';
 import { Operation } from './operation';
-import { operationKey } from './text';
 
 /** Verifies one backup and keeps the verdict in the vault. It changes nothing else, so it holds no lock and may run beside a backup. */
 export async function verify(input: VerifyInput): Promise<VerifyResult> {

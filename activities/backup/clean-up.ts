@@ -22,7 +22,11 @@ export async function cleanUp(cluster: Cluster, step: BackupStep, abandoned: boo
 }
 
 async function removeUnsealed(vault: Vault, cluster: string, backupId: string): Promise<void> {
-  if ((await vault.stat(vaultPaths.manifest(cluster, backupId))) !== null) return;
-  for await (const entry of vault.list(`${vaultPaths.backup(cluster, backupId)}/`)) await vault.remove(entry.name);
+  const manifest = vaultPaths.manifest(cluster, backupId);
+  for await (const { name } of vault.list(`${vaultPaths.backup(cluster, backupId)}/`)) {
+    // Asked each time: a worker that was given up may have sealed the backup in this very moment, and then all of it stays.
+    if ((await vault.stat(manifest)) !== null) return;
+    await vault.remove(name);
+  }
   await vault.removeFolder(vaultPaths.backup(cluster, backupId));
 }

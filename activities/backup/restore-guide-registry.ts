@@ -134,7 +134,7 @@ function call(method: string, path: string, body: string): string {
 /** As `drydock restore` gives them. */
 function flagsOf({ product: dtr, images }: Manifest): string[] {
   const { version, settings } = dtr;
-  const flags = restoreFlags({ first: firstOf(dtr), externalUrl: settings.externalUrl, storage: storageOf(images), version, volume: volumeOf(images), crons: dtr.crons.map(({ action }) => action) }, settings);
+  const flags = restoreFlags({ first: firstOf(dtr), externalUrl: settings.externalUrl, storage: storageOf(images), version, volume: volumeOf(images), crons: dtr.crons }, settings);
   const url = flags.indexOf('--dtr-external-url');
   return settings.externalUrl === '' && url >= 0 ? flags.toSpliced(url, 2) : flags;
 }
@@ -147,7 +147,7 @@ function firstOf(dtr: DtrProduct): Replica {
 /** Where the cluster knows its storage by a volume's name, every node needs that volume. */
 function volumeOnOthers({ product: { version, crons }, images }: Manifest, others: Replica[]): string {
   const [storage, volume] = [storageOf(images), volumeOf(images)];
-  const named = storage.kind === 'volume' || (storage.kind === 'nfs' && nfsFlagErasesTags({ version, crons: crons.map(({ action }) => action) }));
+  const named = storage.kind === 'volume' || (storage.kind === 'nfs' && nfsFlagErasesTags({ version, crons }));
   if (!named || volume === null || volume.name.startsWith('/')) return '';
   const options = Object.entries(volume.options).map(([key, value]) => ` --opt ${shellValue(`${key}=${value}`)}`).join('');
   return `First, on each of ${others.map(({ node }) => node).join(', ')}: \`docker volume create --driver ${shellValue(volume.driver)}${options} ${shellValue(volume.name)}\`.\n`;

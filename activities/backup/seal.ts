@@ -57,6 +57,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   await lockUsed(cluster, manifest, segments.used, signal);
   const content = formatManifest(manifest);
   await storeSignature(cluster, step, content);
+  // From here on the backup would exist, whatever its run says.
+  signal.throwIfAborted();
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
   return resultOf(manifest, content, step);
 }

@@ -1,42 +1,28 @@
-import type { Cron, Dtr } from '../../adapters/dtr/dtr';
+import type { Dtr } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
-import { canonicalJson } from '../../domain/plan';
+import { changesOf, ownChange } from '../changes';
 import type { Cluster } from '../cluster';
-import type { FreezeRecord, SavedCron, ThawResult } from '../contract';
-import { removeRecord } from './records';
+import type { FreezeRecord, ThawResult } from '../contract';
+import { putBackCron } from '../crons';
 
 /**
- * Step 7: puts back exactly what was there; what someone set meanwhile stands. Safe to run twice. The record is removed last, so that
- * whatever dies in between can be repeated. Throws RegistryUnavailable while DTR is down.
+ * Step 7: puts back exactly what was there; what someone set meanwhile stands. Safe to run twice. The record is ended last, so that whatever dies in between
+ * can be repeated. Throws RegistryUnavailable while DTR is down.
  */
 export async function thaw(cluster: Cluster, record: FreezeRecord): Promise<ThawResult> {
-  const dtr = await cluster.dtr();
+  const changes = changesOf(cluster);
+  const found = await changes.read();
+  const standing = ownChange(found, 'freeze', record.id);
   const result: ThawResult = { putBack: [], left: [] };
-  for (const cron of record.crons) await putBackCron(dtr, cron, result);
-  if (record.readOnlyBefore !== null) await putBackReadOnly(dtr, record.readOnlyBefore, result);
-  await removeRecord(cluster, record.operation);
+  // Known to have begun nothing only when no place can hold a later word on it.
+  const isUntouched = standing?.state === 'planned' && found.unread.length === 0;
+  if (!isUntouched) {
+    const dtr = await cluster.dtr();
+    for (const cron of record.crons) await putBackCron(dtr, cron, result, 'before the freeze');
+    if (record.readOnlyBefore !== null) await putBackReadOnly(dtr, record.readOnlyBefore, result);
+  }
+  result.left.push(...(await changes.end(standing ?? record)));
   return result;
-}
-
-async function putBackCron(dtr: Dtr, cron: SavedCron, result: ThawResult): Promise<void> {
-  const present = await dtr.cron(cron.action);
-  if (present && sameCron(present, cron)) return;
-  if (present) {
-    result.left.push(`The cron ${cron.action} was set to "${present.schedule}" meanwhile and stays so; before the freeze it was "${cron.schedule}".`);
-    return;
-  }
-  await dtr.putCron(cron);
-  const after = await dtr.cron(cron.action);
-  if (!after || !sameCron(after, cron)) {
-    throw new DrydockError('RegistryUnavailable', `DTR took the cron ${cron.action} but does not show it as it was before`, { remedy: `compare it with operations/ in the vault: it was "${cron.schedule}"` });
-  }
-  result.putBack.push(cron.action);
-}
-
-/** What DTR gives itself, and what it fills in where nothing was set. */
-function sameCron(a: Cron, b: Cron): boolean {
-  const essence = ({ action, schedule, retries, parameters, deadline }: Cron): string => canonicalJson({ action, schedule, retries, parameters: parameters ?? {}, deadline });
-  return essence(a) === essence(b);
 }
 
 async function putBackReadOnly(dtr: Dtr, before: boolean, result: ThawResult): Promise<void> {

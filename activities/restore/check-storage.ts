@@ -5,7 +5,9 @@ import { DrydockError } from '../../domain/errors';
 import type { BlobLine, Replica } from '../../domain/manifest';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
+import { forCleanUp } from '../guard';
 import { helperImage } from '../helper-container';
+import { removeDeadContainers } from '../operation-label';
 import type { Refusals } from './refusals';
 import { ensureVolume, inspectVolume, isMount, isPath, volumeDifference, whileMounted, type VolumeSpec } from './volume';
 
@@ -60,6 +62,8 @@ async function onDisk(decisions: RestoreDecisions, host: Host, volume: VolumeSpe
 /** The mount is tried under a name of our own, which is gone afterwards. */
 async function onMount(cluster: Cluster, operation: string, decisions: RestoreDecisions, host: Host, volume: VolumeSpec, blobs: BlobLine[]): Promise<Delta> {
   const probe: VolumeSpec = { ...volume, name: `drydock-probe-${decisions.first.id}` };
+  // What a dead operation holds could not be removed.
+  await removeDeadContainers(await cluster.engine(), cluster);
   await host.exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
   try {
     const root = await ensureVolume(host, probe);
@@ -69,7 +73,7 @@ async function onMount(cluster: Cluster, operation: string, decisions: RestoreDe
       return delta;
     });
   } finally {
-    await host.exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
+    await forCleanUp(host).exec(['docker', 'volume', 'rm', '-f', probe.name], { okCodes: [0, 1] });
   }
 }
 

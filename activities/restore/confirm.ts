@@ -1,8 +1,9 @@
 /** Stage 5: the restored registry as its users see it, through the external URL, against the backup. */
+import { createHash } from 'node:crypto';
 import type { Dtr, RemoteTag, TeamAccess } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
-import type { RestoreDecisions } from '../../domain/plan';
+import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
 import { hideCredentials } from '../../domain/proxies';
 import { firstOf } from '../../domain/shown';
 import type { Cluster } from '../cluster';
@@ -18,7 +19,7 @@ const NAMED = 20;
 /** Of each list: a result is part of a history, and must stay small. */
 const SHOWN = 50;
 
-/** Differences and images that cannot be pulled are answered; only what keeps us from looking is thrown. */
+/** What is found is answered, not thrown: people decide about it. */
 export async function confirmRestore(cluster: Cluster, { decisions }: { decisions: RestoreDecisions }, progress: Progress): Promise<Confirmed> {
   const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
@@ -49,6 +50,7 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     const compared = compareTags(name, wanted, found);
     missing.push(...compared.missing);
     differences.push(...compared.differences);
+    notJudged.push(...compared.notJudged);
     confirmed += compared.same.length;
     if (decisions.storage.kind === 'external') continue;
     for (const tag of sampleOf(compared.same, found)) {
@@ -64,6 +66,7 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     differences: differences.slice(0, SHOWN), differenceCount: differences.length,
     missing: missing.slice(0, SHOWN), missingCount: missing.length,
     notJudged: firstOf(notJudged, SHOWN),
+    digest: createHash('sha256').update(canonicalJson({ differences, missing })).digest('hex'),
   };
 }
 
@@ -76,7 +79,9 @@ async function tagsOf(dtr: Dtr, name: string): Promise<RemoteTag[]> {
   return dtr.tags(name.slice(0, slash), name.slice(slash + 1));
 }
 
-function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag[]): { same: ExpectedTag[]; missing: string[]; differences: string[] } {
+const NOT_COMPARED = { inFlight: 'it was in flight during the backup', gap: 'it was broken before the backup', acceptedGap: 'it lacks what people have accepted' } as const;
+
+function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag[]): Record<'missing' | 'differences' | 'notJudged', string[]> & { same: ExpectedTag[] } {
   const live = new Map(found.map((tag) => [tag.name, tag.digest]));
   const whole = wanted.filter(isWhole);
   const same = whole.filter(({ name, digest }) => live.get(name) === digest);
@@ -85,9 +90,9 @@ function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag
     .map(({ name }) => `${repository}:${name}: ${live.has(name) ? 'the tag names another image' : 'the tag is not there'}`);
   const known = new Set(wanted.map(({ name }) => name));
   const more = found.filter(({ name }) => !known.has(name)).map(({ name }) => name);
-  // What people accepted to be missing they need not accept once more.
-  const notWhole = wanted.filter(({ state }) => state === 'gap' || state === 'inFlight').map(({ name, state }) => `${repository}:${name} was ${state === 'gap' ? 'broken before the backup' : 'in flight during the backup'}`);
-  return { same, missing, differences: [...(more.length > 0 ? [`${repository} has tags that the backup does not: ${some(more)}`] : []), ...notWhole] };
+  // The backup itself says so: nothing that people would have to accept once more.
+  const notJudged = wanted.flatMap(({ name, state }) => (state === 'whole' ? [] : [`${repository}:${name}: ${NOT_COMPARED[state]}, so it was not compared`]));
+  return { same, missing, differences: [...(more.length > 0 ? [`${repository} has tags that the backup does not: ${some(more)}`] : [])], notJudged };
 }
 
 function sampleOf(same: ExpectedTag[], found: RemoteTag[]): ExpectedTag[] {

@@ -6,6 +6,7 @@ import type { RestoreDecisions } from '../../domain/plan';
 import { runBootstrapper, settle } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import { findReplicas, isRegistryVolume, partsOf, readyNames } from './replicas';
+import { passNoReturn } from './unfinished';
 
 /**
  * The vendor's `destroy`, then whatever it left. Returns the names of what is gone. Throws HostUnreachable for a node that was there when the plan
@@ -14,7 +15,7 @@ import { findReplicas, isRegistryVolume, partsOf, readyNames } from './replicas'
 export async function destroyReplica(cluster: Cluster, step: { operation: string; decisions: RestoreDecisions; id: string; node: string }): Promise<{ removed: string[] }> {
   const { operation, decisions, id, node } = step;
   const engine = await cluster.engine();
-  await settle(cluster, operation);
+  await settle(cluster);
   const before = await findReplicas(engine);
   if (!readyNames(before.nodes).has(node)) {
     throw new DrydockError('HostUnreachable', `${node} does not answer any more, and replica ${id} on it is to be destroyed`, { remedy: `bring ${node} back; or start the restore again: it will be planned without this host` });
@@ -22,6 +23,7 @@ export async function destroyReplica(cluster: Cluster, step: { operation: string
   const parts = partsOf(before, id, node);
   const names = [...parts.containers.map(({ name }) => name), ...parts.volumes];
   if (names.length === 0) return { removed: [] };
+  await passNoReturn(cluster, step);
   await vendorsDestroy(cluster, { operation, decisions, id, node });
   await removeLeftovers(engine, id, node, { keepImages: false });
   return { removed: names };

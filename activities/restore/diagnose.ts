@@ -1,6 +1,5 @@
 /** Stage 0: what is there now. A broken cluster is an answer, not an error. */
 import type { ClusterStatus } from '../../adapters/dtr/dtr';
-import { pingReplica } from '../../adapters/dtr/replica-ping';
 import type { RestoreTarget } from '../../domain/contract';
 import { summaryOf, verdictOf } from '../../domain/diagnosis';
 import { DrydockError } from '../../domain/errors';
@@ -94,5 +93,5 @@ export async function pingAt(cluster: Cluster, replicas: Replicas, replica: Repl
   const host = addressOf(replicas.nodes, replica.node) ?? cluster.config.hosts[replica.node]?.address;
   if (host === undefined) return { healthy: false, error: `the address of ${replica.node} is not known` };
   const { caFile, insecureSkipTlsVerify } = cluster.config.dtr;
-  return pingReplica({ host, port: replica.httpsPort, insecure: insecureSkipTlsVerify, ...(caFile === undefined ? {} : { caFile }) }, cluster.signal);
+  return cluster.pingReplica({ host, port: replica.httpsPort, insecure: insecureSkipTlsVerify, ...(caFile === undefined ? {} : { caFile }) });
 }

@@ -9,6 +9,7 @@ import type { BlobLine, Manifest } from '../../domain/manifest';
 import { volumeOf } from '../../domain/manifest-images';
 import type { RestoreDecisions } from '../../domain/plan';
 import type { Cluster } from '../cluster';
+import { forCleanUp } from '../guard';
 import { helperImage } from '../helper-container';
 import { readBlobList, readDecided } from './backup';
 import type { Progress } from './progress';
@@ -43,6 +44,7 @@ async function writeBlobs(cluster: Cluster, place: { host: Host; root: string; o
   await ownRoot(host, root, manifest);
   return restoreBlobs({
     host, root, operation, wanted,
+    cleanUpHost: forCleanUp(host),
     vault: cluster.vault,
     cluster: cluster.name,
     keys: await cluster.decryptionKeys(),

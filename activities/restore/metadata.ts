@@ -31,7 +31,7 @@ interface StepInput {
  */
 export async function restoreMetadata(cluster: Cluster, { operation, decisions }: StepInput, progress: Progress): Promise<void> {
   const { first } = decisions;
-  await settle(cluster, operation);
+  await settle(cluster);
   const engine = await cluster.engine();
   const replicas = await findReplicas(engine);
   if (progress.remembered === RESTORED && (await pingAt(cluster, replicas, first)).healthy) return;
@@ -72,7 +72,7 @@ async function secretSettings(cluster: Cluster, { artifacts: { settings } }: Man
 
 /** Adds one replica to the restored cluster. Joined already is success; a half-joined one is removed from the cluster's mind first. */
 export async function joinReplica(cluster: Cluster, { operation, decisions, replica }: StepInput & { replica: Replica }, progress: Progress): Promise<void> {
-  await settle(cluster, operation);
+  await settle(cluster);
   const engine = await cluster.engine();
   const replicas = await findReplicas(engine);
   const parts = partsOf(replicas, replica.id, replica.node);

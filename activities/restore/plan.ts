@@ -17,7 +17,8 @@ import type { Progress } from './progress';
 import { proveBackup, type Proven } from './prove-backup';
 import { Refusals } from './refusals';
 import { findReplicas, type Replicas } from './replicas';
-import { isUnfinished } from './unfinished';
+import { unfinishedRestores } from './unfinished';
+import { warnOfRecords } from './where-recorded';
 
 /** A plan is part of a history, and is read at night. */
 const SHOWN_ACCEPTED = 20;
@@ -42,7 +43,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   const { manifest, sha256, content } = await readBackup(cluster, request.backup);
   const replicas = await findReplicas(await cluster.engine());
   // What an unfinished restore left may look healthy and still not be what was backed up.
-  const unfinished = await isUnfinished(cluster);
+  const unfinished = (await unfinishedRestores(cluster)).length > 0;
   const { decisions: made, findings, warnings } = decideRestore({
     cluster: cluster.name,
     manifest,
@@ -74,7 +75,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     const joining = hosts.get(replica.node);
     if (joining) await refusals.attempt(() => checkJoinVolume(decisions, replica, joining));
   }
-  const awake = await warnOfAnswering(cluster, decisions);
+  const awake = [...(await warnOfAnswering(cluster, decisions)), ...(await warnOfRecords(cluster, decisions))];
   refusals.throwIfAny();
   return {
     decisions,

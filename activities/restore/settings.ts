@@ -1,18 +1,15 @@
 /** What the backup froze, and what stays closed until the restore is confirmed. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import { activityInfo } from '@temporalio/activity';
 import type { Cron } from '../../adapters/dtr/dtr';
+import { savedCronSchema, type ChangeOf } from '../../domain/changes';
 import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
 import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
+import { changeId, changesOf, newChange, ownChange } from '../changes';
 import type { Cluster } from '../cluster';
 import type { SavedCron, ThawResult } from '../contract';
-import { readDecided } from './backup';
-import type { Progress } from './progress';
 
-const savedCron = z
-  .looseObject({ action: z.string(), schedule: z.string(), retries: z.number(), parameters: z.unknown(), deadline: z.string() })
-  .transform((cron) => ({ ...cron, parameters: cron.parameters ?? null }));
 const LOOKS = 20;
 const LOOK_MS = 1_500;
 
@@ -29,27 +26,34 @@ export async function setReadOnly(cluster: Cluster, { readOnly }: { readOnly: bo
 }
 
 /**
- * Disables the crons that delete: one that somebody set during the backup's freeze comes back with the metadata, and an installation brings its
- * own. A list that an attempt had made before it died is remembered.
+ * Records read-only mode and the crons that delete, before either is changed: one that somebody set during the backup's freeze comes back with the metadata,
+ * and an installation brings its own. An attempt that comes later goes by the record.
  */
-export async function holdDeletions(cluster: Cluster, progress: Progress): Promise<{ held: SavedCron[] }> {
+export async function recordHold(cluster: Cluster, { operation, decisions }: { operation: string; decisions: RestoreDecisions }): Promise<{ held: SavedCron[] }> {
+  const changes = changesOf(cluster, decisions.targets);
+  const before = ownChange(await changes.read({ hosts: activityInfo().attempt > 1 }), 'hold', changeId(cluster, 'hold', { operation }));
+  if (before) return { held: before.crons };
   const dtr = await cluster.dtr();
-  const before = z.array(savedCron).safeParse(progress.remembered);
-  const present = (await dtr.crons()).filter(({ action }) => isDeletion(action)).map((cron) => savedCron.parse(cron));
-  const held = [...(before.success ? before.data.filter(({ action }) => !present.some((cron) => cron.action === action)) : []), ...present];
-  progress.remember(held);
-  for (const { action } of present) await dtr.deleteCron(action);
+  const held = (await dtr.crons()).filter(({ action }) => isDeletion(action)).map((cron) => savedCronSchema.parse(cron));
+  const settings = await dtr.settings();
+  const readOnlyBefore = 'readOnlyRegistry' in settings ? settings.readOnlyRegistry === true : null;
+  const record: ChangeOf<'hold'> = { ...(await newChange(cluster, 'hold', { operation, backupId: decisions.backupId })), state: 'begun', crons: held, readOnlyBefore };
+  await changes.write(record, { hosts: [decisions.first.node], onWorker: true });
   return { held };
+}
+
+/** Disables just the recorded crons. */
+export async function holdDeletions(cluster: Cluster, { held }: { held: SavedCron[] }): Promise<void> {
+  const dtr = await cluster.dtr();
+  for (const { action } of held) await dtr.deleteCron(action);
 }
 
 /** The crons of the backup, as they were before its freeze, then those held that it does not know. One that exists already stands, and is reported when it differs. */
 export async function restoreCrons(cluster: Cluster, { decisions, held }: { decisions: RestoreDecisions; held: SavedCron[] }): Promise<ThawResult> {
-  const manifest = await readDecided(cluster, decisions);
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
-  const more = held.filter(({ action }) => !manifest.product.crons.some((cron) => cron.action === action));
-  for (const saved of [...manifest.product.crons, ...more]) {
-    const wanted: Cron = { ...saved, parameters: saved.parameters ?? null };
+  const more = held.filter(({ action }) => !decisions.crons.some((cron) => cron.action === action));
+  for (const wanted of [...decisions.crons, ...more]) {
     const present = await dtr.cron(wanted.action);
     if (present === null) {
       await dtr.putCron(wanted);

@@ -1,41 +1,106 @@
-/** A mark in the vault from the point of no return until the end of a restore, so that the same restore can be started again without force. */
-import { z } from 'zod';
+/**
+ * The record of a restore from before it destroys anything until its end: it tells the next attempt and `reconcile` what there is, lets the same restore be
+ * started again without force, and keeps `prune` from removing what it may need.
+ */
+import { behindNoReturn, fencedHosts, type Change, type ChangeOf, type RestoreStage } from '../../domain/changes';
 import { DrydockError } from '../../domain/errors';
 import type { RestoreDecisions } from '../../domain/plan';
-import { vaultPaths } from '../../domain/vault-format';
+import type { Changes, ChangesFound } from '../../store/changes/changes';
+import { changeId, changesOf, newChange, ownChange } from '../changes';
 import type { Cluster } from '../cluster';
 
-const MAX_BYTES = 1024 * 1024;
-const mark = z.looseObject({ fences: z.array(z.string()).default([]) });
-
-/** Twice is as good as once; hosts that an earlier attempt took out of the Swarm stay in the mark. */
-export async function markUnfinished(cluster: Cluster, { operation, decisions }: { operation: string; decisions: RestoreDecisions }): Promise<void> {
-  const name = vaultPaths.unfinishedRestore(cluster.name);
-  const before = await unfinishedFences(cluster);
-  const fences = [...new Set([...before, ...decisions.fences])].sort();
-  const written = await isUnfinished(cluster);
-  if (written && fences.length === before.length) return;
-  // A vault never overwrites; until the new mark stands, this step is not done and is repeated.
-  if (written) await cluster.vault.remove(name);
-  await cluster.vault.put(name, `${JSON.stringify({ operation, backupId: decisions.backupId, fences })}\n`);
+interface Marking {
+  operation: string;
+  decisions: RestoreDecisions;
 }
 
-export async function markFinished({ vault, name }: Cluster): Promise<void> {
-  await vault.remove(vaultPaths.unfinishedRestore(name));
+/** Twice is as good as once. Records of earlier attempts stay: they name hosts that those took out of the Swarm. */
+export async function markUnfinished(cluster: Cluster, step: Marking): Promise<void> {
+  const { changes, own } = await lookUp(cluster, step);
+  if (own) return;
+  const { decisions } = step;
+  const onNode = ({ id, node }: { id: string; node: string }) => ({ id, node });
+  const record: ChangeOf<'restore'> = {
+    ...(await newChange(cluster, 'restore', { operation: step.operation, backupId: decisions.backupId })),
+    vault: cluster.vaultName,
+    fences: [...decisions.fences].sort(),
+    destroys: decisions.destroys.map(onNode),
+    first: onNode(decisions.first),
+    joins: decisions.joins.map(onNode),
+    targets: decisions.targets,
+    volume: decisions.storage.kind === 'external' ? null : (decisions.volume?.name ?? null),
+    stage: 'destroy',
+  };
+  await changes.write(record, { hosts: hostsOf(decisions), onWorker: true });
 }
 
-/** True when a restore of this cluster passed the point of no return and did not end. */
-export async function isUnfinished({ vault, name }: Cluster): Promise<boolean> {
-  return (await vault.stat(vaultPaths.unfinishedRestore(name))) !== null;
+/** As long as nothing is destroyed. */
+export async function unmarkUnfinished(cluster: Cluster, step: Marking): Promise<void> {
+  const { changes, own } = await lookUp(cluster, step);
+  if (own) await changes.end(own);
+}
+
+/** Written before anything is destroyed; throws where it cannot be written, and then nothing is. */
+export async function passNoReturn(cluster: Cluster, step: Marking): Promise<void> {
+  const { changes, own } = await lookUp(cluster, step);
+  if (own?.state === 'begun') return;
+  if (!own) throw new DrydockError('Refused', 'the record of this restore is gone, and nothing is destroyed without one', { remedy: 'start the restore again; look who ended the record' });
+  await changes.update(own, { state: 'begun' }, { hosts: hostsOf(step.decisions), onWorker: true });
+}
+
+/** Without a word on it, it is taken to be behind: nobody may be told that all is as it was. */
+export async function hasPassedNoReturn(cluster: Cluster, step: Marking): Promise<boolean> {
+  const { own, found } = await lookUp(cluster, step, true);
+  return own ? own.state === 'begun' : found.unread.length > 0;
+}
+
+/** How far it got, for people. What cannot be written now is no reason to hold the restore up. */
+export async function atStage(cluster: Cluster, step: Marking, stage: RestoreStage): Promise<void> {
+  const { changes, own } = await lookUp(cluster, step);
+  if (!own || own.stage === stage) return;
+  await changes.update(own, { stage }, { hosts: hostsOf(step.decisions), onWorker: true }).catch((error: unknown) => {
+    if (!(error instanceof DrydockError)) throw error;
+  });
+}
+
+/** The end of a restore is the end of all its attempts, and of what was recorded of the registry before. Sentences: what could not be removed. */
+export async function markFinished(cluster: Cluster, { decisions }: Marking): Promise<{ warnings: string[] }> {
+  const changes = changesOf(cluster, decisions.targets);
+  const found = await changes.read({ hosts: true });
+  const warnings: string[] = [];
+  // A freeze of the old registry says nothing about the new one, whose crons people have decided on.
+  for (const change of [...found.changes.filter(({ kind }) => kind === 'freeze'), ...recordsOfRestores(found.changes)]) warnings.push(...(await changes.end(change)));
+  await changes.tidy({ hosts: true });
+  return { warnings };
+}
+
+/** Marks last: as long as something else stands, the restore is unfinished. */
+export function recordsOfRestores(changes: readonly Change[]): Change[] {
+  return [...changes.filter(({ kind }) => kind === 'stop' || kind === 'hold'), ...changes.filter(({ kind }) => kind === 'restore')];
+}
+
+/** Restores of this cluster that destroyed something and did not come to their end. */
+export async function unfinishedRestores(cluster: Cluster): Promise<ChangeOf<'restore'>[]> {
+  return behindNoReturn((await changesOf(cluster).read({ hosts: true })).changes);
 }
 
 /** Hosts that the attempts of this restore took out of the Swarm. */
-export async function unfinishedFences({ vault, name }: Cluster): Promise<string[]> {
-  try {
-    return mark.parse(JSON.parse((await vault.readAll(vaultPaths.unfinishedRestore(name), MAX_BYTES)).toString('utf8'))).fences;
-  } catch (error) {
-    // No mark, or one that says nothing of hosts.
-    if (error instanceof DrydockError && error.kind === 'VaultUnavailable') throw error;
-    return [];
-  }
+export async function unfinishedFences(cluster: Cluster): Promise<string[]> {
+  return fencedHosts((await changesOf(cluster).read({ hosts: true })).changes);
+}
+
+async function lookUp(cluster: Cluster, { operation, decisions }: Marking, thorough = false): Promise<{ changes: Changes; found: ChangesFound; own: ChangeOf<'restore'> | undefined }> {
+  const changes = changesOf(cluster, decisions.targets);
+  const id = changeId(cluster, 'restore', { operation });
+  const found = await changes.read();
+  const own = ownChange(found, 'restore', id);
+  // On hosts only where no vault took it, and another worker was it.
+  if (own && !thorough) return { changes, found, own };
+  const everywhere = await changes.read({ hosts: true });
+  return { changes, found: everywhere, own: ownChange(everywhere, 'restore', id) };
+}
+
+/** All hosts that this restore changes. */
+function hostsOf({ stops, destroys, first, joins }: RestoreDecisions): string[] {
+  return [...new Set([...stops, ...destroys, first, ...joins].map(({ node }) => node))].sort();
 }

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { Host } from '../../adapters/host/host';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
-import { OPERATION_LABEL, removeDeadAttempts } from '../operation-label';
+import { forCleanUp } from '../guard';
+import { labelsOf, removeDeadContainers } from '../operation-label';
 
 export interface VolumeSpec {
   name: string;
@@ -82,14 +83,14 @@ export interface Holding {
 export async function whileMounted<T>(cluster: Cluster, holding: Holding, work: () => Promise<T>): Promise<T> {
   if (!isMount(holding.volume)) return work();
   const engine = await cluster.engine();
-  await removeDeadAttempts(engine, holding.operation);
+  await removeDeadContainers(engine, cluster);
   const id = await engine.start({
     image: holding.image,
     entrypoint: ['sleep'],
     command: [HOLD_SECONDS],
     binds: [`${holding.volume.name}:/hold`],
     node: holding.node,
-    labels: { [OPERATION_LABEL]: holding.operation },
+    labels: labelsOf(cluster, holding.operation),
     ...(cluster.config.bootstrapper.disableSelinuxLabel ? { securityOpt: ['label=disable'] } : {}),
     ...(cluster.signal === undefined ? {} : { signal: cluster.signal }),
   });
@@ -97,7 +98,7 @@ export async function whileMounted<T>(cluster: Cluster, holding: Holding, work: 
     await checkMount(holding);
     return await work();
   } finally {
-    await engine.removeContainer(id, { force: true });
+    await forCleanUp(engine).removeContainer(id, { force: true });
   }
 }
 

@@ -1,10 +1,11 @@
 /** Looks at a vault that are not older than what is done by them: others write there, and a removal may take hours. */
 import { readFullPicture, type FullPicture } from '../../adapters/vault/picture';
 import { SegmentLists } from '../../adapters/vault/segment-lists';
+import { behindNoReturn, unfinishedSentence, unfinishedWayOut, type Change } from '../../domain/changes';
 import type { Duration } from '../../domain/duration';
 import { planRemoval, type RemovalPlan } from '../../domain/prune';
 import { decideRetention, type Decision } from '../../domain/retention';
-import { vaultPaths } from '../../domain/vault-format';
+import { changesOf } from '../changes';
 import type { Cluster } from '../cluster';
 
 export interface Look {
@@ -16,12 +17,13 @@ export interface Look {
 
 /** A look that is quicker than this is taken anew for each thing that goes. */
 const QUICK_MS = 250;
-const RESTORING = 'Nothing is removed while a restore of this cluster is unfinished.';
 
 export class Looks {
   /** What was read once is the same at the next look. */
   private readonly lists = new SegmentLists();
   private last: { look: Look; began: number; ended: number } | undefined;
+  /** Hosts take seconds to ask, so they are asked once: a record lies there only where no vault took it. */
+  private onHosts: Promise<readonly Change[]> | undefined;
 
   constructor(
     private readonly cluster: Cluster,
@@ -35,10 +37,20 @@ export class Looks {
     const picture = await readFullPicture(vault, name, this.lists, this.signal);
     const decisions = decideRetention(picture.facts, config.keep, picture.now);
     const removal = planRemoval(picture, decisions, this.hold);
-    const isRestoring = (await vault.stat(vaultPaths.unfinishedRestore(name))) !== null;
-    const look = { picture, decisions, isRestoring, removal: isRestoring ? { ...removal, backups: [], segments: [], notes: [...removal.notes, RESTORING] } : removal };
+    const restoring = await this.unfinished();
+    const isRestoring = restoring.length > 0;
+    const look = { picture, decisions, isRestoring, removal: isRestoring ? { ...removal, backups: [], segments: [], notes: [...removal.notes, ...restoring] } : removal };
     this.last = { look, began, ended: performance.now() };
     return look;
+  }
+
+  /** Sentences: why nothing is removed, and the way out. */
+  private async unfinished(): Promise<string[]> {
+    const changes = changesOf(this.cluster);
+    this.onHosts ??= changes.read({ hosts: true }).then(({ changes: all }) => all.filter(({ onHosts }) => onHosts.length > 0));
+    const standing = [...(await changes.read()).changes, ...(await this.onHosts)];
+    const restores = new Map(behindNoReturn(standing).map((change) => [change.id, change]));
+    return [...restores.values()].map((change) => `Nothing is removed while a restore of this cluster is unfinished. ${unfinishedSentence(change)} Way out: ${unfinishedWayOut(change)}.`);
   }
 
   /** One just taken; where looking takes long, one that ended no longer ago than it took, so that looking never costs more than twice the work. */

@@ -23,7 +23,8 @@ export class DtrApi {
   private slash: boolean | undefined;
   private offsetMs = 0;
 
-  constructor(url: string, tls: TlsOptions, login: DtrLogin) {
+  /** `signal` ends a GET at once; what changes something goes on until it is answered or its time is over. */
+  constructor(url: string, tls: TlsOptions, login: DtrLogin, private readonly signal?: AbortSignal) {
     this.http = new HttpClient(url, DTR, tls);
     this.authorization = basicAuthorization(login.username, login.password);
   }
@@ -80,7 +81,7 @@ export class DtrApi {
   }
 
   private async once(call: HttpCall): Promise<HttpAnswer & { json: unknown }> {
-    const answer = await this.http.json(call);
+    const answer = await this.http.json((call.method ?? 'GET') === 'GET' ? { ...call, signal: this.signal } : call);
     this.noteClock(answer);
     return answer;
   }

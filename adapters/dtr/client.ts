@@ -8,7 +8,7 @@ import * as schemas from './schemas';
 import { multipartFile } from './upload';
 
 /** Where DTR is, how it is checked, and the login (the administrator of UCP). */
-export type DtrOptions = { url: string } & Pick<TlsOptions, 'ca' | 'caFile' | 'insecure'> & DtrLogin;
+export type DtrOptions = { url: string; /** Ends what only looks when it fires. */ signal?: AbortSignal } & Pick<TlsOptions, 'ca' | 'caFile' | 'insecure'> & DtrLogin;
 
 const PING_TIMEOUT_MS = 15_000;
 const UPLOAD_TIMEOUT_MS = 30 * 60_000;
@@ -26,7 +26,7 @@ class DtrClient implements Dtr {
 
   constructor(options: DtrOptions) {
     const { ca, caFile, insecure, username, password } = options;
-    this.api = new DtrApi(options.url, { ca, caFile, insecure }, { username, password });
+    this.api = new DtrApi(options.url, { ca, caFile, insecure }, { username, password }, options.signal);
     this.url = this.api.http.baseUrl;
   }
 

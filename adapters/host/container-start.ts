@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { Transform, type TransformCallback } from 'node:stream';
 import { DrydockError } from '../../domain/errors';
 import type { CommandStart, Exit } from './process';
-import { quoteCommand } from './quote';
+import { checkCommand } from './quote';
 
 /**
  * Prints a mark and its process group on standard error, runs the command, and puts a mark with its exit code behind the command's output: an engine's
@@ -31,7 +31,7 @@ export class ContainerStart implements CommandStart {
 
   constructor(private readonly hostName: string, private readonly command: string[]) {
     // Same refusals as over SSH.
-    quoteCommand(command);
+    checkCommand(command);
     this.group = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;

@@ -11,15 +11,27 @@ export interface HostKey {
 export interface KnownKeys {
   accepted: HostKey[];
   revoked: HostKey[];
+  /** The keys are those of the plain name, because nothing stands there for the name with the port. */
+  isWithoutPort: boolean;
 }
 
 /**
  * What an OpenSSH known_hosts text says about one address: plain and hashed names, `[name]:port`, wildcards and `!` exceptions, `@revoked`.
- * Entries of certificate authorities are passed over, since host certificates are not supported.
+ * Where a name has no entry with the port, the one without counts, as for ssh itself. Entries of certificate authorities are passed over, since host certificates are
+ * not supported.
  */
 export function knownKeys(text: string, address: string, port: number): KnownKeys {
-  const name = port === 22 ? address.toLowerCase() : `[${address.toLowerCase()}]:${port}`;
-  const found: KnownKeys = { accepted: [], revoked: [] };
+  const plain = address.toLowerCase();
+  const found = { ...keysOf(text, port === 22 ? plain : `[${plain}]:${port}`), isWithoutPort: false };
+  if (port === 22) return found;
+  const without = keysOf(text, plain);
+  const revoked = [...found.revoked, ...without.revoked];
+  if (found.accepted.length > 0 || without.accepted.length === 0) return { ...found, revoked };
+  return { accepted: without.accepted, revoked, isWithoutPort: true };
+}
+
+function keysOf(text: string, name: string): Pick<KnownKeys, 'accepted' | 'revoked'> {
+  const found: Pick<KnownKeys, 'accepted' | 'revoked'> = { accepted: [], revoked: [] };
   for (const line of text.split('\n')) {
     const fields = line.trim().split(/\s+/);
     if (fields[0] === '' || fields[0]!.startsWith('#')) continue;
@@ -50,13 +62,18 @@ export function fingerprint(blob: Buffer): string {
   return `SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=+$/, '')}`;
 }
 
-/** Signature algorithms to offer, so that the server shows a key of a kind that we know. Empty: no preference. */
-export function signatureAlgorithms(keys: HostKey[]): string[] {
-  const algorithms = keys.flatMap(({ type }) => (type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type]));
-  return [...new Set(algorithms)].filter((algorithm) => SUPPORTED.has(algorithm));
+/** Signature algorithms to offer, so that the server shows a key of a kind that we know; all that are good enough where we know none. */
+export function signatureAlgorithms({ accepted, isWithoutPort }: KnownKeys): SignatureAlgorithm[] {
+  const wanted = accepted.flatMap(({ type }) => (type === 'ssh-rsa' ? ['rsa-sha2-512', 'rsa-sha2-256'] : [type]));
+  const known = SUPPORTED.filter((algorithm) => wanted.includes(algorithm));
+  // A key that stands for another port may be another server's: no reason to ask for its kind only.
+  if (known.length === 0 || isWithoutPort) return [...known, ...SUPPORTED.filter((algorithm) => !known.includes(algorithm))];
+  return known;
 }
 
-const SUPPORTED = new Set(['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256']);
+/** Without `ssh-rsa` and `ssh-dss`: their signatures are by SHA-1. */
+const SUPPORTED = ['ssh-ed25519', 'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'rsa-sha2-512', 'rsa-sha2-256'] as const;
+export type SignatureAlgorithm = (typeof SUPPORTED)[number];
 
 function namesMatch(names: string, name: string): boolean {
   if (names.startsWith('|')) return hashMatches(names, name);

@@ -6,7 +6,7 @@ import { GuardedStream, StallWatch, Tail } from '../stream/stall';
 import { asError, commandFailed, DEFAULT_STALL_MS, execOn } from './exec';
 import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
 import { inputInto } from './input';
-import { quoteCommand } from './quote';
+import { checkCommand } from './quote';
 
 type SpawnOptions = Pick<ExecOptions, 'root' | 'signal' | 'stallMs'>;
 
@@ -24,7 +24,7 @@ export function localHost(name = 'localhost'): Host {
 async function start(name: string, command: string[], options: SpawnOptions): Promise<RemoteProcess> {
   options.signal?.throwIfAborted();
   // Same refusals as over SSH.
-  quoteCommand(command);
+  checkCommand(command);
   const needsSudo = (options.root ?? true) && process.getuid?.() !== 0;
   const [file, ...args] = needsSudo ? ['sudo', '-n', '--', ...command] : command;
   const child = spawnChild(file!, args, { detached: true, stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, LC_ALL: 'C' } });

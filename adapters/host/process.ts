@@ -42,6 +42,10 @@ export interface Connection {
 export interface CommandStart {
   /** Process group of the command, once it runs. */
   readonly group: Promise<string>;
+  /** The command does not run yet, and how long that may take is not for the command's own limit to say. */
+  readonly isPending?: boolean;
+  /** The group where it is known although `group` is refused. */
+  readonly seenGroup?: string;
   /** Takes a piece of standard error, answers by `write`, and returns what is the command's own. */
   take(chunk: Buffer, write: (text: string) => void): Buffer;
   /** The command ended; before its mark that means that it never ran. */
@@ -108,7 +112,7 @@ export class ChannelProcess implements RemoteProcess {
     const stdin = inputInto(channel.input, touch);
     channel.onInput = touch;
     const stdout = new GuardedStream(touch, () => this.ownEnd());
-    this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread || this.wantsInput());
+    this.watch = new StallWatch(options.stallMs, () => this.fail(this.stalled()), () => stdout.unread || this.wantsInput() || start.isPending === true);
     const outputEnd = new Promise((resolve) => channel.output.once('end', resolve));
     channel.output.pipe(stdout);
     channel.errors.on('data', (chunk: Buffer) => {
@@ -135,6 +139,7 @@ export class ChannelProcess implements RemoteProcess {
     try {
       this.group = await this.start.group;
     } catch (error) {
+      this.group = this.start.seenGroup;
       this.fail(error);
       throw this.failure ?? error;
     }

@@ -1,10 +1,13 @@
-import { readFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Client, utils, type ConnectConfig } from 'ssh2';
 import { DrydockError } from '../../domain/errors';
 import type { HostConfig } from '../../domain/config';
+import { toDuration } from '../../domain/duration';
 import { resolveSecret } from '../secrets/secrets';
-import { fingerprint, knownKeys, parseHostKey, signatureAlgorithms, type KnownKeys } from './known-hosts';
+import { signatureAlgorithms } from './known-hosts';
+import { expectedKeys, judgeKey } from './ssh-host-key';
+import { nothingInCommon, offerOf } from './ssh-offer';
 
 export interface SshOptions {
   /** Path of an OpenSSH known_hosts file. */
@@ -18,9 +21,16 @@ export interface SshOptions {
   place?: (name: string) => string;
 }
 
-const READY_TIMEOUT_MS = 20_000;
+/** So long may a host take to take a call. */
+const CALL_TIMEOUT_MS = 20_000;
+/** So long may a login take: `UseDNS` and SSSD wait half a minute and more for servers that are gone. */
+const DEFAULT_LOGIN_TIMEOUT = '60s';
 const KEEPALIVE_MS = 15_000;
 const KEEPALIVE_MISSES = 4;
+
+export function loginLimitMs({ loginTimeout }: HostConfig): number {
+  return toDuration(loginTimeout ?? DEFAULT_LOGIN_TIMEOUT).ms;
+}
 
 function placeOf(name: string, options: SshOptions): string {
   return options.place?.(name) ?? `hosts.${name}`;
@@ -32,8 +42,9 @@ export async function openConnection(name: string, config: HostConfig, options: 
   if (path.includes(name)) throw new DrydockError('InvalidInput', `the jump hosts of ${path[0]} go in a circle (${[...path, name].join(' -> ')})`);
   const through = config.jump === undefined ? [] : await openJump(name, config.jump, options, [...path, name]);
   try {
-    const sock = through[0] === undefined ? undefined : await forward(through[0], name, config);
-    return [await login(name, config, options, sock), ...through];
+    const [last] = through;
+    const dial = last === undefined ? () => dialDirectly(config, options.signal) : () => forward(last, name, config);
+    return [await login(name, config, options, dial), ...through];
   } catch (error) {
     for (const client of through) client.end();
     throw error;
@@ -58,44 +69,56 @@ function forward(jump: Client, name: string, config: HostConfig): Promise<Duplex
   });
 }
 
-async function login(name: string, config: HostConfig, options: SshOptions, sock: Duplex | undefined): Promise<Client> {
+async function login(name: string, config: HostConfig, options: SshOptions, dial: () => Promise<Duplex>): Promise<Client> {
   const known = await expectedKeys(config, options);
-  const credentials = await credentialsOf(placeOf(name, options), config);
   const verdict: { refused?: DrydockError } = {};
-  const algorithms = signatureAlgorithms(known.accepted);
-  const client = new Client();
   const settings: ConnectConfig = {
-    ...credentials,
+    ...(await credentialsOf(placeOf(name, options), config)),
     host: config.address,
     port: config.port,
     username: config.user,
-    sock: sock,
-    readyTimeout: READY_TIMEOUT_MS,
+    readyTimeout: loginLimitMs(config),
     keepaliveInterval: KEEPALIVE_MS,
     keepaliveCountMax: KEEPALIVE_MISSES,
-    // AES-GCM is several times faster than chacha20 where ssh2 has no native part.
     algorithms: {
+      // AES-GCM is several times faster than chacha20 where ssh2 has no native part.
       cipher: ['aes128-gcm@openssh.com', 'aes256-gcm@openssh.com', 'aes128-ctr', 'aes192-ctr', 'aes256-ctr'],
-      ...(algorithms.length === 0 ? {} : { serverHostKey: algorithms as NonNullable<ConnectConfig['algorithms']>['serverHostKey'] }),
+      serverHostKey: signatureAlgorithms(known),
     },
     hostVerifier: (key: Buffer) => {
-      verdict.refused = judge(name, config, key, known);
+      verdict.refused = judgeKey(name, config, key, known);
       return verdict.refused === undefined;
     },
   };
+  try {
+    return await shakeHands({ ...settings, sock: await dial() }, options.signal);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    if (error instanceof DrydockError) throw error;
+    const failure = error as SshError;
+    const unmatched = failure.level === 'handshake' && /no matching/i.test(failure.message);
+    const offer = unmatched ? await dial().then((sock) => offerOf({ ...settings, sock }), () => undefined) : undefined;
+    throw verdict.refused ?? (offer && nothingInCommon(whereOf(name, config), offer, known.accepted.length > 0, failure)) ?? classify(name, placeOf(name, options), config, failure);
+  }
+}
+
+/** Rejects with the error of ssh2, or the signal's reason. */
+function shakeHands(settings: ConnectConfig, signal: AbortSignal | undefined): Promise<Client> {
+  const client = new Client();
   return new Promise((resolve, reject) => {
     const onAbort = () => {
       client.destroy();
-      reject(options.signal?.reason as Error);
+      reject(signal?.reason as Error);
     };
-    const leave = () => options.signal?.removeEventListener('abort', onAbort);
+    const leave = () => signal?.removeEventListener('abort', onAbort);
     const onError = (error: Error) => {
       leave();
       client.destroy();
-      sock?.destroy();
-      reject(verdict.refused ?? classify(name, placeOf(name, options), config, error));
+      settings.sock?.destroy();
+      reject(error);
     };
-    options.signal?.addEventListener('abort', onAbort, { once: true });
+    if (signal?.aborted) return onError(signal.reason as Error);
+    signal?.addEventListener('abort', onAbort, { once: true });
     const onClose = () => onError(new Error('the connection was closed'));
     client.on('error', onError).once('close', onClose);
     client.once('ready', () => {
@@ -110,31 +133,28 @@ async function login(name: string, config: HostConfig, options: SshOptions, sock
   });
 }
 
-async function expectedKeys(config: HostConfig, options: SshOptions): Promise<KnownKeys> {
-  if (options.hostKeyOverride !== undefined) return { accepted: [parseHostKey(options.hostKeyOverride)], revoked: [] };
-  try {
-    return knownKeys(await readFile(options.knownHosts, 'utf8'), config.address, config.port);
-  } catch (cause) {
-    throw new DrydockError('InvalidInput', `ssh.knownHosts: ${options.knownHosts} cannot be read`, { remedy: 'make it with ssh-keyscan and compare the keys with the hosts\' own', cause });
-  }
-}
-
-/** Undefined when the key is the expected one. */
-function judge(name: string, config: HostConfig, key: Buffer, known: KnownKeys): DrydockError | undefined {
-  const shown = fingerprint(key);
-  const where = `${name} (${config.address}:${config.port})`;
-  const details = { host: name, fingerprint: shown };
-  if (known.revoked.some(({ blob }) => blob.equals(key))) {
-    return new DrydockError('HostKeyMismatch', `${where} shows a host key that is revoked (${shown})`, { remedy: 'do not trust this host; give it a new key', details });
-  }
-  if (known.accepted.some(({ blob }) => blob.equals(key))) return undefined;
-  if (known.accepted.length === 0) {
-    return new DrydockError('HostKeyMismatch', `the host key of ${where} is not known; it shows ${shown}`, {
-      remedy: `compare it with ssh-keygen -lf on the host, then add the line of ssh-keyscan -p ${config.port} ${config.address} to ssh.knownHosts`, details,
+/** A host that is off takes no call: that is known sooner than what a slow login is given. Rejects with the socket's error, or the signal's reason. */
+function dialDirectly({ address, port }: HostConfig, signal: AbortSignal | undefined): Promise<Duplex> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: address, port });
+    const timer = setTimeout(() => socket.destroy(new Error(`it did not answer within ${CALL_TIMEOUT_MS / 1000} s`)), CALL_TIMEOUT_MS);
+    const onAbort = () => {
+      socket.destroy(signal?.reason as Error);
+    };
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const leave = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+    };
+    socket.once('error', (error) => {
+      leave();
+      reject(error);
     });
-  }
-  return new DrydockError('HostKeyMismatch', `${where} shows another host key than the expected one (${shown})`, {
-    remedy: 'if the host was rebuilt, give its new key (targets[].hostKey of restore, or ssh.knownHosts); if not, somebody may stand in between', details,
+    socket.once('connect', () => {
+      leave();
+      socket.removeAllListeners('error').on('error', () => undefined);
+      resolve(socket);
+    });
   });
 }
 
@@ -159,16 +179,22 @@ async function credentialsOf(place: string, config: HostConfig): Promise<Pick<Co
   return { privateKey: `${privateKey}\n`, passphrase, agent };
 }
 
-function classify(name: string, place: string, config: HostConfig, error: Error & { level?: string; code?: string }): DrydockError {
-  const where = `${name} (${config.address}:${config.port})`;
+type SshError = Error & { level?: string; code?: string };
+
+function whereOf(name: string, config: HostConfig): string {
+  return `${name} (${config.address}:${config.port})`;
+}
+
+function classify(name: string, place: string, config: HostConfig, error: SshError): DrydockError {
+  const where = whereOf(name, config);
   if (error.level === 'client-authentication' || error.level === 'agent') {
     return new DrydockError('AuthRejected', `${where} does not accept the login of ${config.user}`, {
       remedy: `check ${place}.user and key, and the user's authorized_keys on the host`, cause: error,
     });
   }
-  if (/no matching host key|host key/i.test(error.message) && error.level === 'handshake') {
-    return new DrydockError('HostKeyMismatch', `${where} has no host key of a kind that is expected (${error.message})`, {
-      remedy: 'if the host was rebuilt, give its new key (targets[].hostKey of restore, or ssh.knownHosts)', cause: error,
+  if (error.level === 'client-timeout') {
+    return new DrydockError('HostUnreachable', `${where} takes the call, but has not let us in within ${loginLimitMs(config) / 1000} s`, {
+      remedy: `look what its login waits for (UseDNS of sshd, SSSD, PAM), or raise ${place}.loginTimeout`, cause: error,
     });
   }
   return new DrydockError('HostUnreachable', `${where} cannot be reached over SSH (${error.code ?? error.message})`, {

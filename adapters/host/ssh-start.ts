@@ -1,94 +1,113 @@
 import { randomBytes } from 'node:crypto';
-import { DrydockError } from '../../domain/errors';
+import { BetweenMarks, marksOf } from './marks';
 import type { CommandStart } from './process';
-import { quoteCommand } from './quote';
+import { shellWords, UNWRAP, wrap } from './shell-words';
+import { startRefused, wrongPassword, type Login } from './ssh-refusals';
 
 /** How to become root: not needed, sudo without a password, or sudo with it. */
 export type Sudo = 'no' | 'passwordless' | { password: string };
 
+/** The marks, made on the far side: they stand in no list of processes. */
+const MARKS = ['out', 'err'].map((stream) => `${stream}="${marksOf('$1', stream).start}"; `).join('') + `end="${marksOf('$1', '').end}"; shift; `;
 /**
- * Prints a mark and its process group on standard error, then becomes the command. The mark tells that sudo has let us in, so that what we
- * write from then on reaches the command and not sudo; the group is what `kill` ends.
+ * Prints a mark with its process group on both streams, runs the command, and prints another behind its output. What a login shell, sudo or PAM print stands outside.
+ * The first mark tells besides that sudo has let us in, so that what we write from then on reaches the command and not sudo; the group is what `kill` ends. The trap
+ * keeps the shell from dying before its command.
  */
 const STARTER =
-  'PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL; mark=$1; shift; ' +
-  'read -r pid name state parent group rest </proc/$$/stat; echo "$mark $group" >&2; exec "$@"';
+  `PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL; ${MARKS}${UNWRAP}` +
+  'read -r pid name state parent group rest </proc/$$/stat; echo "$err $group" >&2; echo "$out $group"; trap : TERM; "$@"; code=$?; ' +
+  'printf "%s%03d" "$end" "$code" >&2; printf "%s%03d" "$end" "$code"; exit "$code"';
 
-/** The beginning of a command over SSH: what is sent, and what is read from standard error until the command itself runs. */
+/** When one mark is there, the other one is on its way. */
+const BETWEEN_STREAMS_MS = 5_000;
+
+/** The beginning and the end of a command over SSH: what is sent, and what is its own of what comes back. */
 export class SshStart implements CommandStart {
   /** Process group of the command, once it runs. */
   readonly group: Promise<string>;
+  readonly output: BetweenMarks;
+  readonly errors: BetweenMarks;
   private readonly nonce = randomBytes(8).toString('hex');
   private readonly prompt = `drydock-${this.nonce}-sudo:`;
-  private readonly mark = `drydock-${this.nonce}-start`;
-  private running = false;
+  private readonly marks = { output: marksOf(this.nonce, 'out'), errors: marksOf(this.nonce, 'err') };
   private asked = false;
-  private head = '';
+  private timer: NodeJS.Timeout;
   private resolve!: (group: string) => void;
   private reject!: (error: Error) => void;
 
-  constructor(private readonly hostName: string, private readonly command: string[], private readonly sudo: Sudo) {
+  constructor(private readonly login: Login, private readonly command: string[], private readonly sudo: Sudo) {
+    this.output = new BetweenMarks(this.marks.output);
+    this.errors = new BetweenMarks(this.marks.errors);
     this.group = new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
     });
     this.group.catch(() => undefined);
+    this.timer = this.after(login.limitMs, () => this.refuse('slow'));
   }
 
   /** What the login shell is given. */
   get text(): string {
-    // Quoted here as well, so that a bad argument is refused before anything runs.
-    const starter = ['sh', '-c', STARTER, 'sh', this.mark, ...this.command];
-    if (this.sudo === 'no') return quoteCommand(starter);
-    return quoteCommand(['env', 'LC_ALL=C', 'sudo', ...(this.sudo === 'passwordless' ? ['-n'] : ['-S', '-p', this.prompt]), '--', ...starter]);
+    const starter = ['sh', '-c', STARTER, 'sh', this.nonce, ...this.command.map(wrap)];
+    if (this.sudo === 'no') return shellWords(starter);
+    return shellWords(['env', 'LC_ALL=C', 'sudo', ...(this.sudo === 'passwordless' ? ['-n'] : ['-S', '-p', this.prompt]), '--', ...starter]);
+  }
+
+  /** Until the command runs, all is up to the login: `limitMs` counts, and no stall. */
+  get isPending(): boolean {
+    return this.output.word === null || this.errors.word === null;
+  }
+
+  get seenGroup(): string | undefined {
+    const astray = new RegExp(`@drydock-${this.nonce}-(?:out|err) (\\d+)\n`).exec(this.errors.foreign + this.output.foreign)?.[1];
+    return this.errors.word ?? this.output.word ?? astray;
   }
 
   /** Takes a piece of standard error, answers sudo by `write`, and returns what is the command's own. */
   take(chunk: Buffer, write: (text: string) => void): Buffer {
-    if (this.running) return chunk;
-    this.head += chunk.toString('latin1');
-    const line = new RegExp(`${this.mark} (\\d+)\n`).exec(this.head);
-    if (line !== null) {
-      this.running = true;
-      this.resolve(line[1]!);
-      return Buffer.from(this.head.slice(line.index + line[0].length), 'latin1');
-    }
-    if (this.head.includes(this.prompt)) {
-      this.head = this.head.replace(this.prompt, '');
+    const own = Buffer.concat(this.errors.take(chunk));
+    if (this.errors.word === null && this.errors.takeOut(this.prompt)) {
       // Asked again: the first answer was wrong.
-      if (this.asked || typeof this.sudo !== 'object') this.reject(wrongPassword(this.hostName));
+      if (this.asked || typeof this.sudo !== 'object') this.fail(wrongPassword(this.login));
       else write(`${this.sudo.password}\n`);
       this.asked = true;
     }
-    return Buffer.alloc(0);
+    this.look();
+    return own;
   }
 
-  /** The command ended; before its mark that means that it never ran. */
+  /** To be called after each piece of either stream. */
+  look(): void {
+    const { output, errors } = this;
+    if (output.isFlooded || errors.isFlooded) this.refuse('flood');
+    else if (!this.isPending) {
+      clearTimeout(this.timer);
+      this.resolve(errors.word!);
+    } else if (output.foreign.includes(this.marks.errors.start) || errors.foreign.includes(this.marks.output.start)) this.refuse('redirect');
+    else if (output.word !== null || errors.word !== null) {
+      clearTimeout(this.timer);
+      this.timer = this.after(BETWEEN_STREAMS_MS, () => this.refuse('redirect'));
+    }
+  }
+
+  /** The command ended; before its marks that means that it never ran, or that nobody can hear it. */
   ended(): void {
-    this.reject(refusedStart(this.hostName, this.head));
+    if (this.isPending) this.refuse(this.seenGroup === undefined ? 'ended' : 'redirect');
   }
 
   fail(error: Error): void {
+    clearTimeout(this.timer);
     this.reject(error);
   }
-}
 
-function wrongPassword(hostName: string): DrydockError {
-  return new DrydockError('AuthRejected', `sudo on ${hostName} does not accept the password`, { remedy: `check hosts.${hostName}.sudoPassword` });
-}
+  private refuse(how: Parameters<typeof startRefused>[1]): void {
+    this.fail(startRefused(this.login, how, `${this.errors.foreign}\n${this.output.foreign}`));
+  }
 
-/** Why the command never came to run: what sudo (or the login shell) said instead. */
-function refusedStart(hostName: string, said: string): DrydockError {
-  const text = said.trim().split('\n').slice(-3).join('; ').slice(0, 500);
-  if (/a password is required|no password was provided|no askpass program/.test(said)) {
-    return new DrydockError('AuthRejected', `sudo on ${hostName} asks for a password`, { remedy: `set hosts.${hostName}.sudoPassword, or allow the user to run sudo without one` });
+  private after(ms: number, call: () => void): NodeJS.Timeout {
+    const timer = setTimeout(call, ms);
+    timer.unref();
+    return timer;
   }
-  if (/incorrect password attempt|Sorry, try again/.test(said)) return wrongPassword(hostName);
-  if (/not in the sudoers file|may not run sudo|not allowed to execute/.test(said)) {
-    return new DrydockError('NotPermitted', `the user on ${hostName} may not use sudo: ${text}`, { remedy: 'allow it in sudoers, or log in as root' });
-  }
-  if (/must have a tty/.test(said)) {
-    return new DrydockError('NotPermitted', `sudo on ${hostName} insists on a terminal`, { remedy: 'take requiretty out of sudoers for this user' });
-  }
-  return new DrydockError('CommandFailed', `no command can be started on ${hostName}${text === '' ? '' : `: ${text}`}`, { remedy: 'check that the user has a shell, and sudo where it is no root' });
 }

@@ -3,9 +3,10 @@ import { resolveSecret } from '../secrets/secrets';
 import { DEFAULT_STALL_MS, execOn } from './exec';
 import type { ExecOptions, ExecResult, Host, RemoteProcess } from './host';
 import { Semaphore } from './semaphore';
-import type { SshOptions } from './ssh-connect';
+import { loginLimitMs, type SshOptions } from './ssh-connect';
 import { openLink, type SshLink } from './ssh-link';
 import { startProcess } from './ssh-process';
+import type { Login } from './ssh-refusals';
 import type { Sudo } from './ssh-start';
 
 export type { SshOptions } from './ssh-connect';
@@ -20,13 +21,14 @@ const MAX_COMMANDS = 5;
 export async function connectHost(name: string, config: HostConfig, options: SshOptions): Promise<Host> {
   const password = config.sudoPassword === undefined ? undefined : await resolveSecret(config.sudoPassword);
   const link = await openLink(name, config, options);
-  return new SshHost(link, config.user === 'root' ? 'no' : password === undefined ? 'passwordless' : { password });
+  const login = { name, user: config.user, limitMs: loginLimitMs(config), limitPlace: `${options.place?.(name) ?? `hosts.${name}`}.loginTimeout` };
+  return new SshHost(link, config.user === 'root' ? 'no' : password === undefined ? 'passwordless' : { password }, login);
 }
 
 class SshHost implements Host {
   private readonly slots = new Semaphore(MAX_COMMANDS);
 
-  constructor(private readonly link: SshLink, private readonly sudo: Sudo) {}
+  constructor(private readonly link: SshLink, private readonly sudo: Sudo, private readonly login: Login) {}
 
   get name(): string {
     return this.link.name;
@@ -40,8 +42,8 @@ class SshHost implements Host {
     options.signal?.throwIfAborted();
     const release = await this.slots.acquire();
     try {
-      const { link, sudo } = this;
-      const process = await startProcess({ link, sudo }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
+      const { link, sudo, login } = this;
+      const process = await startProcess({ link, sudo, login }, command, { root: options.root ?? true, stallMs: options.stallMs ?? DEFAULT_STALL_MS, signal: options.signal });
       void process.closed.then(release);
       return process;
     } catch (error) {

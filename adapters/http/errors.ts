@@ -26,7 +26,7 @@ export function classifyNetworkError(error: unknown, service: Service, where: st
   if (error instanceof DrydockError) return error;
   const { code, message } = rootOf(error);
   if (error instanceof ProxyError) {
-    const remedy = error.status === 407 ? 'put the proxy\'s user and password into HTTPS_PROXY' : 'check HTTPS_PROXY, or name the host in NO_PROXY';
+    const remedy = error.status === 407 ? 'put the proxy\'s user and password into HTTPS_PROXY, with each % in them written as %25' : 'check HTTPS_PROXY, or name the host in NO_PROXY';
     return new DrydockError(error.status === 407 ? 'AuthRejected' : service.unavailable, `${service.name} at ${where}: ${error.message}`, { remedy, cause: error });
   }
   if (CERTIFICATE_CODES.has(code)) {

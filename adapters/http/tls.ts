@@ -21,6 +21,7 @@ const SYSTEM_BUNDLES = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/cert
 /** Opens TLS connections in one way: checked, through the proxy of the environment, with a limit on the time. */
 export class TlsDialer {
   private context: SecureContext | undefined;
+  private toProxy: SecureContext | undefined;
 
   constructor(readonly options: TlsOptions) {}
 
@@ -29,7 +30,7 @@ export class TlsDialer {
     const context = this.secureContext();
     const bare = host.replace(/^\[|\]$/g, '');
     const proxy = proxyFor(bare, port);
-    const raw = proxy === null ? await dialTcp(bare, port, timeoutMs) : await connectThroughProxy(proxy, bare, port, timeoutMs);
+    const raw = proxy === null ? await dialTcp(bare, port, timeoutMs) : await connectThroughProxy(proxy, bare, port, timeoutMs, proxy.encrypted ? this.proxyContext() : undefined);
     return new Promise((resolve, reject) => {
       const socket = connectTls({
         socket: raw,
@@ -63,6 +64,14 @@ export class TlsDialer {
     if (own === undefined && insecure !== true) return systemContext();
     this.context ??= createSecureContext({ ca: insecure === true ? undefined : this.authorities(), cert, key });
     return this.context;
+  }
+
+  /** A proxy's certificate comes from the site's authorities as a rule: those of the system, or those that the other side is checked by. It never sees our own. */
+  private proxyContext(): SecureContext {
+    const { ca, caFile, insecure } = this.options;
+    const isNamed = insecure !== true && (ca ?? caFile) !== undefined;
+    this.toProxy ??= isNamed ? createSecureContext({ ca: [...systemAuthorities(), this.authorities()].flat() }) : systemContext();
+    return this.toProxy;
   }
 
   private authorities(): string[] | string {

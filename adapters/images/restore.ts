@@ -26,6 +26,8 @@ const SAFE_OPERATION = /^[A-Za-z0-9][A-Za-z0-9._-]{0,100}$/;
 
 export interface RestoreBlobsOptions extends StreamOptions {
   host: Host;
+  /** The same host, for what has to go although the run was cancelled. Default: `host`. */
+  cleanUpHost?: Host;
   /** Root of the registry volume; must exist. On a mounted volume, the mount must be held while this runs. */
   root: string;
   /** Names the folder that holds unfinished files. */
@@ -168,7 +170,7 @@ function shareOutSegments(blobs: WantedBlob[], lanes: number): WantedBlob[][] {
 }
 
 async function writeBatch(options: RestoreBlobsOptions, { volume, lane, hashers, oneAtATime }: Omit<Lane, 'share'>, tar: AsyncIterable<Buffer>, batch: WantedBlob[]): Promise<void> {
-  const { host, signal, stallMs } = options;
+  const { host, cleanUpHost = host, signal, stallMs } = options;
   const staging = `${volume}/${STAGING_PREFIX}${options.operation}.${lane}`;
   try {
     await host.exec(['sh', '-c', 'rm -rf -- "$1" && mkdir -m 0700 -- "$1"', 'sh', staging], { signal, stallMs: SILENT_MS });
@@ -177,7 +179,7 @@ async function writeBatch(options: RestoreBlobsOptions, { volume, lane, hashers,
     await oneAtATime(() => host.exec(['cp', '-r', '-l', '-f', '--preserve=mode,ownership', `${staging}/docker`, `${volume}/`], { signal, stallMs: SILENT_MS }));
   } finally {
     // Without the signal: a cancelled run must not leave its files behind.
-    await host.exec(['rm', '-rf', '--', staging], { stallMs: SILENT_MS }).catch(() => undefined);
+    await cleanUpHost.exec(['rm', '-rf', '--', staging], { stallMs: SILENT_MS }).catch(() => undefined);
   }
   const expected = new Map(batch.map((blob) => [blob.path, blob]));
   const sizeOf = (path: string): number => expected.get(path)?.size ?? 0;
@@ -266,7 +268,7 @@ class BlobSource {
 }
 
 /** Removes what an earlier run that died has left aside. One restore runs at a time. */
-async function clearStaging(host: Host, volume: string, signal?: AbortSignal): Promise<void> {
+export async function clearStaging(host: Host, volume: string, signal?: AbortSignal): Promise<void> {
   await host.exec(['find', volume, '-maxdepth', '1', '-name', `${STAGING_PREFIX}*`, '-exec', 'rm', '-rf', '--', '{}', '+'], { signal, stallMs: SILENT_MS });
 }
 

@@ -5,7 +5,7 @@ import { digestOf, hashFor, isDigest, schema1Payload } from './digest';
 import type { Registry } from './registry';
 import { REGISTRY } from './service';
 
-export type RegistryOptions = { url: string; username: string; password: string } & Pick<TlsOptions, 'ca' | 'caFile' | 'insecure'>;
+export type RegistryOptions = { url: string; username: string; password: string; signal?: AbortSignal } & Pick<TlsOptions, 'ca' | 'caFile' | 'insecure'>;
 
 const MANIFEST_TYPES = [
   'application/vnd.oci.image.index.v1+json', 'application/vnd.oci.image.manifest.v1+json',
@@ -25,7 +25,7 @@ class RegistryClient implements Registry {
   private readonly http: HttpClient;
   private readonly auth: RegistryAuth;
 
-  constructor(options: RegistryOptions) {
+  constructor(private readonly options: RegistryOptions) {
     const tls = { ca: options.ca, caFile: options.caFile, insecure: options.insecure };
     this.http = new HttpClient(options.url, REGISTRY, tls);
     this.auth = new RegistryAuth(tls, options.username, options.password);
@@ -83,7 +83,7 @@ class RegistryClient implements Registry {
 
   private async get(call: HttpCall, authorization: string | undefined): Promise<HttpAnswer> {
     const headers = { ...call.headers, ...(authorization === undefined ? {} : { authorization }) };
-    let answer = await this.http.call({ ...call, headers, ok: [200, 401, ...REDIRECTS] });
+    let answer = await this.http.call({ ...call, headers, ok: [200, 401, ...REDIRECTS], signal: this.options.signal });
     let url = new URL(`${this.http.baseUrl}/${call.path}`);
     for (let n = 0; REDIRECTS.includes(answer.status); n++) {
       if (n === MAX_REDIRECTS) throw new DrydockError('RegistryUnavailable', 'the registry redirects in a circle');
@@ -91,7 +91,7 @@ class RegistryClient implements Registry {
       const next = new URL(headerOf(answer, 'location') ?? '', url);
       // Another host, such as an object store, must not get our login: its address is signed.
       const sameHost = next.host === new URL(this.http.baseUrl).host;
-      answer = await this.http.call({ path: next.href, headers: sameHost ? headers : call.headers, ok: [200, 401, ...REDIRECTS] });
+      answer = await this.http.call({ path: next.href, headers: sameHost ? headers : call.headers, ok: [200, 401, ...REDIRECTS], signal: this.options.signal });
       url = next;
     }
     return answer;

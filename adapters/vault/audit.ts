@@ -11,6 +11,12 @@ import { tryManifest } from './read-manifests';
 import { segmentsOf } from './segment-list';
 import type { Vault, VaultEntry } from './vault';
 
+/** By the kind that stands in the name of a record. */
+function whatIsRecorded(file: string, cluster: string): string {
+  if (/^restore-/.test(file)) return `a restore runs, or has ended and a place could not be reached, or did not come to its end: \`drydock reconcile ${cluster}\` says which, and what to do`;
+  return `an operation keeps here what it has changed: it runs, or \`drydock reconcile ${cluster}\` puts it back or says what to do`;
+}
+
 /** Something that should not be so. */
 export interface AuditFinding {
   cluster: string | null;
@@ -107,7 +113,7 @@ class ClusterAudit {
       if (!backups.has(id) && !segments.has(id)) this.left(entry, 'what it marks is gone; a mark by `drydock forget` stays as long as another vault of the cluster holds the backup');
       else await this.readable(entry, tombstoneSchema, 'tombstone');
     }
-    for (const entry of operations) this.left(entry, 'an operation keeps here what it has changed: it runs, or `drydock reconcile` puts it back');
+    for (const entry of operations) this.left(entry, whatIsRecorded(entry.name.slice(vaultPaths.operations(this.cluster).length), this.cluster));
   }
 
   /** All that the manifest names is there with its size. */

@@ -1,29 +1,28 @@
-import { link, mkdir, open, unlink, type FileHandle } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { DrydockError } from '../../domain/errors';
+import { DrydockError } from '../../domain/errors';
+import { giveName, type NameTarget, type Naming } from './directory-commit';
+import { answered, syncDirectory, syncing, type VaultFiles } from './directory-files';
 import { hasCode } from './fs-errors';
-import { nameTaken } from './probe';
 import { Upload, type UploadSink } from './upload';
 
-export interface UploadTarget {
-  /** Name in the vault, for messages. */
-  name: string;
-  /** Where the bytes go first; must not exist. */
-  temporaryPath: string;
-  finalPath: string;
-  /** Directories below this one are made as needed. */
-  root: string;
+/** `temporaryPath`: where the bytes go first; must not exist. */
+export interface UploadTarget extends NameTarget {
+  files: VaultFiles;
+  /** Called when the file has its name. */
+  onNamed: (way: Naming) => void;
   toError: (error: unknown, doing: string, bytesWritten: number) => Promise<DrydockError>;
 }
 
-/** A file written aside and linked into place: link(2) fails when the name exists, so of several writers exactly one wins. */
+/** A file written aside, which gets its name at the end. */
 export async function startDirectoryUpload(target: UploadTarget): Promise<Upload> {
+  const { files, temporaryPath, name } = target;
   try {
-    await mkdir(dirname(target.temporaryPath), { recursive: true, mode: 0o700 });
-    const file = await open(target.temporaryPath, 'wx', 0o600);
-    return new Upload(target.name, new DirectorySink(target, file), 4 << 20);
+    await answered(files.mkdir(dirname(temporaryPath), { recursive: true, mode: 0o700 }));
+    const file = await answered(files.open(temporaryPath, 'wx', 0o600));
+    return new Upload(name, new DirectorySink(target, file), 4 << 20);
   } catch (error) {
-    throw await target.toError(error, `write ${target.name}`, 0);
+    throw await target.toError(error, `write ${name}`, 0);
   }
 }
 
@@ -46,22 +45,44 @@ class DirectorySink implements UploadSink {
   async flush(): Promise<void> {}
 
   async keep(): Promise<void> {
-    const { temporaryPath, finalPath, root, name } = this.target;
+    const { files, temporaryPath, onNamed } = this.target;
     try {
-      await this.file.sync();
-      await this.file.close();
-      await makeDirectories(root, dirname(finalPath));
-      await link(temporaryPath, finalPath);
-      await syncDirectory(dirname(finalPath));
+      await this.syncFile();
+      await syncing(this.file.close());
+      onNamed(await giveName(files, this.target));
+      await this.syncName();
     } catch (error) {
-      throw hasCode(error, 'EEXIST') ? nameTaken(name) : await this.readable(error);
+      throw await this.readable(error);
     }
-    await unlink(temporaryPath).catch(() => undefined);
+    await files.unlink(temporaryPath).catch(() => undefined);
   }
 
   async discard(): Promise<void> {
-    await this.file.close().catch(() => undefined);
-    await unlink(this.target.temporaryPath).catch(() => undefined);
+    // Not waited for where it hangs: whoever gives up has waited long enough.
+    await answered(this.file.close()).catch(() => undefined);
+    await answered(this.target.files.unlink(this.target.temporaryPath)).catch(() => undefined);
+  }
+
+  /** Here nothing is passed over: what the disk does not take now is lost with the next power cut. */
+  private async syncFile(): Promise<void> {
+    try {
+      await syncing(this.file.sync());
+    } catch (error) {
+      if (!hasCode(error, 'EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS')) throw error;
+      const { name, description } = this.target;
+      throw new DrydockError('Refused', `cannot write ${name} in ${description}: its file system cannot put a file safely on its disk (fsync)`, { remedy: 'use another file system, or mount this one in another way', cause: error });
+    }
+  }
+
+  /** A name that may be lost again is taken back: else the next try would meet its own file and take it for another writer's. */
+  private async syncName(): Promise<void> {
+    const { files, finalPath } = this.target;
+    try {
+      await syncDirectory(files, dirname(finalPath));
+    } catch (error) {
+      await answered(files.unlink(finalPath)).catch(() => undefined);
+      throw error;
+    }
   }
 
   private readable(error: unknown): Promise<DrydockError> {
@@ -69,10 +90,11 @@ class DirectorySink implements UploadSink {
   }
 
   private async writeAll(chunks: Buffer[]): Promise<void> {
-    let rest = chunks;
+    let rest = chunks.filter(({ length }) => length > 0);
     // A write that meets a full disk is short first and fails only when it is repeated.
     while (rest.length > 0) {
-      const { bytesWritten } = await this.file.writev(rest);
+      const { bytesWritten } = await answered(this.file.writev(rest));
+      if (bytesWritten === 0) throw new Error('the file system takes no bytes, and does not say why');
       this.bytesWritten += bytesWritten;
       rest = dropBytes(rest, bytesWritten);
     }
@@ -89,27 +111,4 @@ function dropBytes(chunks: Buffer[], bytes: number): Buffer[] {
   const rest = chunks.slice(index);
   if (left > 0) rest[0] = rest[0]!.subarray(left);
   return rest;
-}
-
-/** Makes `path` and what is missing above it, below `root`, and makes each new entry durable. */
-async function makeDirectories(root: string, path: string): Promise<void> {
-  if (path === root) return;
-  try {
-    await mkdir(path, { mode: 0o700 });
-    await syncDirectory(dirname(path));
-  } catch (error) {
-    if (hasCode(error, 'EEXIST')) return;
-    if (!hasCode(error, 'ENOENT')) throw error;
-    await makeDirectories(root, dirname(path));
-    await makeDirectories(root, path);
-  }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
 }

@@ -24,6 +24,7 @@ export interface Inventory {
 const SEGMENT = /^([0-9A-Za-z][0-9A-Za-z-]*)\.(tar\.gpg|index|(?:passphrase-[0-9a-f]{16}|[0-9A-F]{40})\.keys)$/;
 const ARTIFACT = /^(?:manifest\.json|manifest\.json\.asc|SHA256SUMS|RESTORE\.md|[A-Za-z0-9._-]+\.(?:gpg|jsonl|keys))$/;
 const VERDICT = /^[0-9TZ.]+\.(?:json|findings\.jsonl\.gz\.gpg|segments\.jsonl)$/;
+const CHANGE = /^(?:freeze|stop|hold|restore)-[0-9a-f]{16}\.[1-9][0-9]*\.json$/;
 const TOMBSTONE = /^([0-9A-Za-z][0-9A-Za-z-]*)\.[0-9TZ]+\.json$/;
 
 /** What only Drydock writes: a time and random digits, alone or before what stands behind a segment's id. */
@@ -57,7 +58,7 @@ function place(inventory: Inventory, entry: VaultEntry): boolean {
     if (match) files().tombstones.push({ id: match[1]!, entry });
     return match !== null;
   }
-  if (kind === 'operations' && file === '' && (id.endsWith('.json') || id === 'unfinished-restore')) {
+  if (kind === 'operations' && file === '' && CHANGE.test(id)) {
     files().operations.push(entry);
     return true;
   }
@@ -74,8 +75,8 @@ function place(inventory: Inventory, entry: VaultEntry): boolean {
 }
 
 /**
- * Whether a name is beyond doubt one that Drydock wrote: in a bucket that others use as well, only such a one may be removed. Records of operations have
- * names of any form, so their cluster must be among `known`, where the clusters of other names are added; names come in order, those of backups first.
+ * Whether a name is beyond doubt one that Drydock wrote: in a bucket that others use as well, only such a one may be removed. Records of changes could be
+ * another's, so their cluster must be among `known`, where the clusters of other names are added; names come in order, those of backups first.
  */
 export function isSurelyOurs(name: string, known: Set<string>): boolean {
   if (name === 'vault.json' || PROBE.test(name) || name.startsWith('.drydock-tmp/')) return true;

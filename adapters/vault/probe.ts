@@ -19,18 +19,49 @@ export async function ensureVaultFile(vault: Vault): Promise<void> {
   checkVaultFile(await vault.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), vault.description);
 }
 
-/** Writes a probe, does something with it, and removes it whatever happens. Throws VaultUnavailable when it does not come back as it was. */
-export async function tryProbe(vault: Vault, more: (name: string) => Promise<void> = () => Promise.resolve()): Promise<void> {
+/**
+ * Writes a probe, reads it whole and in part, looks at it and for it, writes it a second time, which must be refused, and removes it whatever happens. Throws
+ * VaultUnavailable when it does not come back as it was, Refused when the vault cannot do what backups rest on.
+ */
+export async function tryProbe(vault: Vault): Promise<void> {
   const name = `probe-${randomBytes(8).toString('hex')}`;
   await vault.put(name, name);
   try {
-    if ((await vault.readAll(name, 1024)).toString() !== name) {
-      throw new DrydockError('VaultUnavailable', `${vault.description} gives back other bytes than were written`, { remedy: 'check the disk, the mount or the server of the vault' });
-    }
-    await more(name);
+    await comesBack(vault, name);
+    await isRefused(vault, name);
   } finally {
     await vault.remove(name);
   }
+  if ((await vault.stat(name)) !== null) throw cannot(vault, 'still shows what was removed', 'nothing can be pruned there');
+}
+
+async function comesBack(vault: Vault, name: string): Promise<void> {
+  if ((await vault.readAll(name, 1024)).toString() !== name) throw otherBytes(vault);
+  const found = await vault.stat(name);
+  if (found?.size !== name.length) throw cannot(vault, `says that a file of ${name.length} bytes has ${found === null ? 'none' : found.size}`, 'sizes tell a whole file from a torn one');
+  const part: Buffer[] = [];
+  for await (const piece of (await vault.read(name, { offset: 3, length: 5 })) as AsyncIterable<Buffer>) part.push(piece);
+  if (Buffer.concat(part).toString() !== name.slice(3, 8)) throw cannot(vault, 'gives another part of a file than was asked for', 'single images are read by ranges');
+  let isListed = false;
+  for await (const entry of vault.list(name)) isListed ||= entry.name === name;
+  if (!isListed) throw cannot(vault, 'does not list what was written', 'what is not listed would be taken for gone');
+}
+
+/** Of two writers of one name exactly one may win. */
+async function isRefused(vault: Vault, name: string): Promise<void> {
+  const isTwice = await vault.put(name, name).then(() => true, (error: unknown) => {
+    if (isConflict(error)) return false;
+    throw error;
+  });
+  if (isTwice) throw cannot(vault, 'writes over a name that exists', 'two workers could write one backup');
+}
+
+function otherBytes(vault: Vault): DrydockError {
+  return new DrydockError('VaultUnavailable', `${vault.description} gives back other bytes than were written`, { remedy: 'check the disk, the mount or the server of the vault' });
+}
+
+function cannot(vault: Vault, what: string, why: string): DrydockError {
+  return new DrydockError('Refused', `${vault.description} ${what}, and ${why}`, { remedy: 'use another server or file system for the vault, or look at what stands between it and the worker' });
 }
 
 export function isConflict(error: unknown): boolean {

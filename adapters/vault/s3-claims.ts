@@ -4,9 +4,10 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { DeleteObjectCommand, ListObjectsV2Command } from '@aws-sdk/client-s3';
+import { DeleteObjectCommand } from '@aws-sdk/client-s3';
 import { DrydockError } from '../../domain/errors';
 import type { S3Connection } from './s3-client';
+import { objectsUnder, type ListedObject } from './s3-list';
 
 /** Starts with a dot, so no name of the vault can reach it. */
 export const CLAIMS = '.drydock-tmp/claims/';
@@ -52,7 +53,8 @@ export async function withClaim(name: string, tools: ClaimTools, work: (signal: 
 }
 
 async function isAlone(connection: S3Connection, prefix: string, own: string): Promise<boolean> {
-  const { Contents: claims = [] } = await connection.run('look for claims', () => connection.calls.send(new ListObjectsV2Command({ Bucket: connection.bucket, Prefix: prefix })));
+  const claims: ListedObject[] = [];
+  for await (const claim of objectsUnder(connection, prefix, 'look for claims')) claims.push(claim);
   if (!claims.some(({ Key }) => Key === own)) {
     throw new DrydockError('Refused', `${connection.description} does not list at once what was written, and has no conditional writes either`, { remedy: 'use a server that knows If-None-Match, or lists consistently' });
   }

@@ -2,12 +2,15 @@
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent, type AgentOptions } from 'node:https';
 import type { Duplex } from 'node:stream';
-import { ListObjectsV2Command, S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import type { S3Config } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { TlsDialer } from '../http/tls';
 import { resolveSecret } from '../secrets/secrets';
+import { translateChecksums, type ChecksumWay } from './s3-checksums';
 import { s3Error, statusOf } from './s3-errors';
+import { objectsUnder } from './s3-list';
+import { SMALLEST_PART } from './s3-parts';
 
 // Its version is pinned here, and what it says about later ones is for those who build Drydock, not for those who run it.
 process.env['AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED'] ??= 'true';
@@ -30,6 +33,12 @@ export class S3Connection {
   readonly calls: S3Client;
   /** For reading objects: whoever reads slowly leaves the connection idle. */
   readonly reads: S3Client;
+  /** What the server takes of checksums; the first way until another was found out. */
+  checksums: ChecksumWay = 'sha256';
+  /** Size of the smallest parts: less where what stands before the server takes no larger bodies. */
+  smallestPart = SMALLEST_PART;
+  /** Whether the server knows the first form of listings only. */
+  listsOldForm = false;
   /** What the server's clock is ahead of ours, in milliseconds. */
   private ahead: number | null = null;
 
@@ -49,7 +58,8 @@ export class S3Connection {
 
   /** The server's time now, right to a second. */
   async now(): Promise<Date> {
-    if (this.ahead === null) await this.run('ask for the time', () => this.calls.send(new ListObjectsV2Command({ Bucket: this.bucket, Prefix: this.key('vault.json'), MaxKeys: 1 })));
+    // Any answer tells it.
+    if (this.ahead === null) await objectsUnder(this, this.key('vault.json'), 'ask for the time').next();
     if (this.ahead === null) throw new DrydockError('VaultUnavailable', `${this.description} does not say what time it is`, { remedy: 'an S3 server sends a Date header with each answer; look at what stands between it and the worker' });
     return new Date(Date.now() + this.ahead);
   }
@@ -99,9 +109,14 @@ export class S3Connection {
     const client = new S3Client(config);
     client.middlewareStack.add(
       (next) => async (args) => {
-        const result = await next(args);
-        this.noteTime(result.response);
-        return result;
+        try {
+          const result = await next(args);
+          this.noteTime(result.response);
+          return result;
+        } catch (error) {
+          this.noteTime((error as { $response?: unknown }).$response);
+          throw error;
+        }
       },
       { step: 'deserialize', priority: 'low', name: 'serverTime' },
     );
@@ -118,6 +133,7 @@ export class S3Connection {
       },
       { step: 'initialize', name: 'clockPutRight' },
     );
+    translateChecksums(client, () => this.checksums);
     return client;
   }
 
@@ -135,7 +151,7 @@ export class S3Connection {
   }
 
   private noteTime(response: unknown): void {
-    const { headers } = response as { headers?: Record<string, string | undefined> };
+    const { headers } = (response ?? {}) as { headers?: Record<string, string | undefined> };
     const told = Date.parse(headers?.['date'] ?? '');
     if (!Number.isNaN(told)) this.ahead = told - Date.now();
   }

@@ -1,24 +1,20 @@
 /** Create-if-absent in a bucket: by If-None-Match, or by claims where the server does not know it. */
 import { randomBytes } from 'node:crypto';
+import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  AbortMultipartUploadCommand, CompleteMultipartUploadCommand, CreateMultipartUploadCommand, DeleteObjectCommand, HeadObjectCommand, PutObjectCommand, UploadPartCommand,
-  type CompletedPart,
-} from '@aws-sdk/client-s3';
+import { CompleteMultipartUploadCommand, CreateMultipartUploadCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand, type CompletedPart, type HeadObjectCommandOutput } from '@aws-sdk/client-s3';
 import { DrydockError } from '../../domain/errors';
 import { nameTaken } from './probe';
-import { removeTemporary, withClaim } from './s3-claims';
+import { CHECKSUM_HEADER } from './s3-checksums';
+import { withClaim } from './s3-claims';
 import type { S3Connection } from './s3-client';
 import { digestOf, signedBody } from './s3-digest';
-import { isAnswer, statusOf } from './s3-errors';
-import type { ObjectLock, Retention } from './s3-lock';
+import { isAnswer, isNoHead, notS3, statusOf } from './s3-errors';
+import type { ObjectLock } from './s3-lock';
+import { CONFLICT_ATTEMPTS, isTaken, Prober, type Abilities, type Condition } from './s3-probe';
 
 /** In each object's metadata: tells a writer whose answer got lost that the object under the name is its own. */
 const NONCE = 'drydock-nonce';
-const CONFLICT_ATTEMPTS = 6;
-
-/** What servers were found to know, by place; asked once a process, and anew by each check. */
-const known = new Map<string, Promise<boolean>>();
 
 /** A multipart upload that has all its parts. */
 export interface Multipart {
@@ -27,27 +23,38 @@ export interface Multipart {
   parts: CompletedPart[];
 }
 
-type Condition = { IfNoneMatch?: '*' };
+/** What a server says about an object that it has written. */
+interface Written {
+  ETag?: string;
+}
 
 export class Creator {
+  private readonly prober: Prober;
+  /** Null while nobody has asked. */
+  private abilities: Abilities | null = null;
+
   constructor(
     private readonly connection: S3Connection,
     private readonly lock: ObjectLock,
-  ) {}
+  ) {
+    this.prober = new Prober(connection, lock);
+  }
 
-  /** Null while nobody has asked. */
-  conditional: boolean | null = null;
+  /** Asks the server what it takes, once; `again`: anew, as a check does. To be done before anything is written. */
+  async learn(again = false): Promise<Abilities> {
+    return (this.abilities = await this.prober.learn(again));
+  }
 
-  /** Whether the server refuses to write a name that exists. `again`: asks even if the answer is known. */
-  async isConditional(again = false): Promise<boolean> {
-    const place = this.connection.description;
-    let answer = again ? undefined : known.get(place);
-    if (!answer) {
-      answer = this.probe();
-      known.set(place, answer);
-      answer.catch(() => known.delete(place));
-    }
-    return (this.conditional = await answer);
+  /** In words, what the server was found to lack; empty while nobody has asked, and when that is nothing. */
+  get lacks(): string {
+    if (!this.abilities) return '';
+    const { conditional, checksums, smallestPart } = this.abilities;
+    const found = [
+      ...(conditional ? [] : ['whose conditional writes cannot be relied on: each name is claimed first']),
+      ...(checksums === 'sha256' ? [] : [`which takes no ${CHECKSUM_HEADER}: ${checksums === 'md5' ? 'Content-MD5 is sent instead' : 'signatures alone protect what is sent'}`]),
+      ...(smallestPart >= 8 << 20 ? [] : ['which takes no bodies of 8 MiB: parts have 5 MiB']),
+    ];
+    return found.length === 0 ? '' : ` (${found.join('; ')})`;
   }
 
   /** Throws Conflict when the name exists. */
@@ -67,7 +74,7 @@ export class Creator {
     const retention = await this.lock.forNew(name);
     const { UploadId: uploadId } = await this.connection.run(`write ${name}`, () =>
       this.connection.calls.send(new CreateMultipartUploadCommand({ ...this.object(name), ...retention, ChecksumAlgorithm: 'SHA256', Metadata: { [NONCE]: nonce } })));
-    if (uploadId === undefined) throw new DrydockError('VaultUnavailable', `${this.connection.description} gave an upload no id`, { remedy: 'look at the health and the logs of the server' });
+    if (uploadId === undefined) throw notS3(this.connection.description, `write ${name}`, 'an upload without id');
     return { uploadId, nonce };
   }
 
@@ -78,31 +85,38 @@ export class Creator {
   }
 
   /** `replayable`: the same call can be made again after a race with another writer. */
-  private async create(name: string, nonce: string, replayable: boolean, write: (condition: Condition, signal?: AbortSignal) => Promise<unknown>): Promise<void> {
-    if (await this.isConditional()) return this.writeOnce(name, nonce, replayable, () => write({ IfNoneMatch: '*' }));
+  private async create(name: string, nonce: string, replayable: boolean, write: (condition: Condition, signal?: AbortSignal) => Promise<Written>): Promise<void> {
+    const { conditional } = await this.learn();
+    if (conditional) return this.writeOnce(name, nonce, replayable, () => write({ IfNoneMatch: '*' }));
     const { connection } = this;
     const refuseTaken = async (): Promise<void> => {
       if ((await this.nonceAt(name)) !== null) throw nameTaken(name);
     };
-    return withClaim(name, { connection, refuseTaken, putClaim: (key) => this.putTemporary(key) }, (signal) => this.writeOnce(name, nonce, replayable, () => write({}, signal)));
+    return withClaim(name, { connection, refuseTaken, putClaim: (key) => this.prober.putTemporary(key) }, (signal) => this.writeOnce(name, nonce, replayable, () => write({}, signal)));
   }
 
-  private async writeOnce(name: string, nonce: string, replayable: boolean, write: () => Promise<unknown>): Promise<void> {
+  /** Whatever the answer says: what lies under the name afterwards, with our mark, is ours, and has been written. */
+  private async writeOnce(name: string, nonce: string, replayable: boolean, write: () => Promise<Written>): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
-      try {
-        await write();
-        return;
-      } catch (error) {
-        const isRace = statusOf(error) === 409;
-        // An upload is gone as well when it was completed by a try whose answer got lost.
-        if (!isTaken(error) && !isRace && !isAnswer(error, 'NoSuchUpload')) throw this.connection.toError(error, `write ${name}`);
-        const found = await this.nonceAt(name);
-        if (found === nonce) return;
-        if (found !== null) throw nameTaken(name);
-        if (!isRace || !replayable || attempt === CONFLICT_ATTEMPTS) throw this.lostRace(name, error);
-        await sleep(50 * 2 ** attempt * Math.random());
-      }
+      const failure = await write().then(
+        ({ ETag }) => (ETag === undefined ? notS3(this.connection.description, `write ${name}`, 'it says that it is done, and nothing else') : null),
+        (error: unknown) => this.inWords(error, name),
+      );
+      if (failure === null) return;
+      const isRace = statusOf(failure.cause) === 409;
+      const found = await this.nonceAt(name).catch((error: DrydockError) => error);
+      if (found === nonce) return;
+      if (!isTaken(failure.cause) && !isRace && !isAnswer(failure.cause, 'NoSuchUpload')) throw failure;
+      if (found instanceof DrydockError) throw found;
+      if (found !== null) throw nameTaken(name);
+      if (isAnswer(failure.cause, 'NoSuchUpload')) throw failure;
+      if (!isRace || !replayable || attempt === CONFLICT_ATTEMPTS) throw this.lostRace(name, failure.cause);
+      await sleep(50 * 2 ** attempt * Math.random());
     }
+  }
+
+  private inWords(error: unknown, name: string): DrydockError {
+    return this.connection.toError(error, `write ${name}`);
   }
 
   /** What S3 asks for then is the whole upload again, which only whoever has the bytes can do. */
@@ -113,7 +127,8 @@ export class Creator {
   /** The writer's mark of the object under a name: empty when it has none; null when there is no object. */
   private async nonceAt(name: string): Promise<string | null> {
     try {
-      const found = await this.connection.calls.send(new HeadObjectCommand(this.object(name)));
+      const found = await this.lookAt(name);
+      if (found.ETag === undefined && found.LastModified === undefined) throw notS3(this.connection.description, `look at ${name}`, found.ContentType);
       return found.Metadata?.[NONCE] ?? '';
     } catch (error) {
       if (statusOf(error) === 404) return null;
@@ -121,60 +136,16 @@ export class Creator {
     }
   }
 
-  /** Two ways lead to a name, and the server must know the condition on both; and a name that was removed must be free again, which in buckets with versions not all of them know. */
-  private async probe(): Promise<boolean> {
-    const { connection } = this;
-    const key = connection.key(`.drydock-tmp/probe-${randomBytes(8).toString('hex')}`);
-    const versions = [await this.putTemporary(key)];
+  private async lookAt(name: string): Promise<HeadObjectCommandOutput> {
+    const { calls } = this.connection;
     try {
-      if (!(await this.refuses((condition) => this.putTemporary(key, condition))) || !(await this.refusesParts(key))) return false;
-      await connection.run('remove a probe', () => connection.calls.send(new DeleteObjectCommand({ Bucket: connection.bucket, Key: key })));
-      return !(await this.refuses(async (condition) => versions.push(await this.putTemporary(key, condition))));
-    } finally {
-      for (const version of versions) await removeTemporary(connection, key, version);
-    }
-  }
-
-  private async refusesParts(key: string): Promise<boolean> {
-    const { bucket: Bucket, calls } = this.connection;
-    return this.connection.run('try a multipart upload', async () => {
-      const { UploadId } = await calls.send(new CreateMultipartUploadCommand({ Bucket, Key: key, ChecksumAlgorithm: 'SHA256', ...(await this.lock.forTemporary()) }));
-      const body = Buffer.from('probe');
-      const digest = await digestOf(body);
-      const { ETag } = await calls.send(signedBody(new UploadPartCommand({ Bucket, Key: key, UploadId, PartNumber: 1, Body: body, ChecksumSHA256: digest.base64 }), digest));
-      const isRefused = await this.refuses((condition) =>
-        calls.send(new CompleteMultipartUploadCommand({ Bucket, Key: key, UploadId, ...condition, MultipartUpload: { Parts: [{ ETag, PartNumber: 1, ChecksumSHA256: digest.base64 }] } })));
-      await calls.send(new AbortMultipartUploadCommand({ Bucket, Key: key, UploadId })).catch(() => undefined);
-      return isRefused;
-    });
-  }
-
-  private async refuses(write: (condition: Condition) => Promise<unknown>): Promise<boolean> {
-    try {
-      await write({ IfNoneMatch: '*' });
-      return false;
+      return await calls.send(new HeadObjectCommand(this.object(name)));
     } catch (error) {
-      if (isTaken(error)) return true;
-      // A server that does not take the header at all.
-      if (statusOf(error) === 501 || isAnswer(error, 'NotImplemented')) return false;
-      throw error;
-    }
-  }
-
-  /** Returns the version, where the bucket has versions. */
-  private async putTemporary(key: string, condition: Condition = {}): Promise<string | undefined> {
-    const digest = await digestOf(Buffer.alloc(0));
-    const retention: Retention = await this.lock.forTemporary();
-    const command = signedBody(new PutObjectCommand({ Bucket: this.connection.bucket, Key: key, ...condition, ...retention, Body: Buffer.alloc(0), ContentLength: 0, ChecksumSHA256: digest.base64 }), digest);
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return (await this.connection.calls.send(command)).VersionId;
-      } catch (error) {
-        // The probe wants to see these as they are.
-        if (isTaken(error) || statusOf(error) === 501) throw error;
-        if (statusOf(error) !== 409 || attempt === CONFLICT_ATTEMPTS) throw this.connection.toError(error, 'write a probe');
-        await sleep(50 * 2 ** attempt * Math.random());
-      }
+      if (!isNoHead(error)) throw error;
+      // A gateway that lets no HEAD through: the beginning of the object comes with the same headers.
+      const { Body, ...found } = await calls.send(new GetObjectCommand(this.object(name)));
+      (Body as Readable).destroy();
+      return found;
     }
   }
 
@@ -185,9 +156,4 @@ export class Creator {
 
 function newNonce(): string {
   return randomBytes(16).toString('hex');
-}
-
-/** Some servers have answered 304 where S3 says 412. */
-function isTaken(error: unknown): boolean {
-  return statusOf(error) === 412 || statusOf(error) === 304 || isAnswer(error, 'PreconditionFailed');
 }

@@ -2,6 +2,7 @@ import { AbortMultipartUploadCommand, UploadPartCommand, type CompletedPart } fr
 import type { S3Connection } from './s3-client';
 import type { Creator } from './s3-create';
 import { digestOf, signedBody } from './s3-digest';
+import { notS3 } from './s3-errors';
 import { firstPartSize, partsAtOnce, partSize } from './s3-parts';
 import type { UploadSink } from './upload';
 import type { UploadOptions } from './vault';
@@ -26,7 +27,7 @@ export class S3Sink implements UploadSink {
     private readonly name: string,
     { expectedBytes }: UploadOptions = {},
   ) {
-    this.first = firstPartSize(expectedBytes);
+    this.first = firstPartSize(expectedBytes, connection.smallestPart);
     this.part = Buffer.allocUnsafeSlow(this.first);
   }
 
@@ -100,7 +101,8 @@ export class S3Sink implements UploadSink {
       Bucket: this.connection.bucket, Key: this.connection.key(this.name), UploadId: uploadId, PartNumber: number, Body: body, ContentLength: body.length, ChecksumSHA256: digest.base64,
     });
     const { ETag } = await this.connection.run(`write ${this.name}`, () => this.connection.calls.send(signedBody(command, digest), { abortSignal: this.cancel.signal }));
-    this.parts.push({ ETag, PartNumber: number, ChecksumSHA256: digest.base64 });
+    if (ETag === undefined) throw notS3(this.connection.description, `write ${this.name}`, 'a part without ETag');
+    this.parts.push({ ETag, PartNumber: number, ...(this.connection.checksums === 'sha256' ? { ChecksumSHA256: digest.base64 } : {}) });
   }
 
   private throwFailure(): void {

@@ -3,7 +3,8 @@ import { posix } from 'node:path';
 import type { Client, FileEntryWithStats, SFTPWrapper, Stats } from 'ssh2';
 import type { HostConfig, SftpConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
-import { openConnection } from '../host/ssh-connect';
+import { loginLimitMs, openConnection } from '../host/ssh-connect';
+import { openSftpChannel } from './sftp-channel';
 import { isStatus, sftpError, STATUS } from './sftp-errors';
 
 /** A server on which a request is out and nothing has come back for this long has stalled. */
@@ -41,7 +42,7 @@ export class SftpConnection {
       throw unreachable(error);
     });
     try {
-      return new SftpConnection(description, clients, await openChannel(clients[0]!, description));
+      return new SftpConnection(description, clients, await openSftpChannel(clients[0]!, description, host.user, loginLimitMs(host)));
     } catch (error) {
       for (const client of clients) client.end();
       throw error;
@@ -147,15 +148,6 @@ const JUMP = 'jump';
 
 function place(name: string): string {
   return name === JUMP ? 'vaults.*.sftp.jump' : 'vaults.*.sftp';
-}
-
-function openChannel(client: Client, description: string): Promise<SFTPWrapper> {
-  return new Promise((resolve, reject) => {
-    client.sftp((error, sftp) => {
-      if (error === undefined) resolve(sftp);
-      else reject(new DrydockError('NotPermitted', `${description} gives a login but no SFTP (${error.message})`, { remedy: 'allow the sftp subsystem for this user in the sshd of the server', cause: error }));
-    });
-  });
 }
 
 function unreachable(error: unknown): unknown {

@@ -9,7 +9,7 @@ export async function run(workflowId: string, options: { config?: string; json?:
   const session = await openSession(await optionalConfig(options.config));
   try {
     await cancelOperation(session, workflowId);
-    screen.out(`${workflowId} is asked to stop; it puts back first what it had changed. Follow it with \`drydock watch ${workflowId}\`.`);
+    screen.out(`${workflowId} is asked to stop; it puts back first what can be put back. Follow it with \`drydock watch ${workflowId}\`.`);
     if (options.json) screen.json({ workflowId, cancelRequested: true });
     return EXIT.ok;
   } finally {

@@ -17,6 +17,11 @@ function printStatus(status: Status, screen: Console): void {
   const { colors } = screen;
   for (const cluster of status.clusters) {
     screen.out(`${colors.bold(cluster.name)}  ${lastBackup(cluster)}`);
+    for (const { workflowId, what, remedy } of cluster.unfinished) {
+      if (cluster.running.some((run) => run.workflowId === workflowId)) continue;
+      screen.out(`  ${colors.yellow(what)}`);
+      screen.out(`    ${remedy}`);
+    }
     for (const run of cluster.running) {
       screen.out(`  ${run.workflowId}: ${run.gate === null ? run.stage : colors.yellow(`waits for people at gate "${run.gate}"`)}`);
     }

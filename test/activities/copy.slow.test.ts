@@ -28,6 +28,7 @@ import { Killed, killedAfter } from '../helpers/failing-vault';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup, type SealOptions } from '../helpers/sealed-backup';
 import { startSshd } from '../helpers/sshd';
+import { PLAN } from '../workflows/fixtures/activities';
 import { scratchVault, writeKeys } from '../helpers/vault';
 import type { SealedManifest } from '../helpers/segment-list';
 
@@ -50,7 +51,7 @@ describe('copies of a vault', function () {
     return sealBackup({ vault: here.vault, cluster: CLUSTER, tree, keys: await loadEncryptionKeys(config.clusters[CLUSTER]!.encryption), ...more });
   }
 
-  const activities = () => createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
+  const activities = () => createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client, refuseWithoutLock: () => Promise.resolve() });
 
   function copy(more: { from?: string; to?: string; backup?: string } = {}, environment = activityEnvironment()): Promise<CopiedTo> {
     return environment.run(activities().copyBackups as (input: unknown) => Promise<CopiedTo>, { cluster: CLUSTER, operation: 'copy_test', from: 'main', to: 'mirror', by: 'a test', ...more });
@@ -289,11 +290,15 @@ describe('copies of a vault', function () {
     assert.equal((await verify('main', 'L4')).result, 'good');
   });
 
-  it('take the mark of a restore that reads from one', async () => {
+  it('hold the mark of a restore, whichever of them it reads from, and lose it at its end', async () => {
     await copy();
-    const { markUnfinished } = activities();
-    await activityEnvironment().run(markUnfinished as (input: unknown) => Promise<void>, { cluster: CLUSTER, operation: 'restore_test', vault: 'mirror', decisions: { backupId: first.backupId, fences: [] } });
-    assert.deepEqual([await names(copyDirectory, vaultPaths.operations(CLUSTER)), await names(here.directory, vaultPaths.operations(CLUSTER))], [[vaultPaths.unfinishedRestore(CLUSTER)], []]);
+    const { markUnfinished, markFinished } = activities();
+    const step = { cluster: CLUSTER, operation: 'restore_test', vault: 'mirror', decisions: { ...PLAN.decisions, backupId: first.backupId } };
+    const records = async (): Promise<number[]> => [(await names(copyDirectory, vaultPaths.operations(CLUSTER))).length, (await names(here.directory, vaultPaths.operations(CLUSTER))).length];
+    await activityEnvironment().run(markUnfinished as (input: unknown) => Promise<void>, step);
+    assert.deepEqual(await records(), [1, 1]);
+    await activityEnvironment().run(markFinished as (input: unknown) => Promise<unknown>, step);
+    assert.deepEqual(await records(), [0, 0]);
   });
 
   it('do not damage each other when two are made at once', async () => {

@@ -6,6 +6,7 @@ import type { Vault } from '../../adapters/vault/vault';
 import type { PruneResult } from '../../domain/prune-result';
 import { vaultPaths } from '../../domain/vault-format';
 import { activityEnvironment } from '../helpers/backup-run';
+import { leaveRecord, restoreRecord } from '../helpers/changes';
 import { pruneScene, type PruneScene } from '../helpers/prune-scene';
 
 describe('prune beside another worker, which belongs to another Temporal and knows no lock of ours,', () => {
@@ -79,9 +80,9 @@ describe('prune beside another worker, which belongs to another Temporal and kno
     for (const day of [1, 2, 3]) await scene.putBackup(day, []);
     await scene.prune();
     await scene.ageMarks(8);
-    const { removed, notes } = await pruneWhile(manifest(1), () => scene.here.vault.put(vaultPaths.unfinishedRestore('lab'), 'restore'));
+    const { removed, notes } = await pruneWhile(manifest(1), async () => void (await leaveRecord(scene.here.vault, restoreRecord())));
     assert.deepEqual(removed.backups, [scene.id(1)]);
-    assert.match(notes.join(' '), /Nothing is removed while a restore of this cluster is unfinished/);
+    assert.match(notes.join(' '), /Nothing is removed while a restore of this cluster is unfinished\. The restore restore_lab_1 .* Way out: .*drydock reconcile lab --end-restore restore_lab_1/);
   });
 
   it('does not count a hold as over by a time that is later than what it saw', async () => {

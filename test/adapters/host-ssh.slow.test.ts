@@ -3,12 +3,13 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createConnection, createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connectHost, type SshOptions } from '../../adapters/host/ssh';
+import { loginLimitMs } from '../../adapters/host/ssh-connect';
 import type { Host } from '../../adapters/host/host';
 import { hostSchema, type HostConfig } from '../../domain/config';
 import { failure } from '../helpers/failure';
@@ -291,6 +292,79 @@ describe('a host over SSH', function () {
       const other = readFileSync(path.join(sshd.dir, 'user_key.pub'), 'utf8');
       await failure(connect(config(), { hostKeyOverride: other }), 'HostKeyMismatch');
       await failure(connect(config(), { hostKeyOverride: 'ssh-ed25519 nonsense' }), 'InvalidInput');
+    });
+  });
+
+  describe('servers of other times', () => {
+    const others: TestSshd[] = [];
+    const startOther = async (options: Parameters<typeof startSshd>[0]) => {
+      const other = await startSshd(options);
+      others.push(other);
+      return (extra: Partial<SshOptions> = {}) =>
+        connect(hostSchema.parse({ address: '127.0.0.1', port: other.port, key: `file:${other.keyFile}` }), { knownHosts: other.knownHosts, ...extra });
+    };
+    after(() => Promise.all(others.map((other) => other.stop())));
+
+    it('are named when they sign their host key with SHA-1 only, whether the key is known or not', async () => {
+      const connectOther = await startOther({ keyType: 'rsa', lines: ['HostKeyAlgorithms ssh-rsa'] });
+      for (const knownHosts of [others.at(-1)!.knownHosts, fileWith('none', '')]) {
+        const error = await failure(connectOther({ knownHosts }), 'Refused');
+        assert.match(error.message, /node-1 \(127\.0\.0\.1:\d+\) signs with SHA-1 only \(ssh-rsa\)/);
+        assert.match(error.remedy ?? '', /OpenSSH 7\.2/);
+      }
+    });
+
+    it('are taken with an RSA key where they sign with SHA-2', async () => {
+      const connectOther = await startOther({ keyType: 'rsa' });
+      assert.equal((await (await connectOther()).exec(['echo', 'in'])).stdout, 'in\n');
+    });
+
+    it('are named with what they offer when there is no cipher or key exchange in common', async () => {
+      const ciphers = await startOther({ lines: ['Ciphers aes256-cbc'] });
+      assert.match((await failure(ciphers(), 'Refused')).message, /no cipher in common; it offers only aes256-cbc/);
+      const exchanges = await startOther({ lines: ['KexAlgorithms diffie-hellman-group1-sha1'] });
+      assert.match((await failure(exchanges(), 'Refused')).message, /no key exchange in common; it offers only .*diffie-hellman-group1-sha1/);
+    });
+
+    it('are named with the kinds of key that they have when none is expected, also behind a jump host', async () => {
+      const rsa = path.join(sshd.dir, 'other-rsa');
+      execFileSync('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', rsa]);
+      const hostKeyOverride = readFileSync(`${rsa}.pub`, 'utf8');
+      for (const jump of [undefined, 'gate']) {
+        const error = await failure(connect(config({ jump }), { hosts: { gate: config() }, hostKeyOverride }), 'HostKeyMismatch');
+        assert.match(error.message, /has no host key of a kind that is expected; it offers ssh-ed25519/);
+      }
+    });
+
+    it('are taken by the plain name in known_hosts, as ssh takes them; another key than that is not known', async () => {
+      const key = (at: TestSshd) => at.hostKey;
+      const host = await connect(config(), { knownHosts: fileWith('plain', `127.0.0.1 ${key(sshd)}\n`) });
+      assert.equal((await host.exec(['echo', 'in'])).stdout, 'in\n');
+      const other = readFileSync(path.join(sshd.dir, 'user_key.pub'), 'utf8').split(' ').slice(0, 2).join(' ');
+      const error = await failure(connect(config(), { knownHosts: fileWith('plain-other', `127.0.0.1 ${other}\n`) }), 'HostKeyMismatch');
+      assert.match(error.message, /is not known; it shows SHA256:\S+, and is not the one that stands there for 127\.0\.0\.1 without a port/);
+      await failure(connect(config(), { knownHosts: fileWith('both', `127.0.0.1 ${key(sshd)}\n[127.0.0.1]:${sshd.port} ${other}\n`) }), 'HostKeyMismatch');
+    });
+
+    it('may let a login wait as long as the configuration says, and are named when it takes longer', async () => {
+      const slow = createServer((socket) => {
+        const onward = createConnection(sshd.port, '127.0.0.1');
+        socket.on('error', () => onward.destroy()).on('close', () => onward.destroy()).pipe(onward);
+        onward.on('error', () => socket.destroy());
+        setTimeout(() => onward.pipe(socket), 2_500);
+      }).listen(0, '127.0.0.1');
+      await once(slow, 'listening');
+      const { port } = slow.address() as AddressInfo;
+      const options = { hostKeyOverride: sshd.hostKey };
+      try {
+        const error = await failure(connect(config({ port, loginTimeout: '1s' }), options), 'HostUnreachable');
+        assert.match(error.message, /takes the call, but has not let us in within 1 s/);
+        assert.match(error.remedy ?? '', /raise hosts\.node-1\.loginTimeout/);
+        assert.equal((await (await connect(config({ port }), options)).exec(['echo', 'in'])).stdout, 'in\n');
+        assert.equal(loginLimitMs(config()), 60_000);
+      } finally {
+        slow.close();
+      }
     });
   });
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import http from 'node:http';
+import https from 'node:https';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { HttpClient, type Service } from '../../adapters/http/http';
-import { proxyFor } from '../../adapters/http/proxy';
+import { connectThroughProxy, proxyFor } from '../../adapters/http/proxy';
 import { failure } from '../helpers/failure';
 import { httpsServer, sendJson, type TestServer } from '../helpers/https-server';
 import { TestCa } from '../helpers/pki';
@@ -164,6 +165,56 @@ describe('HTTPS calls', function () {
       process.env.HTTPS_PROXY = 'http://someone:hunter2@127.0.0.1:9';
       assert.doesNotMatch((await failure(client('https://registry.example.test').json({ path: '/ok' }), 'UcpUnavailable')).message, /hunter2/);
     });
+
+    for (const [written, meant] of [
+      ['50%off', '50%off'], ['100%', '100%'], ['a%2', 'a%2'], ['50%25off', '50%off'], ['p%40ss%3A', 'p@ss:'], ['%zz%40', '%zz@'], ['ha#sh/sl?sh', 'ha#sh/sl?sh'], ['at@sign', 'at@sign'], ['umläut€', 'umläut€'], ['co:lon', 'co:lon'],
+    ] as const) {
+      it(`takes the password ${written} of HTTPS_PROXY for ${meant}`, async () => {
+        process.env.HTTPS_PROXY = `http://someone:${written}@127.0.0.1:${(proxy.address() as AddressInfo).port}`;
+        assert.equal((await client('https://registry.example.test:7443').json({ path: '/ok' })).status, 200);
+        assert.deepEqual(asked.map(({ login }) => Buffer.from(login!.replace('Basic ', ''), 'base64').toString()), [`someone:${meant}`]);
+      });
+    }
+
+    for (const value of ['socks5://someone:hunter2@127.0.0.1:1080', 'http://someone:hunter2@', 'http://127.0.0.1:port', 'http://127.0.0.1:99999', 'http://[::1', ' ']) {
+      it(`says that HTTPS_PROXY is no address of a proxy when it is ${JSON.stringify(value)}, without its password`, async () => {
+        process.env.HTTPS_PROXY = value;
+        const error = await failure(client('https://registry.example.test').json({ path: '/ok' }), 'InvalidInput');
+        assert.match(error.message, /HTTPS_PROXY/);
+        assert.doesNotMatch(error.message + error.remedy, /hunter2/);
+      });
+    }
+
+    it('waits no longer than for any connection for a proxy that answers a byte now and then', async function () {
+      const trickling = net.createServer((socket) => {
+        const timer = setInterval(() => socket.write('x'), 20);
+        socket.on('close', () => clearInterval(timer)).on('error', () => undefined);
+      });
+      await new Promise<void>((resolve) => trickling.listen(0, '127.0.0.1', resolve));
+      const { port } = trickling.address() as AddressInfo;
+      await assert.rejects(connectThroughProxy(proxyFor('a', 1, { HTTPS_PROXY: `127.0.0.1:${port}` })!, 'registry.example.test', 443, 200), /does not answer/);
+      trickling.close();
+    });
+
+    it('goes through a proxy that speaks TLS with a certificate of the system\'s authorities or one that the call trusts', async () => {
+      const inside = https.createServer(ca.issue(['IP:127.0.0.1'])).on('connect', (_request, socket: net.Socket) => {
+        const onward = net.connect(server.port, '127.0.0.1', () => {
+          socket.write('HTTP/1.0 201 Tunnel\r\n\r\n');
+          onward.pipe(socket).pipe(onward);
+        });
+        socket.on('error', () => onward.destroy());
+        onward.on('error', () => socket.destroy());
+      });
+      await new Promise<void>((resolve) => inside.listen(0, '127.0.0.1', resolve));
+      process.env.HTTPS_PROXY = `https://127.0.0.1:${(inside.address() as AddressInfo).port}`;
+      assert.equal((await client('https://registry.example.test:7443').json({ path: '/ok' })).status, 200);
+      const other = new TestCa('Other');
+      const error = await failure(client('https://registry.example.test:7443', { caFile: other.caFile }).json({ path: '/ok' }), 'UcpUnavailable');
+      assert.match(error.message, /the proxy 127\.0\.0\.1:\d+ cannot be reached \(.*certificate/);
+      other.remove();
+      inside.close();
+      inside.closeAllConnections();
+    });
   });
 
   it('reads NO_PROXY as Docker does', () => {
@@ -183,6 +234,10 @@ describe('HTTPS calls', function () {
     assert.equal(through('127.0.0.1', 443, ''), false);
     assert.equal(through('localhost', 443, ''), false);
     assert.equal(proxyFor('dtr.example.com', 443, {}), null);
-    assert.equal(proxyFor('dtr.example.com', 443, { https_proxy: 'http://p:1' })?.host, 'p:1');
+    assert.equal(proxyFor('dtr.example.com', 443, { https_proxy: 'http://p:1' })?.shown, 'p:1');
+    assert.equal(proxyFor('dtr.example.com', 443, { HTTPS_PROXY: '', https_proxy: 'http://p:80/' })?.port, 80);
+    // What cannot be read is no exception.
+    for (const entry of ['10.0.0.0/99', '10.0.0.0/', 'fd00::/x', '/', ':', '[']) assert.equal(through('10.1.2.3', 443, entry), true, entry);
+    assert.equal(through('10.1.2.3', 443, '10.0.0.0/99, 10.1.2.3'), false);
   });
 });

@@ -170,7 +170,7 @@ describe('the drydock command', function () {
   it('reconciles and tells what it has put back', async () => {
     const { code, stdout } = await run('reconcile', 'lab');
     assert.equal(code, EXIT.ok);
-    assert.match(stdout, /put back: cron gc/);
+    assert.match(stdout, /put right: cron gc/);
   });
 
   it('copies to another vault, ends with 6 when something is damaged, and refuses a vault that is not configured', async () => {

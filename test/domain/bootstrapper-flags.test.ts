@@ -7,7 +7,7 @@ const NFS: Storage = { kind: 'nfs', nfsUrl: 'nfs://nas/export', nfsOptions: 'rw,
 const volume = { name: 'dtr-registry-nfs-000000000001', driver: 'local', options: {} };
 
 function storage(version: string, kind: Storage, crons: string[] = []): string[] {
-  return storageFlags({ version, storage: kind, volume, crons });
+  return storageFlags({ version, storage: kind, volume, crons: crons.map((action) => ({ action })) });
 }
 
 describe('flags of the bootstrapper', () => {
@@ -34,10 +34,10 @@ describe('flags of the bootstrapper', () => {
 
   it('name the volume instead of the NFS server where that flag would erase all tags', () => {
     assert.equal(nfsFlagErasesTags({ version: '2.6.3', crons: [] }), true);
-    assert.equal(nfsFlagErasesTags({ version: '2.6.4', crons: ['onlinegc'] }), false);
-    assert.equal(nfsFlagErasesTags({ version: '2.5.3', crons: ['gc'] }), false);
-    assert.equal(nfsFlagErasesTags({ version: '2.5.3', crons: ['onlinegc'] }), true);
-    assert.equal(nfsFlagErasesTags({ version: '2.4.1', crons: ['onlinegc'] }), false);
+    assert.equal(nfsFlagErasesTags({ version: '2.6.4', crons: [{ action: 'onlinegc' }] }), false);
+    assert.equal(nfsFlagErasesTags({ version: '2.5.3', crons: [{ action: 'gc' }] }), false);
+    assert.equal(nfsFlagErasesTags({ version: '2.5.3', crons: [{ action: 'onlinegc' }] }), true);
+    assert.equal(nfsFlagErasesTags({ version: '2.4.1', crons: [{ action: 'onlinegc' }] }), false);
     assert.deepEqual(storage('2.6.2', NFS), ['--dtr-storage-volume', volume.name]);
   });
 

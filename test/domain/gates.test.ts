@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { Gate } from '../../domain/contract';
-import { examine, type Vote } from '../../domain/gates';
+import { APPROVE_OR_REJECT, examine, type Vote } from '../../domain/gates';
 
-const GATE: Gate = { name: 'plan', planDigest: 'd1', question: '?', details: '', openedAt: '2026-01-01T00:00:00.000Z', approvers: ['operator'] };
+const GATE: Gate = { name: 'plan', planDigest: 'd1', question: '?', details: '', openedAt: '2026-01-01T00:00:00.000Z', approvers: ['operator'], choices: APPROVE_OR_REJECT };
 const VOTE = { gate: 'plan', decision: 'approve', by: 'operator', reason: '', planDigest: 'd1' } as const;
 const COUNTED: Vote = { ...VOTE, at: '2026-01-01T00:00:00.000Z', counted: true };
 

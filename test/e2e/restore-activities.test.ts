@@ -196,7 +196,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
       const { stopped } = await steps.run('stopReplica', { ...step, id: replica, node: NODE });
       assert.equal(stopped.length, 9);
       assert.equal(running(), '');
-      const again = await steps.run('stopReplica', { ...step, id: replica, node: NODE }, { heartbeat: { phase: '', cursor: stopped } });
+      const again = await steps.run('stopReplica', { ...step, id: replica, node: NODE });
       assert.deepEqual([...again.stopped].sort(), [...stopped].sort());
       await steps.run('startReplica', { ...step, id: replica, node: NODE, containers: again.stopped });
       assert.equal(running(), before);
@@ -281,11 +281,11 @@ describe('the steps of a restore, on a lab with one replica', function () {
     it('takes away every cron that deletes until the release, and gives back those that the backup does not know', async () => {
       const pruning = { action: 'tag_pruning', schedule: '0 15 4 * * *', retries: 1, parameters: { repository: 'acme/web' }, deadline: '1h' };
       await dtr.api('POST', '/api/v0/crons', pruning);
-      const { held } = await steps.run('holdDeletions', step);
+      const { held } = await steps.run('recordHold', { ...step, decisions });
+      await steps.run('holdDeletions', { ...step, held });
       const left = (await dtr.api<{ crons: { action: string }[] }>('GET', '/api/v0/crons')).body.crons.map(({ action }) => action).sort();
       assert.deepEqual(left, ['license_update', 'update_vuln_db']);
-      const repeated = await steps.run('holdDeletions', step, { heartbeat: { phase: '', cursor: held } });
-      assert.deepEqual(repeated.held, held, 'an attempt that died had remembered them');
+      assert.deepEqual((await steps.run('recordHold', { ...step, decisions })).held, held, 'an attempt that died had recorded them');
       const { putBack } = await steps.run('restoreCrons', { ...step, decisions, held });
       assert.deepEqual(putBack.sort(), ['onlinegc', 'tag_pruning']);
       const { schedule, retries, parameters, deadline } = (await dtr.api<typeof pruning>('GET', '/api/v0/crons/tag_pruning')).body;

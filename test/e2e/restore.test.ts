@@ -9,6 +9,7 @@ import { vaultPaths } from '../../domain/vault-format';
 import type { VerifyResult } from '../../domain/verify';
 import { rebuild } from '../../lab/cli/break';
 import type { PushReport } from '../../lab/push/push';
+import { leaveRecord, restoreRecord } from '../helpers/changes';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
@@ -143,8 +144,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
   });
 
   it('is planned without force where an earlier one did not come to its end', async () => {
-    const mark = vaultPaths.unfinishedRestore('lab');
-    await bucket.vault.put(mark, '{}\n');
+    const mark = await leaveRecord(bucket.vault, restoreRecord({ operation: 'restore_elsewhere' }));
     const workflowId = await launch();
     await gate(workflowId, 'plan');
     await crew.command('cancel', workflowId);
@@ -204,7 +204,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     }
     const result = (await handle.result()) as RestoreResult;
     assert.equal(result.status, 'restored');
-    assert.ok(!(await bucket.names()).includes(vaultPaths.unfinishedRestore('lab')));
+    assert.deepEqual(await bucket.names(vaultPaths.operations('lab')), []);
     assert.ok(result.counts.pulled >= images.repositories.length);
     for (const { repository, tag, digest } of images.images) {
       const pulled = crew.dtr.pull(`${repository}@${digest}`, 'pulled');

@@ -58,7 +58,7 @@ export class Steps {
 
   async run<N extends Name>(name: N, input: Input<N>, options: RunOptions = {}): Promise<Output<N>> {
     // No step here asks Temporal anything.
-    const activities = createActivities({ config: this.config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
+    const activities = createActivities({ config: this.config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client, refuseWithoutLock: () => Promise.resolve() });
     const environment = new MockActivityEnvironment({ heartbeatDetails: options.heartbeat });
     environment.on('heartbeat', (beat: { phase: string } | undefined) => options.onBeat?.(beat?.phase ?? '', () => environment.cancel('CANCELLED')));
     const activity = activities[name] as unknown as (input: Input<N>) => Promise<Output<N>>;
@@ -91,6 +91,7 @@ export class Steps {
 
   /** From stop to destroy: afterwards nothing of the cluster is left on hosts that answer. */
   async destroy(step: { cluster: string; operation: string }, decisions: RestoreDecisions): Promise<void> {
+    await this.run('markUnfinished', { ...step, decisions });
     for (const node of decisions.fences) await this.run('fenceNode', { ...step, node });
     for (const { id, node } of decisions.destroys) await this.run('destroyReplica', { ...step, decisions, id, node });
   }

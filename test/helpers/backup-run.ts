@@ -31,7 +31,7 @@ export class BackupRun {
   constructor(config: Config, operation?: string) {
     this.step = { cluster: 'lab', operation: operation ?? `backup_${this.backupId}`, backupId: this.backupId };
     // None of these steps speaks to Temporal itself.
-    this.activities = classified(backupActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }));
+    this.activities = classified(backupActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never, refuseWithoutLock: () => Promise.resolve() }));
   }
 
   /** One activity; `environment` lets a test cancel it or say which attempt it is. */

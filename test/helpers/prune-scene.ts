@@ -22,7 +22,7 @@ export async function pruneScene() {
 
   /** Run as the worker would, under a `keep` of the newest one and a hold of a week. */
   function prune(more: { dryRun?: boolean } = {}): Promise<PruneResult> {
-    const { prune: activity } = createActivities({ config: config(), configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
+    const { prune: activity } = createActivities({ config: config(), configPath: 'drydock.yaml', namespace: 'default', client: undefined as never, refuseWithoutLock: () => Promise.resolve() });
     return activityEnvironment().run(activity as (input: unknown) => Promise<PruneResult>, { cluster: 'lab', operation: 'prune_test', dryRun: more.dryRun ?? false });
   }
 

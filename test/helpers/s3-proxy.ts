@@ -21,6 +21,10 @@ export interface Fault {
   answer?: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** The server's answer does not come back: the connection is cut after the server has done its work. */
   loseAnswer?: (request: IncomingMessage) => boolean;
+  /** Another answer than the server's, after the server has done its work. True when it has been given. */
+  answerAfter?: (request: IncomingMessage, response: ServerResponse) => boolean;
+  /** Headers of the server's answer that do not come back; without content-length the body comes in chunks. */
+  drop?: (request: IncomingMessage) => string[];
   /** A bit of the request's body is flipped on the way; its headers, and with them signature and digest, stay as they are. */
   flip?: (request: IncomingMessage) => boolean;
   /** The connection is cut after so many bytes of an answer's body. */
@@ -45,7 +49,10 @@ export async function startS3Proxy(port: number, fault: Fault): Promise<S3Proxy>
         answer.resume().on('end', () => outgoing.destroy());
         return;
       }
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      if (fault.answerAfter?.(incoming, outgoing)) return void answer.resume();
+      const back = { ...answer.headers };
+      for (const name of fault.drop?.(incoming) ?? []) delete back[name];
+      outgoing.writeHead(answer.statusCode ?? 500, back);
       const limit = fault.cutAfter?.(incoming);
       let passed = 0;
       if (limit !== undefined) answer.on('data', (chunk: Buffer) => (passed += chunk.length) > limit && outgoing.destroy());

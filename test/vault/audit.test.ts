@@ -5,6 +5,7 @@ import { auditVault } from '../../adapters/vault/audit';
 import { vaultStats } from '../../adapters/vault/stats';
 import { vaultPaths } from '../../domain/vault-format';
 import { makeRegistryTree } from '../helpers/registry-tree';
+import { freezeRecord, leaveRecord, restoreRecord } from '../helpers/changes';
 import { sealBackup } from '../helpers/sealed-backup';
 import { scratchVault, writeKeys } from '../helpers/vault';
 import type { SealedManifest } from '../helpers/segment-list';
@@ -64,6 +65,16 @@ describe('a look over a whole vault', () => {
       'its backup has no seal: it is being made, or was never finished', 'its backup is gone', 'no sealed backup names the segment', 'the segment has no index: it is being written, or was never finished',
     ]);
     assert.ok(leftovers.every(({ ageSeconds }) => ageSeconds >= 0 && ageSeconds < 600));
+  });
+
+  it('says of the records of changes which command tells more, and of what is no record that it is foreign', async () => {
+    await leaveRecord(here.vault, restoreRecord());
+    await leaveRecord(here.vault, freezeRecord());
+    await here.vault.put('lab/operations/x.json', '{}');
+    const { findings, leftovers } = await auditVault(here.vault);
+    assert.deepEqual(findings.map(({ name, what }) => [name, what]), [['lab/operations/x.json', 'this name is not one of a vault']]);
+    assert.match(leftovers[0]!.what, /it runs, or `drydock reconcile lab` puts it back or says what to do/);
+    assert.match(leftovers[1]!.what, /a restore runs, or .* did not come to its end: `drydock reconcile lab` says which/);
   });
 
   it('calls no segment an orphan while a manifest cannot be read', async () => {

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import promises, { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
+import { filesWith, refusing } from '../helpers/faulty-files';
 import { collect, isError, scratchVault } from '../helpers/vault';
 
 async function names(vault: Vault, prefix: string): Promise<string[]> {
@@ -57,17 +58,10 @@ describe('a vault in a directory', () => {
 
   it('is not listed in part while its disk fails: a name that cannot be looked at is not taken for gone', async () => {
     await vault.put('lab/a', 'x');
-    const { lstat } = promises;
-    // No disk of the tests gives this error at will.
-    const failing = (code: string) => Object.assign(promises, { lstat: async () => { throw Object.assign(new Error(code), { code }); } });
-    try {
-      failing('EIO');
-      await assert.rejects(names(vault, ''), isError('VaultUnavailable', /cannot look at .* in .*EIO/));
-      failing('ENOENT');
-      assert.deepEqual(await names(vault, ''), [], 'what went meanwhile is gone');
-    } finally {
-      Object.assign(promises, { lstat });
-    }
+    // No disk of the tests gives these errors at will.
+    const failing = (code: string): Vault => openDirectoryVault(scratch.directory, filesWith(refusing('lstat', code)));
+    await assert.rejects(names(failing('EIO'), ''), isError('VaultUnavailable', /cannot look at .* in .*input or output error/));
+    assert.deepEqual(await names(failing('ENOENT'), ''), [], 'what went meanwhile is gone');
   });
 
   it('keeps files and directories for its owner only', async () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { openSftpVault } from '../../adapters/vault/sftp';
 import type { Vault } from '../../adapters/vault/vault';
 import { sftpSchema, type SftpConfig } from '../../domain/config';
+import type { DrydockError } from '../../domain/errors';
 import { startSshd, type TestSshd } from '../helpers/sshd';
 import { isError } from '../helpers/vault';
 import { conformance, names, type Place } from './conformance';
@@ -124,6 +125,50 @@ describe('a vault on an SFTP server that does not tell its limits, as before Ope
     }
     await upload.commit();
     assert.ok((await place.vault.readAll('lab/reused', 8 << 20)).equals(Buffer.concat(pieces)));
+  });
+});
+
+describe('a vault on an SFTP server that runs SFTP by the login shell', function () {
+  this.timeout(60_000);
+  let sshd: TestSshd;
+  before(async () => {
+    sshd = await startSshd({ sftp: '/usr/lib/openssh/sftp-server', readsBashrc: true });
+  });
+  after(() => sshd.stop());
+
+  /** A login whose shell reads this, and its vault. */
+  const vaultOf = (bashrc: string, extra: Partial<SftpConfig> = {}): { user: string; vault: Vault } => {
+    const { user, home } = sshd.addLogin({ shell: '/bin/bash', files: { '.bashrc': bashrc } });
+    return { user, vault: openSftpVault({ ...settings(sshd, join(home, 'vault'), user), ...extra }) };
+  };
+
+  for (const [what, line, quoted] of [['a line', 'echo Welcome to backup', 'Welcome to backup'], ['a single character', 'printf x', 'x'], ['much', 'seq 100000', '1']] as const) {
+    it(`names the shell when it prints ${what}`, async () => {
+      const { user, vault } = vaultOf(`${line}\n`);
+      await assert.rejects(vault.check(), (error: DrydockError) => {
+        assert.equal(error.kind, 'Refused');
+        assert.match(error.message, new RegExp(`the login shell of ${user} on .* prints into SFTP: .*${quoted}`));
+        assert.match(error.remedy ?? '', /internal-sftp/);
+        return true;
+      });
+      await vault.close();
+    });
+  }
+
+  it('names the shell when it never comes to SFTP', async () => {
+    const { user, vault } = vaultOf('exec sleep 30\n', { loginTimeout: '1s' });
+    await assert.rejects(vault.check(), (error: DrydockError) => {
+      assert.equal(error.kind, 'Stalled');
+      assert.match(error.message, new RegExp(`SFTP has not begun within 1 s: the login shell of ${user} there`));
+      return true;
+    });
+    await vault.close();
+  });
+
+  it('is a vault like any other when the shell is quiet, or prints on standard error only', async () => {
+    const { vault } = vaultOf('echo Welcome >&2\n');
+    await vault.check();
+    await vault.close();
   });
 });
 

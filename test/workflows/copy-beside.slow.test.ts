@@ -3,10 +3,10 @@ import type { WorkflowHandle } from '@temporalio/client';
 import type { Activities } from '../../activities/contract';
 import type { BackupResult } from '../../domain/contract';
 import { temporal, unique } from '../helpers/temporal';
-import { playActivities, untilCancelled } from './fixtures/activities';
+import { playActivities, POLICY, untilCancelled } from './fixtures/activities';
 import { failureOf, newWorker, start, until } from './fixtures/harness';
 
-const policy = async (): ReturnType<Activities['readPolicy']> => ({ approvers: [], releaseGate: true, verify: 'off', prunes: true, vault: 'main', copies: ['mirror'] });
+const policy = async (): ReturnType<Activities['readPolicy']> => ({ ...POLICY, approvers: [], verify: 'off', prunes: true, vault: 'main', copies: ['mirror'] });
 
 describe('copies that take long', function () {
   this.timeout(180_000);

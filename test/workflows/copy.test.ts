@@ -3,10 +3,10 @@ import type { Activities } from '../../activities/contract';
 import type { BackupResult } from '../../domain/contract';
 import type { CopyResult } from '../../domain/copy';
 import type { PruneResult } from '../../domain/prune-result';
-import { failure, playActivities } from './fixtures/activities';
+import { failure, playActivities, POLICY } from './fixtures/activities';
 import { failureOf, withRun } from './fixtures/harness';
 
-const policy = async (): ReturnType<Activities['readPolicy']> => ({ approvers: [], releaseGate: true, verify: 'off', prunes: true, vault: 'main', copies: ['mirror', 'tape'] });
+const policy = async (): ReturnType<Activities['readPolicy']> => ({ ...POLICY, approvers: [], verify: 'off', prunes: true, vault: 'main', copies: ['mirror', 'tape'] });
 
 describe('copies in workflows', function () {
   this.timeout(90_000);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { Activities } from '../../activities/contract';
 import type { ForgetResult } from '../../domain/forget';
-import { failure, playActivities } from './fixtures/activities';
+import { failure, playActivities, POLICY } from './fixtures/activities';
 import { failureOf, withRun, type Run } from './fixtures/harness';
 
 const BACKUP = '20261123T020000Z-1a2b3c';
-const policy = async (): ReturnType<Activities['readPolicy']> => ({ approvers: ['operator', 'second'], releaseGate: true, verify: 'off', vault: 'main', copies: ['mirror'] });
+const policy = async (): ReturnType<Activities['readPolicy']> => ({ ...POLICY, approvers: ['operator', 'second'], verify: 'off', vault: 'main', copies: ['mirror'] });
 const resultOf = (run: Run): Promise<ForgetResult> => run.handle.result() as Promise<ForgetResult>;
 
 describe('forget in a workflow', function () {

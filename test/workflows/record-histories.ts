@@ -8,7 +8,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import type { Activities } from '../../activities/contract';
-import { failure, playActivities, untilCancelled } from './fixtures/activities';
+import { failure, playActivities, POLICY, untilCancelled } from './fixtures/activities';
 import { until, withRun, type Run } from './fixtures/harness';
 import { temporal, temporalCli, unique } from '../helpers/temporal';
 
@@ -44,7 +44,7 @@ describe('recording of histories', function () {
   }
 
   const nothing = async (): Promise<void> => undefined;
-  const withCopies = async (): ReturnType<Activities['readPolicy']> => ({ approvers: ['operator', 'second'], releaseGate: true, verify: 'L2', prunes: true, vault: 'main', copies: ['mirror', 'tape'] });
+  const withCopies = async (): ReturnType<Activities['readPolicy']> => ({ ...POLICY, approvers: ['operator', 'second'], verify: 'L2', prunes: true, vault: 'main', copies: ['mirror', 'tape'] });
 
   it('backup', () => record('backup', 'backup', {}, nothing));
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
+import type { Activities } from '../../activities/contract';
 import type { RestoreResult } from '../../domain/contract';
-import { failure, PLAN, playActivities } from './fixtures/activities';
+import { failure, PLAN, playActivities, POLICY } from './fixtures/activities';
 import { failureOf, newWorker, start, until, withRun } from './fixtures/harness';
 import { temporal, unique } from '../helpers/temporal';
 
@@ -25,7 +26,7 @@ describe('workflow restore', function () {
       assert.deepEqual(result.replicas.map((replica) => replica.node), ['node-1', 'node-2']);
     });
     assert.deepEqual(calls.slice(calls.indexOf('markUnfinished')), [
-      'markUnfinished', 'fenceNode', 'destroyReplica', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'setReadOnly', 'holdDeletions', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
+      'markUnfinished', 'fenceNode', 'destroyReplica', 'passNoReturn', 'restoreImages', 'restoreMetadata', 'waitHealthy', 'recordHold', 'setReadOnly', 'holdDeletions', 'confirmRestore', 'joinReplica', 'waitHealthy', 'setReadOnly', 'restoreCrons', 'reportReturned',
       'markFinished',
     ]);
   });
@@ -104,8 +105,11 @@ describe('workflow restore', function () {
     assert.deepEqual(calls.slice(-3), ['stopReplica', 'refuseReturned', 'startReplica']);
   });
 
-  it('ends as failed, naming what was not put back, when the undo of a cancelled run fails', async () => {
-    const { activities } = playActivities({ startReplica: async () => { throw failure('EngineUnavailable', 'the engine of node-1 does not answer'); } });
+  it('ends as failed, naming what is not as it was, when the undo of a cancelled run is given up', async () => {
+    const { activities } = playActivities({
+      readPolicy: async () => ({ ...POLICY, putBack: { warnAfter: 1, giveUpAfter: 0 } }),
+      startReplica: async () => { throw failure('EngineUnavailable', 'the engine of node-1 does not answer'); },
+    });
     const failed = await withRun('restore', activities, async (run) => {
       await run.gate('plan');
       await run.decide({});
@@ -113,7 +117,47 @@ describe('workflow restore', function () {
       await run.handle.cancel();
       return failureOf(run.handle.result());
     });
-    assert.match(failed.message, /not all was put back: could not start the containers of replica 00000000000a on node-1 again: the engine of node-1 does not answer/);
+    assert.equal(failed.type, 'NotPutBack');
+    assert.match(failed.message, /not all was put back: .*the engine of node-1 does not answer. Now the containers of replica 00000000000a on node-1 are stopped/);
+  });
+
+  describe('before anything is destroyed', () => {
+    /** Approves both gates; the run is expected to fail. */
+    async function failing(changes: Partial<Activities>): Promise<{ calls: string[]; failed: { type: string; message: string } }> {
+      const { activities, calls } = playActivities(changes);
+      const failed = await withRun('restore', activities, async (run) => {
+        for (const name of ['plan', 'destroy']) {
+          await run.gate(name);
+          await run.decide({});
+        }
+        return failureOf(run.handle.result());
+      });
+      return { calls, failed };
+    }
+
+    it('starts the containers again when what it is about to destroy cannot be recorded', async () => {
+      const { calls, failed } = await failing({ markUnfinished: async () => { throw failure('NotPermitted', 'it is mounted read-only'); } });
+      assert.deepEqual(failed, { type: 'NotPermitted', message: 'it is mounted read-only' });
+      assert.deepEqual(calls.slice(-3), ['markUnfinished', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts the containers again when a host cannot be taken out of the Swarm', async () => {
+      const { calls } = await failing({ fenceNode: async () => { throw failure('InvalidInput', 'it must be demoted first'); } });
+      assert.deepEqual(calls.slice(-3), ['fenceNode', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts the containers again when the first replica could not be destroyed at all', async () => {
+      const { calls } = await failing({ destroyReplica: async () => { throw failure('HostUnreachable', 'node-1 does not answer'); } });
+      assert.deepEqual(calls.slice(-4), ['destroyReplica', 'hasPassedNoReturn', 'unmarkUnfinished', 'startReplica']);
+    });
+
+    it('starts nothing and keeps its mark when something was destroyed, or nobody can say whether', async () => {
+      const destroyReplica: Activities['destroyReplica'] = async () => { throw failure('HostUnreachable', 'node-1 does not answer'); };
+      const begun = await failing({ destroyReplica, hasPassedNoReturn: async () => true });
+      assert.equal(begun.calls.at(-1), 'hasPassedNoReturn');
+      const unknown = await failing({ destroyReplica, hasPassedNoReturn: async () => { throw failure('NotPermitted', 'stateDir cannot be used'); } });
+      assert.equal(unknown.calls.at(-1), 'hasPassedNoReturn');
+    });
   });
 
   it('counts a vote anew when the same plan is put to people again after another one', async () => {
@@ -138,7 +182,7 @@ describe('workflow restore', function () {
   });
 
   it('puts the crons back without a gate where the policy says so', async () => {
-    const { activities, calls } = playActivities({ readPolicy: async () => ({ approvers: ['operator'], releaseGate: false, verify: 'L2' }) });
+    const { activities, calls } = playActivities({ readPolicy: async () => ({ ...POLICY, releaseGate: false }) });
     await withRun('restore', activities, async (run) => {
       for (const name of ['plan', 'destroy']) {
         await run.gate(name);
@@ -154,7 +198,7 @@ describe('workflow restore', function () {
     const onlinegc = { action: 'tag_pruning', schedule: '0 0 2 * * *', retries: 0, parameters: null, deadline: '' };
     let handed: unknown;
     const { activities } = playActivities({
-      holdDeletions: async () => ({ held: [onlinegc] }),
+      recordHold: async () => ({ held: [onlinegc] }),
       restoreCrons: async ({ held }) => {
         handed = held;
         return { putBack: [], left: [] };
@@ -172,7 +216,7 @@ describe('workflow restore', function () {
     assert.deepEqual(handed, [onlinegc]);
   });
 
-  it('that is cancelled at the release is over: the next restore is not taken for its continuation', async () => {
+  it('that is cancelled at the release says which crons stay off, and is over: the next restore is not taken for its continuation', async () => {
     const { activities, calls } = playActivities();
     await withRun('restore', activities, async (run) => {
       for (const name of ['plan', 'destroy']) {
@@ -181,7 +225,9 @@ describe('workflow restore', function () {
       }
       await run.gate('release');
       await run.handle.cancel();
-      assert.equal((await failureOf(run.handle.result())).type, 'Cancelled');
+      const failed = await failureOf(run.handle.result());
+      assert.equal(failed.type, 'Unfinished');
+      assert.match(failed.message, /restored and open: do not restore it again.*These crons are switched off: onlinegc \("0 0 1 \* \* \*"\)/);
     });
     assert.equal(calls.at(-1), 'markFinished');
     assert.ok(!calls.includes('restoreCrons'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { BackupResult } from '../../domain/contract';
 import type { VerifyResult } from '../../domain/verify';
-import { failure, playActivities, VERIFIED } from './fixtures/activities';
+import { failure, playActivities, POLICY, VERIFIED } from './fixtures/activities';
 import { failureOf, withRun } from './fixtures/harness';
 
 const BAD: VerifyResult = {
@@ -39,7 +39,7 @@ describe('verification in workflows', function () {
   it('follows the seal of a backup to the configured level, and its findings are part of the result', async () => {
     let level = '';
     const { activities } = playActivities({
-      readPolicy: async () => ({ approvers: [], releaseGate: true, verify: 'L3' }),
+      readPolicy: async () => ({ ...POLICY, approvers: [], verify: 'L3' }),
       verifyBackup: async (step) => {
         level = step.level;
         return BAD;
@@ -53,7 +53,7 @@ describe('verification in workflows', function () {
     const broken = playActivities({ verifyBackup: async () => { throw failure('Refused', 'no key at hand'); } });
     const warned = await withRun('backup', broken.activities, (run) => run.handle.result() as Promise<BackupResult>);
     assert.deepEqual([warned.verified, warned.warnings], [null, ['The backup is sealed, but could not be verified: no key at hand']]);
-    const off = playActivities({ readPolicy: async () => ({ approvers: [], releaseGate: true, verify: 'off' }) });
+    const off = playActivities({ readPolicy: async () => ({ ...POLICY, approvers: [], verify: 'off' }) });
     const result = await withRun('backup', off.activities, (run) => run.handle.result() as Promise<BackupResult>);
     assert.deepEqual([result.verified, off.calls.includes('verifyBackup')], [null, false]);
   });

@@ -11,11 +11,12 @@ export function freeze(scene: BackupScene): void {
       const run = scene.newRun();
       await run.freeze();
       assert.deepEqual(await scene.crons(), before.filter(({ action }) => action !== scene.gc));
-      assert.deepEqual(scene.records(), [`${run.step.operation}.json`]);
+      assert.deepEqual(scene.records(), [`${run.record.id}.2.json`]);
       const thawed = await run.run('thaw', { record: run.record });
       assert.deepEqual(thawed, { putBack: [scene.gc], left: [] });
       assert.deepEqual(await scene.crons(), before);
       assert.deepEqual(await run.run('thaw', { record: run.record }), { putBack: [], left: [] });
+      assert.deepEqual(scene.records(), []);
     });
 
     it('leaves a cron that someone set meanwhile, and says so', async () => {
@@ -38,21 +39,20 @@ export function freeze(scene: BackupScene): void {
       const { record: first, warnings } = await run.run('recordFreeze', {});
       assert.deepEqual(first.crons.map(({ action }) => action), [scene.gc]);
       assert.equal(warnings.length, 1);
-      assert.match(warnings[0]!, new RegExp(`${dead.step.operation} had left .* ${scene.gc}\\.$`));
-      assert.deepEqual(scene.records(), [`${run.step.operation}.json`]);
+      assert.match(warnings[0]!, new RegExp(`switched off .* the operation ${dead.step.operation} .* ${scene.gc}\\.$`));
+      assert.deepEqual(scene.records(), [`${first.id}.1.json`]);
       const second = activityEnvironment(2);
       await run.run('freeze', { record: (await run.run('recordFreeze', {}, second)).record });
       assert.deepEqual((await run.run('recordFreeze', {}, activityEnvironment(3))).record.crons.map(({ action }) => action), [scene.gc]);
-      const [record] = await run.run('listFreezeRecords', {});
-      assert.deepEqual((await run.run('thaw', { record: record! })).putBack, [scene.gc]);
+      assert.deepEqual((await run.run('thaw', { record: first })).putBack, [scene.gc]);
     });
 
     it('notices a collection that was started by hand, and no other job', async () => {
       const run = scene.newRun();
       const since = await run.freeze();
-      assert.deepEqual(await run.run('deletionsSince', { since }), { jobs: [] });
+      assert.deepEqual(await run.run('deletionsSince', { facts: run.facts, since }), { jobs: [] });
       const { body } = await scene.dtr.api<{ id: string }>('POST', '/api/v0/jobs', { action: scene.gc, parameters: {} });
-      const { jobs } = await run.run('deletionsSince', { since });
+      const { jobs } = await run.run('deletionsSince', { facts: run.facts, since });
       assert.equal(jobs.length, 1);
       assert.match(jobs[0]!, new RegExp(`${scene.gc} \\(job ${body.id}, done`));
       await run.run('thaw', { record: run.record });

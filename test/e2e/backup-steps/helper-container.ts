@@ -80,7 +80,7 @@ export function helperContainer(scene: BackupScene): void {
 
     it('removes what a killed attempt of the same backup has left on the node, with the next attempt and in the end', async () => {
       const run = new BackupRun(docker);
-      const leave = () => assert.equal(scene.dtr.on('node-1', `docker run --detach --label drydock.operation=${run.step.operation} --entrypoint sleep ${sealed.facts.bootstrapperImage} 600`).code, 0);
+      const leave = () => assert.equal(scene.dtr.on('node-1', `docker run --detach --label drydock.operation=${run.step.operation} --label drydock.cluster=lab --entrypoint sleep ${sealed.facts.bootstrapperImage} 600`).code, 0);
       leave();
       docker.clusters.lab!.policy.ionice = 'idle';
       docker.clusters.lab!.policy.nice = 10;
