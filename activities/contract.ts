@@ -2,6 +2,7 @@
  * The activities as workflows see them: one step each against the outside world, one object in, one small object out. Every one may run
  * twice, or die half-way and run again. Payloads carry references and counts, never lists of blobs, never secrets.
  */
+import type { UsedGap } from '../domain/accepted-gaps';
 import type { Diagnosis, RestoreDecisions, RestorePlan } from '../domain/plan';
 import type { Change, FreezeChange, SavedCron } from '../domain/changes';
 import type { CopiedTo } from '../domain/copy';
@@ -80,6 +81,8 @@ export interface Proof {
   imageBytes: number;
   /** First 100, named `repository:tag`. */
   gaps: { image: string; digest: string; what: string }[];
+  /** First 100. */
+  acceptedGaps: UsedGap[];
   layouts: ('sha256' | 'id')[];
   warnings: string[];
 }

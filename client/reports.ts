@@ -1,4 +1,5 @@
 /** The end of an operation in words. */
+import { tellAccepted } from '../domain/accepted-gaps';
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
 import type { CopiedTo, CopyResult } from '../domain/copy';
 import type { ForgetResult } from '../domain/forget';
@@ -18,6 +19,7 @@ export function backupReport(result: BackupResult): string[] {
     `  in ${result.vault}, manifest sha256 ${result.manifestSha256}`,
     ...stages(result.stages),
     ...gaps(result),
+    ...acceptedGaps(result),
     ...(result.verified ? [`  verified to ${result.verified.level}: ${result.verified.result === 'good' ? 'good' : count(result.verified.findingCount, 'finding')}`, ...findingLines(result.verified)] : []),
     ...(result.copies ?? []).map(({ vault, copied, bytes: size }) => `  copy ${vault}: ${count(copied.length, 'backup')} copied, ${bytes(size)}`),
     ...result.warnings.map((text) => `  warning: ${text}`),
@@ -29,6 +31,12 @@ function gaps(result: BackupResult): string[] {
   const shown = result.gaps.slice(0, GAPS_SHOWN).map((gap) => `    ${gap.image}: ${gap.what} (${gap.digest})`);
   const hidden = result.gaps.length - shown.length;
   return [`  not in this backup, because the registry itself has not got it:`, ...shown, ...(hidden > 0 ? [`    and ${hidden} more`] : [])];
+}
+
+function acceptedGaps({ acceptedGaps: found = [] }: BackupResult): string[] {
+  if (found.length === 0) return [];
+  const shown = found.slice(0, GAPS_SHOWN).map((gap) => `    ${tellAccepted(gap)}`);
+  return ['  not in this backup either, as people have accepted:', ...shown, ...(found.length > shown.length ? [`    and ${found.length - shown.length} more`] : [])];
 }
 
 export function restoreReport(result: RestoreResult): string[] {

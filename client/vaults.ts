@@ -28,6 +28,8 @@ export interface BackupEntry {
   tags: number | null;
   imageBytes: number | null;
   storedBytes: number | null;
+  /** Missing parts of images that people have accepted. */
+  acceptedGaps: number | null;
   /** The newest good verdict of the highest level. */
   verified: VerdictHead | null;
   /** A newer bad one that no good one has answered. */
@@ -56,10 +58,10 @@ const manifestHead = z.looseObject({
   backupId: backupIdSchema,
   status: z.enum(['complete', 'incomplete']),
   sealedAt: z.string(),
-  counts: z.looseObject({ repositories: count, tags: count }).nullish(),
+  counts: z.looseObject({ repositories: count, tags: count, acceptedGaps: count }).nullish(),
   bytes: z.looseObject({ images: count, stored: count }).nullish(),
 });
-const NOT_KNOWN = { repositories: null, tags: null, imageBytes: null, storedBytes: null };
+const NOT_KNOWN = { repositories: null, tags: null, imageBytes: null, storedBytes: null, acceptedGaps: null };
 
 const AT_ONCE = 16;
 
@@ -169,7 +171,7 @@ async function readEntry(vault: Vault, cluster: string, id: string, records: Rec
     const { status, sealedAt, counts, bytes } = manifestHead.parse(await parseManifest(vault, cluster, id));
     return {
       cluster, id, status, sealedAt, ...judged,
-      repositories: counts?.repositories ?? null, tags: counts?.tags ?? null, imageBytes: bytes?.images ?? null, storedBytes: bytes?.stored ?? null,
+      repositories: counts?.repositories ?? null, tags: counts?.tags ?? null, imageBytes: bytes?.images ?? null, storedBytes: bytes?.stored ?? null, acceptedGaps: counts?.acceptedGaps ?? null,
     };
   } catch (error) {
     if (error instanceof DrydockError && error.retryable) throw error;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { acceptedGapSchema } from './accepted-gaps';
 import { durationText, isADayOrMore, toDuration } from './duration';
 import { keepSchema } from './retention';
 import { verifyLevel } from './verify-level';
@@ -88,6 +89,8 @@ export const clusterSchema = z.strictObject({
   copies: z.array(safeName).default([]),
   encryption: encryptionSchema,
   approvers: z.array(z.string().min(1)).min(1),
+  /** What tags lack in the registry itself, and that people have accepted: a backup that lacks nothing else is complete. */
+  acceptGaps: z.array(acceptedGapSchema).default([]),
   /** Which backups are kept. Absent: all. */
   keep: keepSchema.optional(),
   retention: z

@@ -2,6 +2,7 @@
  * What the three doors (Temporal UI, `drydock`, `temporal`) and the workflows agree on: names, inputs, the state that a
  * query answers and the memo that is readable without a worker. Names here are public: changing one breaks scripts.
  */
+import type { UsedGap } from './accepted-gaps';
 import { z } from 'zod';
 import { safeName } from './config';
 import type { CopiedTo } from './copy';
@@ -155,9 +156,11 @@ export interface BackupResult {
   manifestSha256: string;
   startedAt: string;
   sealedAt: string;
-  counts: { repositories: number; tags: number; manifests: number; blobs: number; newBlobs: number; rows: number; inFlight: number; gaps: number };
+  counts: { repositories: number; tags: number; manifests: number; blobs: number; newBlobs: number; rows: number; inFlight: number; gaps: number; acceptedGaps: number };
   bytes: { images: number; moved: number; stored: number; metadata: number };
   gaps: { image: string; digest: string; what: string }[];
+  /** What people have accepted to be missing: the first 100. Absent where there is nothing. */
+  acceptedGaps?: UsedGap[];
   /** Null where `policy.verify` is off, or the verification could not be carried out (a warning says why). */
   verified: Pick<VerifyResult, 'level' | 'result' | 'withKeys' | 'findingCount' | 'findings' | 'notes'> | null;
   /** What came of `copies`; absent without. */

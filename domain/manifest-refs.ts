@@ -142,7 +142,8 @@ export class RefsByDigest {
     return this.unreadable.get(this.starts.get(digest)) ?? 0;
   }
 
-  private sizesOf(digest: number): number[] | undefined {
+  /** As the manifest says them: of configuration, layers and children, in this order. */
+  sizesOf(digest: number): number[] | undefined {
     const start = this.starts.get(digest);
     const [from, length] = [this.entries[start + 3]!, this.entries[start + 4]!];
     return length === NONE ? undefined : this.sizes.slice(from, from + length);

@@ -63,7 +63,8 @@ export const tagLineSchema = z.strictObject({
   repository: plainText,
   name: plainText,
   digest: plainText,
-  state: z.enum(['whole', 'inFlight', 'gap']),
+  /** `acceptedGap`: what it lacks, people have accepted. */
+  state: z.enum(['whole', 'inFlight', 'gap', 'acceptedGap']),
   /** Private repositories cannot be pulled anonymously. */
   visibility: plainText.optional(),
 });

@@ -5,6 +5,7 @@ import { NONE } from './column';
 import type { CopyList } from './copy-list';
 import { DigestNumbers } from './digest-numbers';
 import { showDigest } from './digest';
+import type { NumberedRefs } from './manifest-refs';
 import type { Follower, ProvenTag } from './proof';
 import type { References } from './references';
 
@@ -29,32 +30,45 @@ export class Oddities {
     return sentences;
   }
 
+  /** By numbers: of most manifests nothing is told, and no text is made. */
   private inManifest(manifest: string): string[] {
     const { references, copies } = this;
     const number = references.numbers.digests.find(manifest);
     // What is not there is a gap.
     if (number === undefined || !references.isStored(number, copies)) return [];
-    const refs = copies.refs.get(number);
+    const refs = copies.refs.numbered(number);
     if (!refs) return references.manifestRows.has(number) ? [`its manifest ${showDigest(manifest)} cannot be read as one; what the registry's database says of it was followed instead`] : [];
-    const named = [...(refs.config === undefined ? [] : [refs.config]), ...(refs.layers ?? []), ...(refs.manifests ?? [])];
-    const wrongSizes = named.flatMap((part, at) => this.wrongSize(part, refs.sizes?.[at]) ?? []);
-    const others = (refs.manifests ?? []).filter((child) => this.isNoManifest(child));
+    const others = Array.from(refs.manifests ?? []).filter((child) => this.isNoManifest(child));
+    const unreadable = copies.refs.unreadableIn(number);
     return [
-      ...wrongSizes,
-      ...(others.length > 0 ? [`${others.length} of the parts of its index are no manifests (a build cache has such), the first ${showDigest(others[0]!)}`] : []),
-      ...((refs.unreadable ?? 0) > 0 ? [`its manifest ${showDigest(manifest)} has ${refs.unreadable} reference(s) without a digest that can be read`] : []),
+      ...this.wrongSizes(refs, copies.refs.sizesOf(number) ?? []),
+      ...(others.length > 0 ? [`${others.length} of the parts of its index are no manifests (a build cache has such), the first ${this.shown(others[0]!)}`] : []),
+      ...(unreadable > 0 ? [`its manifest ${showDigest(manifest)} has ${unreadable} reference(s) without a digest that can be read`] : []),
     ];
   }
 
-  private wrongSize(part: string, said: number | undefined): string | null {
-    const number = this.references.numbers.digests.find(part);
-    const copy = number === undefined ? NONE : this.references.copyOf(number, this.copies);
-    const size = copy === NONE ? said : this.copies.sizeAt(copy);
-    return said === undefined || size === said ? null : `${showDigest(part)} has ${size} bytes, its manifest says ${said}`;
+  private wrongSizes({ config, layers, manifests }: NumberedRefs, said: readonly number[]): string[] {
+    const found: string[] = [];
+    let at = 0;
+    const compare = (part: number): void => {
+      const expected = said[at];
+      at += 1;
+      const copy = this.references.copyOf(part, this.copies);
+      const size = copy === NONE ? expected : this.copies.sizeAt(copy);
+      if (expected !== undefined && size !== expected) found.push(`${this.shown(part)} has ${size} bytes, its manifest says ${expected}`);
+    };
+    if (said.length === 0) return found;
+    if (config !== NONE) compare(config);
+    for (const part of layers ?? []) compare(part);
+    for (const part of manifests ?? []) compare(part);
+    return found;
   }
 
-  private isNoManifest(child: string): boolean {
-    const number = this.references.numbers.digests.find(child);
-    return number !== undefined && this.references.isStored(number, this.copies) && this.follower.needsOf(number) === undefined;
+  private isNoManifest(child: number): boolean {
+    return this.references.isStored(child, this.copies) && this.follower.needsOf(child) === undefined;
+  }
+
+  private shown(digest: number): string {
+    return showDigest(this.references.numbers.digests.digest(digest));
   }
 }

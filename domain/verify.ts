@@ -78,6 +78,7 @@ export interface GraphChecked {
   /** Tags that were not held to it: in flight while the backup was made, or incomplete by its own words. */
   inFlight: number;
   knownGaps: number;
+  acceptedGaps: number;
   foreignLayers: number;
   schema1: number;
   /** What is odd in the registry itself, and was when the backup was made: the bytes are those that were pushed. */
@@ -87,13 +88,14 @@ export interface GraphChecked {
 
 /** Follows every tag to its configuration and layers: each must be stored. That its bytes have the right digest is for the segments to show. */
 export function checkGraph(tags: Iterable<TagLine>, follower: Follower, stored: StoredContent): GraphChecked {
-  const checked: GraphChecked = { damages: [], inFlight: 0, knownGaps: 0, foreignLayers: 0, schema1: 0, wrongSizes: 0, unreadable: 0 };
+  const checked: GraphChecked = { damages: [], inFlight: 0, knownGaps: 0, acceptedGaps: 0, foreignLayers: 0, schema1: 0, wrongSizes: 0, unreadable: 0 };
   const seen = new DigestNumbers();
   for (const tag of tags) {
     const { missing, manifests, parts } = follower.follow(bare(tag.digest));
     for (const digest of [...manifests, ...parts]) stored.markNeeded(digest);
     if (tag.state === 'inFlight') checked.inFlight += 1;
     if (tag.state === 'gap') checked.knownGaps += 1;
+    if (tag.state === 'acceptedGap') checked.acceptedGaps += 1;
     if (tag.state !== 'whole') continue;
     const image = `${tag.repository}:${tag.name}`;
     for (const { digest, what, isUnreadable } of missing) {

@@ -91,6 +91,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
     const copies = await keepAfter(operation, step, policy, lock, request.startedBy);
     // 13. Report.
     const result: BackupResult = { backupId, cluster: request.cluster, ...seal, startedAt, gaps: proof.gaps, verified, warnings: operation.warnings, stages: operation.stages };
+    if (proof.acceptedGaps.length > 0) result.acceptedGaps = proof.acceptedGaps;
     if (copies.length > 0) result.copies = copies;
     return result;
   } finally {
@@ -258,7 +259,7 @@ function movedNote(pass: ImagesPass): { text: string; bytes: number } {
 }
 
 function proofNote({ counts }: Proof): { text: string } {
-  return { text: `${counts.tags} tags, ${counts.gaps} gaps, ${counts.inFlight} in flight` };
+  return { text: `${counts.tags} tags, ${counts.gaps} gaps${counts.acceptedGaps === 0 ? '' : ` and ${counts.acceptedGaps} accepted ones`}, ${counts.inFlight} in flight` };
 }
 
 function frozenNote(record: FreezeRecord): string {

@@ -1,3 +1,4 @@
+import { AcceptedGaps, type UsedGap } from '../../domain/accepted-gaps';
 import { ContentNumbers } from '../../domain/content-numbers';
 import { DigestNumbers } from '../../domain/digest-numbers';
 import { parseBlobPath } from '../../domain/layout';
@@ -41,7 +42,6 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const references = await readReferences(work, numbers);
   const warnings = [...references.unreadable].map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
   if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
-  await work.write(WORK.notes, ownersOf(references));
   if (!facts.volume) return external(work, references, warnings);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
@@ -50,15 +50,18 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   for await (const { other, sha256 } of work.read<{ other: string; sha256: string }>(WORK.aliases)) references.addAlias(other, sha256);
   const follower = new Follower(references, stored.copies);
   const oddities = new Oddities(references, stored.copies, follower);
-  const tags = await writeTags(cluster, work, references, { follower, oddities }, step);
+  const accepted = new AcceptedGaps(cluster.config.acceptGaps, metadata.dumpStartedAt);
+  const tags = await writeTags(cluster, work, references, { follower, oddities, accepted }, step);
+  await work.write(WORK.notes, notesOf(references, accepted.used()));
   const blobs = await writeBlobs(work, references, stored.copies);
   return {
-    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps, acceptedGaps: 0 },
+    counts: { repositories: references.repositories.size, tags: tags.tags, manifests: tags.manifests, blobs: blobs.count, inFlight: tags.inFlight, gaps: tags.gaps, acceptedGaps: tags.acceptedGaps },
     imageBytes: blobs.bytes,
     gaps: tags.shownGaps,
+    acceptedGaps: accepted.used().slice(0, SHOWN_GAPS),
     layouts: layoutsOf(blobs.layouts, facts.version),
     // One for each segment, in the worst case: more than a result may carry.
-    warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS), ...shownOddities(tags.oddities)],
+    warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS), ...shownOddities(tags.oddities), ...firstOf(accepted.warnings(), SHOWN_WARNINGS)],
   };
 }
 
@@ -68,9 +71,10 @@ function shownOddities(found: readonly string[]): string[] {
   return [`The registry itself holds ${found.length === 1 ? 'an image that is odd' : `${found.length} things that are odd`}; they are kept, and come back, as they are:`, ...firstOf(found, SHOWN_ODDITIES)];
 }
 
-/** Who must exist for a restore, by the thousand. */
-function* ownersOf({ owners }: References): Generator<NoteOf<'owner'>> {
+/** Who must exist for a restore, by the thousand, and what people have accepted to be missing. */
+function* notesOf({ owners }: References, accepted: readonly UsedGap[]): Generator<NoteOf<'owner' | 'acceptedGap'>> {
   for (const [id, name] of owners) yield { kind: 'owner', id, name };
+  for (const gap of accepted) yield { kind: 'acceptedGap', ...gap };
 }
 
 interface TagsWritten {
@@ -79,17 +83,18 @@ interface TagsWritten {
   manifests: number;
   inFlight: number;
   gaps: number;
+  acceptedGaps: number;
   shownGaps: Gap[];
   oddities: string[];
 }
 
 /** Follows and judges the tags one by one, and writes the lists of tags and of gaps. */
-async function writeTags(cluster: Cluster, work: WorkFiles, references: References, { follower, oddities }: { follower: Follower; oddities: Oddities }, { facts, metadata }: ProveStep): Promise<TagsWritten> {
+async function writeTags(cluster: Cluster, work: WorkFiles, references: References, { follower, oddities, accepted }: { follower: Follower; oddities: Oddities; accepted: AcceptedGaps }, { facts, metadata }: ProveStep): Promise<TagsWritten> {
   const since = metadata.dumpStartedAt;
   const halfDumped = await findHalfDumped(work, references, follower, since);
   const live = new LiveTags(await cluster.dtr());
   const manifests = new DigestNumbers();
-  const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, shownGaps: [], oddities: [] };
+  const written: TagsWritten = { tags: 0, manifests: 0, inFlight: 0, gaps: 0, acceptedGaps: 0, shownGaps: [], oddities: [] };
   const [lines, gaps] = [work.create(WORK.tags), work.create(WORK.gaps)];
   try {
     for (const tag of proveTags(references, follower, await tagLinks(work, facts.version, references))) {
@@ -100,9 +105,11 @@ async function writeTags(cluster: Cluster, work: WorkFiles, references: Referenc
       for (const odd of oddities.of(tag)) written.oddities.push(odd);
       written.tags += 1;
       if (state === 'inFlight') written.inFlight += 1;
-      const filling = lines.add(tagLine(tag, state, references));
+      const unaccepted = tag.missing.filter(({ digest }) => !accepted.accepts(imageOf(tag), digest));
+      if (state === 'gap') written.acceptedGaps += tag.missing.length - unaccepted.length;
+      const filling = lines.add(tagLine(tag, state === 'gap' && unaccepted.length === 0 ? 'acceptedGap' : state, references));
       if (filling) await filling;
-      for (const { digest, what } of state === 'gap' ? tag.missing : []) {
+      for (const { digest, what } of state === 'gap' ? unaccepted : []) {
         const gap: Gap = { image: imageOf(tag), digest: showDigest(digest), what };
         written.gaps += 1;
         if (written.shownGaps.length < SHOWN_GAPS) written.shownGaps.push(gap);
@@ -125,9 +132,10 @@ async function external(work: WorkFiles, references: References, warnings: strin
   await work.write(WORK.tags, wholeTags(references));
   await work.write(WORK.blobs, []);
   await work.write(WORK.gaps, []);
+  await work.write(WORK.notes, notesOf(references, []));
   return {
     counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0, acceptedGaps: 0 },
-    imageBytes: 0, gaps: [], layouts: [], warnings,
+    imageBytes: 0, gaps: [], acceptedGaps: [], layouts: [], warnings,
   };
 }
 

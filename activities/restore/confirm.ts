@@ -50,6 +50,7 @@ export async function confirmRestore(cluster: Cluster, { decisions }: { decision
     const compared = compareTags(name, wanted, found);
     missing.push(...compared.missing);
     differences.push(...compared.differences);
+    notJudged.push(...compared.notJudged);
     confirmed += compared.same.length;
     if (decisions.storage.kind === 'external') continue;
     for (const tag of sampleOf(compared.same, found)) {
@@ -78,7 +79,9 @@ async function tagsOf(dtr: Dtr, name: string): Promise<RemoteTag[]> {
   return dtr.tags(name.slice(0, slash), name.slice(slash + 1));
 }
 
-function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag[]): { same: ExpectedTag[]; missing: string[]; differences: string[] } {
+const NOT_COMPARED = { inFlight: 'it was in flight during the backup', gap: 'it was broken before the backup', acceptedGap: 'it lacks what people have accepted' } as const;
+
+function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag[]): Record<'missing' | 'differences' | 'notJudged', string[]> & { same: ExpectedTag[] } {
   const live = new Map(found.map((tag) => [tag.name, tag.digest]));
   const whole = wanted.filter(isWhole);
   const same = whole.filter(({ name, digest }) => live.get(name) === digest);
@@ -87,8 +90,9 @@ function compareTags(repository: string, wanted: ExpectedTag[], found: RemoteTag
     .map(({ name }) => `${repository}:${name}: ${live.has(name) ? 'the tag names another image' : 'the tag is not there'}`);
   const known = new Set(wanted.map(({ name }) => name));
   const more = found.filter(({ name }) => !known.has(name)).map(({ name }) => name);
-  const notWhole = wanted.filter((tag) => !isWhole(tag)).map(({ name, state }) => `${repository}:${name} was ${state === 'gap' ? 'broken before the backup' : 'in flight during the backup'}`);
-  return { same, missing, differences: [...(more.length > 0 ? [`${repository} has tags that the backup does not: ${some(more)}`] : []), ...notWhole] };
+  // The backup itself says so: nothing that people would have to accept once more.
+  const notJudged = wanted.flatMap(({ name, state }) => (state === 'whole' ? [] : [`${repository}:${name}: ${NOT_COMPARED[state]}, so it was not compared`]));
+  return { same, missing, differences: [...(more.length > 0 ? [`${repository} has tags that the backup does not: ${some(more)}`] : [])], notJudged };
 }
 
 function sampleOf(same: ExpectedTag[], found: RemoteTag[]): ExpectedTag[] {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { readArtifact } from '../../adapters/vault/artifacts';
-import type { Manifest } from '../../domain/manifest';
+import type { Manifest, TagLine } from '../../domain/manifest';
 import type { Cluster } from '../cluster';
 import { readTags } from './backup';
 
@@ -15,7 +15,7 @@ export interface ExpectedRepository {
 export interface ExpectedTag {
   name: string;
   digest: string;
-  state: 'whole' | 'inFlight' | 'gap';
+  state: TagLine['state'];
 }
 
 const repositoryRow = z.looseObject({ namespace: z.string(), name: z.string(), visibility: z.string().default('private') });

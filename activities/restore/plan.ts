@@ -4,6 +4,7 @@ import type { RestoreTarget } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
 import { canonicalJson, type Diagnosis, type RestoreDecisions, type RestorePlan } from '../../domain/plan';
+import { firstOf } from '../../domain/shown';
 import { decideRestore } from '../../domain/restore-plan';
 import type { Cluster } from '../cluster';
 import { checkSignature } from '../signature';
@@ -18,6 +19,10 @@ import { Refusals } from './refusals';
 import { findReplicas, type Replicas } from './replicas';
 import { unfinishedRestores } from './unfinished';
 import { warnOfRecords } from './where-recorded';
+
+/** A plan is part of a history, and is read at night. */
+const SHOWN_ACCEPTED = 20;
+const SHOWN_OWNERS = 50;
 
 export interface PlanRequest {
   operation: string;
@@ -77,7 +82,11 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     digest: digestOf(decisions),
     estimates: { ...delta, tags: proven.tags, repositories: proven.repositories },
     proof: [...signature.proof, ...proven.proof],
-    warnings: [...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []), ...(await cluster.engineNotes()), ...warnings, ...awake, ...more, ...signature.warnings],
+    warnings: [
+      ...(unfinished ? ['an earlier restore did not come to its end, so a cluster that looks healthy is restored all the same'] : []),
+      ...(await cluster.engineNotes()), ...warnings, ...awake, ...more, ...signature.warnings,
+      ...firstOf(proven.accepted.map((what) => `stays as it was: ${what}`), SHOWN_ACCEPTED),
+    ],
     diagnosis: request.diagnosis,
     sealedAt: manifest.sealedAt,
   };
@@ -131,7 +140,7 @@ async function checkUcp(cluster: Cluster, manifest: Manifest, { owners, acceptMi
     const known = new Set((await (await cluster.ucp()).accounts()).map(({ id }) => id));
     const missing = owners.filter(({ id }) => !known.has(id)).map(({ name }) => name).sort();
     if (missing.length === 0) return;
-    const what = `owners of repositories do not exist on this UCP: ${missing.join(', ')}`;
+    const what = `owners of repositories do not exist on this UCP: ${missing.slice(0, SHOWN_OWNERS).join(', ')}${missing.length > SHOWN_OWNERS ? ` and ${missing.length - SHOWN_OWNERS} more` : ''}`;
     if (acceptMissingOwners) warnings.push(`${what}; nobody can manage their repositories`);
     else refusals.add({ what, remedy: 'restore UCP first (accounts are compared by id), or say acceptMissingOwners' });
   });

@@ -5,6 +5,7 @@ import { readArtifact } from '../../adapters/vault/artifacts';
 import { openStored } from '../../adapters/vault/open-stored';
 import { segmentsOf } from '../../adapters/vault/segment-list';
 import { DrydockError } from '../../domain/errors';
+import { tellAccepted } from '../../domain/accepted-gaps';
 import type { ArtifactRef, BlobLine, Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
@@ -20,6 +21,8 @@ export interface Proven {
   repositories: number;
   /** Accounts that own repositories. */
   owners: { id: string; name: string }[];
+  /** Sentences: what people accepted to be missing. */
+  accepted: string[];
 }
 
 /**
@@ -31,6 +34,7 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   const blobs: BlobLine[] = [];
   const repositories = new Set<string>();
   const owners: Proven['owners'] = [];
+  const accepted: string[] = [];
   let tags = 0;
   let isClosed = false;
   progress.update({ phase: 'opening the metadata' });
@@ -43,7 +47,7 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
     proof.push(`The metadata archive was read to its end: ${rows} rows, version ${manifest.product.version}.`);
   });
   // No key fits: the other files would only say so once more.
-  if (isClosed) return { proof, blobs, tags, repositories: 0, owners };
+  if (isClosed) return { proof, blobs, tags, repositories: 0, owners, accepted };
   progress.update({ phase: 'opening the lists' });
   await refusals.attempt(async () => {
     for await (const tag of readTags(cluster, manifest)) {
@@ -51,7 +55,10 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
       repositories.add(tag.repository);
     }
     for await (const blob of readBlobList(cluster, manifest)) blobs.push(blob);
-    for await (const note of readNotes(cluster, manifest)) if (note.kind === 'owner') owners.push({ id: note.id, name: note.name });
+    for await (const note of readNotes(cluster, manifest)) {
+      if (note.kind === 'owner') owners.push({ id: note.id, name: note.name });
+      if (note.kind === 'acceptedGap') accepted.push(tellAccepted(note));
+    }
     proof.push(`The lists were read to their ends: ${tags} tags, ${blobs.length} blobs.`);
   });
   const { settings } = manifest.artifacts;
@@ -65,7 +72,7 @@ export async function proveBackup(cluster: Cluster, manifest: Manifest, refusals
   }
   progress.update({ phase: 'opening segments' });
   await refusals.attempt(async () => proof.push(await openSegments(cluster, manifest)));
-  return { proof, blobs, tags, repositories: repositories.size, owners };
+  return { proof, blobs, tags, repositories: repositories.size, owners, accepted };
 }
 
 /** The same, saying which keys would open the backup. */

@@ -8,6 +8,8 @@ import { isManifestType, readImageManifest, type Descriptor, type ImageManifest 
 export class Puller {
   bytes = 0;
   private readonly done = new Set<string>();
+  /** Of this pull: when it fails, the next image that needs the same has to fail as well. */
+  private added: string[] = [];
 
   constructor(
     private readonly registry: Registry,
@@ -16,6 +18,16 @@ export class Puller {
 
   /** Returns sentences on what a pull cannot judge. Throws NotFound or IntegrityMismatch for what cannot be pulled whole. */
   async pull(repository: string, digest: string): Promise<string[]> {
+    this.added = [];
+    try {
+      return await this.pullAll(repository, digest);
+    } catch (error) {
+      for (const key of this.added) this.done.delete(key);
+      throw error;
+    }
+  }
+
+  private async pullAll(repository: string, digest: string): Promise<string[]> {
     const notJudged: string[] = [];
     if (!this.first(repository, digest)) return notJudged;
     const open = [await this.manifest(repository, digest)];
@@ -69,6 +81,7 @@ export class Puller {
     const key = `${repository}@${digest}`;
     if (this.done.has(key)) return false;
     this.done.add(key);
+    this.added.push(key);
     return true;
   }
 

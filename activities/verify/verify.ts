@@ -192,6 +192,7 @@ class Look {
     const tolerated: [number, string][] = [
       [graph.inFlight, 'tags were being pushed while the backup was made, and are not held to it'],
       [graph.knownGaps, 'tags were incomplete in the registry already, and are known to be'],
+      [graph.acceptedGaps, 'tags lack what people have accepted to be missing'],
       [graph.foreignLayers, 'foreign layers are fetched from elsewhere, and need not be here'],
       [graph.schema1, 'manifests are of schema 1, which says no sizes'],
       [graph.wrongSizes, 'parts of images have another size than their manifest says, in the registry as in the backup'],

@@ -75,7 +75,7 @@ async function printLines(listed: Listed[], sizes: ImageSizes, platforms: Map<st
   }
 }
 
-const NOT_WHOLE = { inFlight: '(in flight)', gap: '(NOT WHOLE)' } as const;
+const NOT_WHOLE = { inFlight: '(in flight)', gap: '(NOT WHOLE)', acceptedGap: '(not whole, as accepted)' } as const;
 
 /** One object, but a line for each repository, so that it can be read and written as it comes. */
 async function printJson(backup: SealedBackup, listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null): Promise<void> {

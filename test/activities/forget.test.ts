@@ -28,7 +28,7 @@ describe('forgetting a backup', () => {
       stateDir: here.path, vaults: { main: { directory: here.directory }, mirror: { directory: `${here.directory}-mirror` } },
       clusters: { lab: { vault: 'main', copies, ...(keep ? { keep } : {}), retention: { hold: '7d' }, encryption: {}, hosts: {} } },
     } as unknown as Config;
-    const activity = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never })[name];
+    const activity = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never, refuseWithoutLock: () => Promise.resolve() })[name];
     return activityEnvironment().run(activity as unknown as (input: unknown) => Promise<Awaited<ReturnType<Activities[K]>>>, { cluster: 'lab', operation: 'forget_test', ...more });
   }
   const plan = (backup: string, everywhere = true) => run('planForget', { backup, everywhere });

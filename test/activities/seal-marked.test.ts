@@ -58,7 +58,7 @@ describe('the seal of a backup', () => {
     const name = vaultPaths.artifact('lab', run.backupId, 'metadata.tar.gz.gpg');
     await here.vault.put(name, await here.vault.readAll(earlier.artifacts.metadata.name, 1 << 20));
     run.metadata = { ...earlier.product.metadata, artifact: { ...earlier.artifacts.metadata, name } };
-    run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], layouts: ['sha256'], warnings: [] };
+    run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], acceptedGaps: [], layouts: ['sha256'], warnings: [] };
     return run;
   }
 

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { chmod, chown, link, lstat, mkdir, readdir, readFile, rename, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
+import { readTar } from '../../adapters/archive/tar-entries';
 import { localHost } from '../../adapters/host/local';
 import { copyBlobs } from '../../adapters/images/copy';
 import { hashFiles } from '../../adapters/images/hash';
@@ -14,7 +15,7 @@ import { restoreTree, streamTree } from '../../adapters/images/tree';
 import { readIndexes } from '../../adapters/vault/segment-index';
 import type { WantedBlob } from '../../adapters/vault/segment-reader';
 import type { SegmentWriterOptions } from '../../adapters/vault/segment-writer';
-import { isUpload, sha256BlobPath, type BlobLayout } from '../../domain/layout';
+import { digestBlobPath, isUpload, sha256BlobPath, type BlobLayout } from '../../domain/layout';
 import { vaultPaths } from '../../domain/vault-format';
 import { makeRegistryTree, randomLike, writeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { collect, isError, readKeys, scratchVault, writeKeys } from '../helpers/vault';
@@ -124,6 +125,26 @@ describe('images of a registry volume', function () {
     const writer = newWriter();
     const result = await copyBlobs({ host, root, wanted: [{ ...tree.blobs[0]!, sha256: 'f'.repeat(64) }, tree.blobs[1]!], writer });
     assert.deepEqual([result.void, result.stored.blobs], [[tree.blobs[0]!.path], 1]);
+  });
+
+  it('that are named by another algorithm are listed, copied and brought back like others, and are no part of the tree', async () => {
+    const data = randomLike(3, 5_000);
+    const paths = [digestBlobPath(`sha512:${createHash('sha512').update(data).digest('hex')}`), 'docker/registry/v2/blobs/odd/xy/a name/data'];
+    const beside = 'docker/registry/v2/blobs/sha512/deeper/than/that/data';
+    for (const path of [...paths, beside]) {
+      await mkdir(dirname(join(root, path)), { recursive: true });
+      await writeFile(join(root, path), data);
+    }
+    const listed: string[] = [];
+    for await (const { path } of listBlobs(host, root)) listed.push(path);
+    assert.deepEqual(listed.sort(), [...paths].sort());
+    const inTree: string[] = [];
+    for await (const entry of readTar(streamTree(host, root))) if (entry.type === 'file') inTree.push(entry.name);
+    assert.deepEqual(inTree, [beside], 'what is listed as no blob stays in the tree');
+    await copyBlobs({ host, root, wanted: paths.map((path) => ({ path, size: data.length })), writer: newWriter() });
+    assert.deepEqual((await restore(await stored())).written, { blobs: 2, bytes: 10_000 });
+    for (const path of paths) assert.ok((await readFile(join(target, path))).equals(data));
+    assert.deepEqual((await restore(await stored())).kept, { blobs: 2, bytes: 10_000 }, 'found again where they lie');
   });
 
   it('that share an inode are both copied', async () => {

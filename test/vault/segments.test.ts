@@ -3,10 +3,12 @@ import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readIndexes } from '../../adapters/vault/segment-index';
+import { NumberedIndex } from '../../adapters/vault/numbered-index';
+import { eachIndex, readIndexes } from '../../adapters/vault/segment-index';
 import { readBlobs, type WantedBlob } from '../../adapters/vault/segment-reader';
 import { BUFFERED_BYTES, SegmentWriter, type WrittenSegment } from '../../adapters/vault/segment-writer';
-import { sha256BlobPath, idBlobPath } from '../../domain/layout';
+import { CopyList } from '../../domain/copy-list';
+import { digestBlobPath, sha256BlobPath, idBlobPath } from '../../domain/layout';
 import { vaultPaths, type StoredBlob } from '../../domain/vault-format';
 import { collect, gpgDecrypt, isError, readKeys, scratchVault, writeKeys } from '../helpers/vault';
 
@@ -122,6 +124,36 @@ describe('segments', function () {
       undefined,
       undefined,
     ]);
+  });
+
+  it('record what odd and large manifests refer to', async () => {
+    const digest = (letter: string): string => `sha256:${letter.repeat(64)}`;
+    const manifest = (layers: unknown): string => JSON.stringify({ schemaVersion: 2, mediaType: 'application/vnd.oci.image.manifest.v1+json', layers });
+    const large = manifest(Array.from({ length: 60_000 }, (_, at) => ({ digest: `sha256:${at.toString(16).padStart(64, '0')}` })));
+    assert.ok(large.length > BUFFERED_BYTES);
+    const bySha512 = `sha512:${'5'.repeat(128)}`;
+    const odd = [`\r\n ${manifest([{ digest: digest('a') }])}`, manifest(null), manifest([{ digest: bySha512 }, { digest: 7 }]), `\n${large}`, `{${'x'.repeat(BUFFERED_BYTES)}`];
+    await store(odd.map((text) => Buffer.from(text)));
+    const refs: (number | string[] | undefined)[] = [];
+    for await (const { blobs } of readIndexes(scratch.vault, 'lab')) for (const blob of blobs) refs.push((blob.refs?.layers?.length ?? 0) > 10 ? blob.refs!.layers!.length : blob.refs?.layers);
+    assert.deepEqual(refs, [['a'.repeat(64)], [], [bySha512], 60_000, undefined]);
+    // And so does the reader that keeps numbers instead of texts.
+    const copies = new CopyList();
+    for await (const index of eachIndex(scratch.vault, 'lab', {}, (segment) => NumberedIndex.read(scratch.vault, 'lab', segment, copies))) index.store();
+    const numbered = copies.refs.get(copies.numbers.digests.find(sha256(Buffer.from(odd[2]!)))!);
+    assert.deepEqual([numbered?.layers, numbered?.unreadable], [[bySha512], 1]);
+  });
+
+  it('hold content under a name of another algorithm to that name', async () => {
+    const data = Buffer.from('named by SHA-512');
+    const name = (content: Buffer): string => digestBlobPath(`sha512:${createHash('sha512').update(content).digest('hex')}`);
+    const writer = newWriter();
+    await writer.add({ path: name(data), size: data.length }, chunks(data));
+    await writer.add({ path: name(Buffer.from('another')), size: data.length }, chunks(data));
+    await writer.finish();
+    const found: unknown[] = [];
+    for await (const { blobs } of readIndexes(scratch.vault, 'lab')) for (const blob of blobs) found.push([blob.path === name(data), blob.sha256 === sha256(data), blob.void]);
+    assert.deepEqual(found, [[true, true, undefined]], 'what does not have the digest in its name is not stored');
   });
 
   it('are read by range when little of them is wanted, and the blob is still proven', async () => {
