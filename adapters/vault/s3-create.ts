@@ -59,6 +59,8 @@ export class Creator {
 
   /** Throws Conflict when the name exists. */
   async put(name: string, body: Buffer): Promise<void> {
+    // Before the lock's end is worked out: asking takes a while.
+    await this.learn();
     const digest = await digestOf(body);
     const nonce = newNonce();
     const retention = await this.lock.forNew(name);

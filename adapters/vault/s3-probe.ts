@@ -46,13 +46,22 @@ export class Prober {
 
   /** Writes an empty object; returns its version, where the bucket has versions. */
   async putTemporary(key: string, condition: Condition = {}): Promise<string | undefined> {
+    try {
+      return await this.putAgain(key, condition);
+    } catch (error) {
+      // The probe wants to see these as they are.
+      if (isTaken(error) || statusOf(error) === 501) throw error;
+      throw this.connection.toError(error, 'write a probe');
+    }
+  }
+
+  /** Again when another writer was at the same name. */
+  private async putAgain(key: string, condition: Condition): Promise<string | undefined> {
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.putRaw(key, condition);
       } catch (error) {
-        // The probe wants to see these as they are.
-        if (isTaken(error) || statusOf(error) === 501) throw error;
-        if (statusOf(error) !== 409 || attempt === CONFLICT_ATTEMPTS) throw this.connection.toError(error, 'write a probe');
+        if (statusOf(error) !== 409 || attempt === CONFLICT_ATTEMPTS) throw error;
         await sleep(50 * 2 ** attempt * Math.random());
       }
     }
@@ -86,7 +95,7 @@ export class Prober {
     for (const way of CHECKSUM_WAYS) {
       this.connection.checksums = way;
       try {
-        return await this.putRaw(key, {});
+        return await this.putAgain(key, {});
       } catch (error) {
         refusal ??= error;
         // A gateway that takes the header away spoils the signature.

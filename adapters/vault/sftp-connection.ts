@@ -53,6 +53,11 @@ export class SftpConnection {
     return this.lost !== null;
   }
 
+  /** Requests that have no answer yet. */
+  get underWay(): number {
+    return this.waiting.size;
+  }
+
   /** Runs one request. `doing` is a verb phrase for the error, as in `sftpError`. Throws VaultUnavailable when the connection goes. */
   async call<T>(doing: string, request: (sftp: SFTPWrapper, done: Done<T>) => void): Promise<T> {
     try {
@@ -68,13 +73,20 @@ export class SftpConnection {
     return new Promise<T>((resolve, reject) => {
       if (this.waiting.size === 0) this.lastAnswer = Date.now();
       this.waiting.add(reject);
-      request(this.sftp, (error, value) => {
+      const done: Done<T> = (error, value) => {
         this.waiting.delete(reject);
         this.lastAnswer = Date.now();
         // What broke the channel breaks every request; the sentence about the connection says more.
         if (error) reject(isStatus(error) ? error : (this.lost ?? error));
         else resolve(value);
-      });
+      };
+      try {
+        request(this.sftp, done);
+      } catch (error) {
+        // Never sent, since the server does not know it: nothing is waited for.
+        this.waiting.delete(reject);
+        reject(error as Error);
+      }
     });
   }
 

@@ -144,8 +144,9 @@ class SftpVault implements Vault {
     const release = this.enter();
     try {
       const { connection, root } = await this.open();
-      const found = await connection.raw<{ f_bavail: number; f_frsize: number }>((sftp, done) => sftp.ext_openssh_statvfs(root, done));
-      return found.f_bavail * found.f_frsize;
+      const found = await connection.raw<{ f_blocks: number; f_bavail: number; f_frsize: number }>((sftp, done) => sftp.ext_openssh_statvfs(root, done));
+      // Some say nought of everything, which is not known rather than full.
+      return found.f_blocks === 0 ? null : found.f_bavail * found.f_frsize;
     } catch {
       return null;
     } finally {
@@ -163,6 +164,7 @@ class SftpVault implements Vault {
       const handle = await connection.call<Buffer>('ask for the time', (sftp, done) => sftp.open(path, 'wx', 0o600, done));
       try {
         const { mtime } = await connection.call<Stats>('ask for the time', (sftp, done) => sftp.fstat(handle, done));
+        if (!Number.isFinite(mtime)) throw new DrydockError('Refused', `${this.description} does not say when a file was written`, { remedy: 'use a server that tells the times of files: what may be removed depends on them' });
         return new Date(mtime * 1000);
       } finally {
         await connection.closeHandle(handle);
@@ -266,7 +268,8 @@ class SftpVault implements Vault {
     const { connection, root } = await this.open();
     const now = (await this.clock()).getTime();
     for (const { filename, attrs } of await connection.readDirectory(posix.join(root, TEMPORARY), 'look for leftovers')) {
-      if (filename.startsWith('.') || now - attrs.mtime * 1000 < STALE_MS) continue;
+      // What has no time that we know is not old.
+      if (filename.startsWith('.') || !(now - attrs.mtime * 1000 >= STALE_MS)) continue;
       await connection.raw<void>((sftp, done) => sftp.unlink(posix.join(root, TEMPORARY, filename), (error) => done(error, undefined))).catch(() => undefined);
     }
   }
@@ -277,7 +280,9 @@ class SftpVault implements Vault {
     if (found && !found.isFile()) throw foreign(name, this.description, 'not a plain file');
     const handle = await connection.call<Buffer>(doing, (sftp, done) => sftp.open(posix.join(root, name), 'r', done));
     try {
-      return { handle, size: (await connection.call<Stats>(doing, (sftp, done) => sftp.fstat(handle, done))).size };
+      const { size } = await connection.call<Stats>(doing, (sftp, done) => sftp.fstat(handle, done));
+      if (!Number.isFinite(size)) throw new DrydockError('Refused', `${this.description} does not say how large a file is`, { remedy: 'use a server that tells the sizes of files' });
+      return { handle, size };
     } catch (error) {
       await connection.closeHandle(handle);
       throw error;

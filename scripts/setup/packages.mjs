@@ -17,6 +17,7 @@ export const TOOLS = {
   script: { package: 'bsdutils', why: 'typing at a terminal' },
   tar: { package: 'tar', why: 'opening backups without Drydock' },
   sshd: { package: 'openssh-server', why: 'tests against a real SSH server' },
+  sshfs: { package: 'sshfs', why: 'tests on a mount without hard links' },
   sudo: { package: 'sudo', why: 'tests as an ordinary user with sudo' },
   fish: { package: 'fish', why: 'tests of login shells' },
   tcsh: { package: 'tcsh', why: 'tests of login shells' },
