@@ -16,6 +16,7 @@ export interface Finding {
 export interface MemberNode {
   hostname: string;
   ready: boolean;
+  manager?: boolean;
 }
 
 export interface PlanInput {
@@ -47,7 +48,7 @@ export function decideRestore(input: PlanInput): Decided {
   const { manifest, diagnosis, targets } = input;
   const findings: Finding[] = [...refuseHealthy(input), ...refuseTargets(input)];
   const replicas = manifest.product.replicas.map((replica) => placed(replica, targets));
-  findings.push(...refuseLostNodes(input, replicas), ...refuseSharedNodes(replicas));
+  findings.push(...refuseLostNodes(input, replicas), ...refuseSharedNodes(replicas), ...refuseLostManagers(input));
   const first = replicas.find(({ id }) => id === manifest.product.replica) ?? replicas[0]!;
   const scanning = scanningOf(input);
   const volume = volumeOf(manifest.images);
@@ -129,6 +130,21 @@ function refuseSharedNodes(replicas: Replica[]): Finding[] {
 function fencesOf({ members, diagnosis, manifest }: PlanInput): string[] {
   const held = new Set([...manifest.product.replicas.map(({ node }) => node), ...diagnosis.lostNodes]);
   return [...new Set(members.filter(({ hostname, ready }) => !ready && held.has(hostname)).map(({ hostname }) => hostname))].sort();
+}
+
+/** Docker takes no manager out of the Swarm, down or not, before it is demoted; and whether the Swarm goes on with fewer managers is not for a restore of DTR to decide. */
+function refuseLostManagers(input: PlanInput): Finding[] {
+  const fences = new Set(fencesOf(input));
+  const managers = input.members.filter(({ manager }) => manager);
+  const lost = managers.filter(({ hostname, ready }) => !ready && fences.has(hostname)).map(({ hostname }) => hostname);
+  if (lost.length === 0) return [];
+  const names = [...new Set(lost)].sort().join(' ');
+  const isMajorityLost = managers.filter(({ ready }) => ready).length * 2 <= managers.length;
+  const first = isMajorityLost ? 'the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left, then ' : '';
+  return [{
+    what: `${names.replaceAll(' ', ', ')} ${lost.length > 1 ? 'are managers' : 'is a manager'} of the Swarm and lost, and Docker removes none that was not demoted`,
+    remedy: `${first}run docker node demote ${names} on a manager that is left, then start the restore again (or bring ${lost.length > 1 ? 'them' : 'it'} back)`,
+  }];
 }
 
 function scanningOf({ manifest, vulnerabilityDatabaseFile }: PlanInput): { mode: RestoreDecisions['scanning']; warnings: string[] } {

@@ -33,7 +33,7 @@ export const patient = proxyActivities<Activities>({
   retry: { initialInterval: '2s', backoffCoefficient: 2, maximumInterval: '1m' },
 });
 
-/** Streams to a part that is not needed for the result: after a few attempts it is a warning. */
+/** Steps that may take as long as something moves (images are pulled), and that a person hears of, or is warned of, after a few attempts. */
 export const few = proxyActivities<Activities>({
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   startToCloseTimeout: '7 days',

@@ -47,7 +47,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
   let sealed = false;
   try {
     // 2. Check: all findings at once, before anything is changed.
-    const facts = await operation.step('check', () => quick.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${f.replicas.length} replica(s)` }));
+    const facts = await operation.step('check', () => few.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${f.replicas.length} replica(s)` }));
     operation.warn(...facts.warnings);
 
     // 3. Everything new, while nothing is frozen.

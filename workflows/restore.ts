@@ -267,7 +267,7 @@ async function makePlan(operation: Operation, step: Step, request: Request): Pro
   const { backup, targets = [], force = false, acceptMissingOwners = false, acceptUnsigned = false } = request;
   const plan = await operation.step('plan', async () => {
     const diagnosis = await quick.diagnose.executeWithOptions({ summary: 'What is there now?' }, [{ ...step, backup, targets }]);
-    return quick.planRestore.executeWithOptions({ summary: 'Plan, and open the backup with the key at hand' }, [{ ...step, backup, targets, force, acceptMissingOwners, acceptUnsigned, diagnosis }]);
+    return few.planRestore.executeWithOptions({ summary: 'Plan, and open the backup with the key at hand' }, [{ ...step, backup, targets, force, acceptMissingOwners, acceptUnsigned, diagnosis }]);
   }, (p) => ({ text: p.diagnosis.summary }));
   operation.warn(...plan.warnings);
   return plan;

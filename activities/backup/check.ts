@@ -1,6 +1,7 @@
 import type { Dtr } from '../../adapters/dtr/dtr';
 import type { Ucp } from '../../adapters/ucp/ucp';
 import { isDeletion } from '../../domain/deletions';
+import { sudoLogWarnings } from '../../adapters/host/sudo-log';
 import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, Step } from '../contract';
@@ -147,6 +148,7 @@ async function lookAtReplica(cluster: Cluster, operation: string, replica: Repli
   if (images === 'docker' && cluster.config.policy.helperImage !== undefined) await findings.attempt(() => provideImage(cluster, helperImage(cluster, helper), replica.node));
   const place = await findings.attempt(() => cluster.images(found, helper));
   const volume = place && (await inspectVolume(cluster, found, place, findings));
+  if (place && images === 'ssh') warnings.push(...((await findings.attempt(() => sudoLogWarnings(place.host, cluster.config.hosts[found.host]?.user ?? 'root'))) ?? []));
   if (place && volume) await findings.attempt(() => refuseEmptyVolume(cluster, volume, place));
   return { version, image, storage: storageOf(settings, undefined), volume: volume ?? null };
 }

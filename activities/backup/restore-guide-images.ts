@@ -52,7 +52,7 @@ function segmentLines(): string[] {
     'while read -r segment; do',
     '  echo "segment $segment"',
     '  grep "^$segment " "$WORK/blobs" | cut -d " " -f 3- >"$WORK/names"',
-    '  opened "../../segments/$segment.tar.gpg" | tar -C "$ROOT" -xf - --verbatim-files-from --files-from "$WORK/names"',
+    '  opened "../../segments/$segment.tar.gpg" | tar -C "$ROOT" -xf - --files-from "$WORK/names"',
     'done <"$WORK/segments"',
     'sed -E "s/^[^ ]+ ([0-9a-f]+) /\\1  /" "$WORK/blobs" >"$WORK/blobs.sha256"',
     '(cd "$ROOT" && sha256sum --quiet --strict -c "$WORK/blobs.sha256")',

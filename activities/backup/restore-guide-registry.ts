@@ -65,13 +65,15 @@ ${shellBlock([
   `REGISTRY=${shellValue(registry)}`,
   ...(dtrCa === null ? [] : ['mkdir -p "/etc/docker/certs.d/$REGISTRY"', `printf '%s\\n' ${shellValue(dtrCa.trim())} >"/etc/docker/certs.d/$REGISTRY/ca.crt"`]),
   'export DOCKER_CONFIG="$WORK/docker"',
-  "printf '%s' \"$UCP_PASSWORD\" | docker login --username \"$UCP_USERNAME\" --password-stdin \"$REGISTRY\"",
+  '# As docker login writes it, which takes a password by a pipe only from 17.07 on.',
+  'mkdir -p "$DOCKER_CONFIG"',
+  `printf '{"auths":{"%s":{"auth":"%s"}}}\\n' "$REGISTRY" "$(printf '%s:%s' "$UCP_USERNAME" "$UCP_PASSWORD" | base64 | tr -d '\\n')" >"$DOCKER_CONFIG/config.json"`,
   'sed -nE \'s/^\\{"repository":"([^"\\\\]+)","name":"[^"\\\\]+","digest":"(sha256:[0-9a-f]{64})","state":"whole".*/\\1@\\2/p\' "$WORK/tags.jsonl" | sort -u -t @ -k 1,1 >"$WORK/pulls"',
   'while read -r image; do',
-  '  docker pull --quiet "$REGISTRY/$image" </dev/null',
+  '  docker pull "$REGISTRY/$image" </dev/null >/dev/null',
   '  docker image rm "$REGISTRY/$image" >/dev/null',
   'done <"$WORK/pulls"',
-  'docker logout "$REGISTRY" >/dev/null',
+  'rm -rf "$DOCKER_CONFIG"',
   ')',
 ])}`;
 }

@@ -49,13 +49,13 @@ Is restore right at all? While a majority of the replicas works, remove and join
 \`emergency-repair\` first. A restore begins with deleting what is left.
 
 1. Work as root on **${first?.node ?? 'the node of the first replica'}**: a member of UCP's Swarm (\`docker node ls\`), or a new host under that name. Remove the entry of a host that was replaced: \`docker node rm\`.
-   It needs bash, gpg, tar, gzip, sha256sum and docker; at the end also curl.
+   It needs bash, gpg, tar, gzip, sha256sum and docker; at the end also curl. Those of the registry's own time will do (CentOS 7, Ubuntu 16.04, Docker 17.06).
 2. Have this folder there with the vault's folders beside it as they are (mounted or copied): \`../../segments\` is used.
 3. Have the password of a UCP administrator, and ${ways.join(', or ')}.${keys.length > 0 ? ' A private key is imported first: `gpg --import FILE`.' : ''}
 4. Every node named above needs the image \`${dtr.bootstrapperImage}\` and the others of that version (\`docker run --rm ${dtr.bootstrapperImage} images\` lists them).
 
 Start \`bash\` in this folder and paste one block at a time. Each ends with a line that says \`done\` or \`FAILED\`: after \`FAILED\`, mend what it names and paste the same block again.
-Nothing here puts a secret into a command line or a file.
+Nothing here puts a secret into a command line; only the login for the pulls stands in a file of $WORK while they run.
 `;
 }
 
@@ -119,12 +119,13 @@ ${shellBlock([
   "step 'whole and readable'",
   'grep -q "\\"backupId\\": \\"$BACKUP\\"" manifest.json',
   'sha256sum --quiet -c SHA256SUMS',
+  'for tool in gpg tar gzip sed sort sha256sum od base64 docker curl; do command -v "$tool" >/dev/null || { echo "this host lacks $tool" >&2; exit 1; }; done',
   'docker image inspect "$IMAGE" >/dev/null 2>&1 || docker pull "$IMAGE"',
   `opened ${fileOf(artifacts.metadata)} | gzip -dc | tar -tf - >"$WORK/metadata"`,
   `opened ${fileOf(artifacts.tags)} | gzip -dc >"$WORK/tags.jsonl"`,
   `opened ${fileOf(artifacts.blobs)} | gzip -dc >"$WORK/blobs.jsonl"`,
   '# Segment, SHA-256 and path of each blob.',
-  'sed -nE \'s/^\\{"path":"([^"\\\\]+)","size":[0-9]+,"sha256":"([0-9a-f]{64})","segment":"([0-9A-Za-z-]+)"\\}$/\\3 \\2 \\1/p\' "$WORK/blobs.jsonl" | LC_ALL=C sort >"$WORK/blobs"',
+  'sed -nE \'s/^\\{"path":"(docker\\/[^"\\\\]+)","size":[0-9]+,"sha256":"([0-9a-f]{64})","segment":"([0-9A-Za-z-]+)"\\}$/\\3 \\2 \\1/p\' "$WORK/blobs.jsonl" | LC_ALL=C sort >"$WORK/blobs"',
   `[ "$(wc -l <"$WORK/blobs")" = ${counts.blobs} ]`,
   ')',
 ])}`;

@@ -8,6 +8,7 @@ import type { Storage } from '../../domain/manifest';
 import type { Cluster, ImagesPlace } from '../cluster';
 import type { BackupFacts } from '../contract';
 import type { Findings } from './findings';
+import { checkTools } from './host-tools';
 import type { ReplicaFound } from './replicas';
 import { textOf } from './settings';
 
@@ -47,12 +48,6 @@ export async function inspectVolume(cluster: Cluster, volume: Omit<Volume, 'owne
   if (!inContainer && volume.driver === 'local' && volume.options.device !== undefined) await findings.attempt(() => checkMounted(host, root));
   const owner = await findings.attempt(() => ownerOf(host, root));
   return owner && { ...volume, ...owner };
-}
-
-async function checkTools(host: Host, tools: string[], remedy: string): Promise<void> {
-  const script = `for tool in ${tools.join(' ')}; do command -v "$tool" >/dev/null || echo "$tool"; done; tar --version 2>/dev/null | grep -q "GNU tar" || echo "GNU tar"; find --version 2>/dev/null | grep -q "GNU findutils" || echo "GNU find"`;
-  const missing = (await host.exec(['sh', '-c', script])).stdout.trim().split('\n').filter((line) => line !== '');
-  if (missing.length > 0) throw new DrydockError('Refused', `${host.name} lacks ${missing.join(', ')}`, { remedy });
 }
 
 /** An exported folder that is not mounted shows an empty volume, and a backup of nothing. */

@@ -23,11 +23,10 @@ export async function checkHosts(cluster: Cluster, operation: string, decisions:
     if (host) hosts.set(node, host);
   }
   const images = await refusals.attempt(() => neededImages(cluster, operation, decisions, [...hosts], refusals));
+  if (images && images.length > 0) await provide(cluster, [...hosts.values()], images, refusals);
   for (const replica of used) {
     const host = hosts.get(replica.node);
-    if (!host) continue;
-    if (images && images.length > 0) await refusals.attempt(() => ensureImages(host, images));
-    await refusals.attempt(() => checkPorts(cluster, host, replica, decisions, replicas));
+    if (host) await refusals.attempt(() => checkPorts(cluster, host, replica, decisions, replicas));
   }
   return hosts;
 }
@@ -42,17 +41,18 @@ async function reach(cluster: Cluster, decisions: RestoreDecisions, node: string
 
 /** The bootstrapper knows which images a replica is made of; it is asked on a node that has it, or that can pull it. */
 async function neededImages(cluster: Cluster, operation: string, { bootstrapperImage: image }: RestoreDecisions, hosts: [string, Host][], refusals: Refusals): Promise<string[]> {
-  const ready: string[] = [];
-  for (const [node, host] of hosts) {
-    await refusals.attempt(async () => {
-      await ensureImages(host, [image]);
-      ready.push(node);
-    });
-  }
-  const [node] = ready;
+  const provided = await provide(cluster, hosts.map(([, host]) => host), [image], refusals);
+  const [node] = hosts.find(([, host]) => provided.has(host)) ?? [];
   if (node === undefined) return [];
   const { stdout } = await runBootstrapper(cluster, { image, command: 'images', args: [], node, operation });
   return stdout.split('\n').map((line) => line.trim()).filter((line) => line !== '');
+}
+
+/** Those of the hosts that have the images now; why another has not becomes a refusal. */
+async function provide(cluster: Cluster, hosts: Host[], images: string[], refusals: Refusals): Promise<Set<Host>> {
+  const errors = (await refusals.attempt(() => ensureImages(cluster, hosts, images))) ?? null;
+  for (const error of errors?.values() ?? []) await refusals.attempt(() => Promise.reject(error));
+  return new Set(errors === null ? [] : hosts.filter((host) => !errors.has(host)));
 }
 
 async function checkPorts(cluster: Cluster, host: Host, replica: Replica, decisions: RestoreDecisions, replicas: Replicas): Promise<void> {

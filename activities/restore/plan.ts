@@ -1,5 +1,6 @@
 /** Stage 0: the plan, and everything that speaks against it. Changes nothing. */
 import { createHash } from 'node:crypto';
+import { sudoLogWarnings } from '../../adapters/host/sudo-log';
 import type { RestoreTarget } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
@@ -50,7 +51,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     manifestSha256: sha256,
     diagnosis: request.diagnosis,
     targets: request.targets,
-    members: replicas.nodes.map(({ hostname, state }) => ({ hostname, ready: state === 'ready' })),
+    members: replicas.nodes.map(({ hostname, state, role }) => ({ hostname, ready: state === 'ready', manager: role === 'manager' })),
     holdings: replicas.found.map(({ id, node }) => ({ id, node })),
     bootstrapperImage: bootstrapperImage(cluster, manifest),
     ucpUrl: ucp.url,
@@ -68,12 +69,14 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   const more = await checkUcp(cluster, manifest, { owners: proven.owners, acceptMissingOwners: request.acceptMissingOwners }, refusals);
   progress.update({ phase: 'looking at the hosts' });
   const hosts = await checkHosts(cluster, request.operation, decisions, replicas, refusals);
+  for (const [node, each] of hosts) more.push(...((await refusals.attempt(() => sudoLogWarnings(each, cluster.config.hosts[node]?.user ?? 'root'))) ?? []));
   const host = hosts.get(decisions.first.node);
-  const nothing: Delta = { bytesToMove: proven.blobs.reduce((total, { size }) => total + size, 0), bytesKept: 0, blobs: proven.blobs.length };
-  const delta = host === undefined ? nothing : await checkStorage(cluster, request.operation, decisions, host, proven.blobs, refusals);
+  const nothing: Delta = { bytesToMove: proven.blobs.reduce((total, { size }) => total + size, 0), bytesKept: 0, blobs: proven.blobs.length, blobsToMove: proven.blobs.length };
+  const look = { cluster, operation: request.operation, decisions, owner: manifest.dtr.volume?.owner ?? { uid: 0, gid: 0 } };
+  const { blobsToMove: _moved, ...delta } = host === undefined ? nothing : await checkStorage(look, host, proven.blobs, refusals);
   for (const replica of decisions.joins) {
     const joining = hosts.get(replica.node);
-    if (joining) await refusals.attempt(() => checkJoinVolume(decisions, replica, joining));
+    if (joining) await refusals.attempt(() => checkJoinVolume(look, replica, joining));
   }
   const awake = [...(await warnOfAnswering(cluster, decisions)), ...(await warnOfRecords(cluster, decisions))];
   refusals.throwIfAny();

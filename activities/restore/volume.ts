@@ -5,6 +5,7 @@ import { DrydockError } from '../../domain/errors';
 import type { Cluster } from '../cluster';
 import { forCleanUp } from '../guard';
 import { labelsOf, removeDeadContainers } from '../operation-label';
+import { addressOf, inWordsOf, isSameServer, isSameSource, parseSource } from './servers';
 
 export interface VolumeSpec {
   name: string;
@@ -46,6 +47,11 @@ export function volumeDifference(found: VolumeSpec, wanted: VolumeSpec): string 
   return `it is not the expected mount: ${other.map((key) => `${key} is "${found.options[key] ?? ''}", expected "${wanted.options[key] ?? ''}"`).join(', ')}`;
 }
 
+/** As `volumeDifference`, where the host itself knows which names and numbers mean the same server. */
+export async function differenceOn(host: Host, found: VolumeSpec, wanted: VolumeSpec): Promise<string | null> {
+  return volumeDifference(found, wanted) === null ? null : volumeDifference(await inWordsOf(host, found, wanted), wanted);
+}
+
 /** Creates what is missing; returns the directory of its content. Throws Conflict when another volume has the name. */
 export async function ensureVolume(host: Host, volume: VolumeSpec): Promise<string> {
   if (isPath(volume)) {
@@ -53,7 +59,7 @@ export async function ensureVolume(host: Host, volume: VolumeSpec): Promise<stri
     return volume.name;
   }
   const there = await inspectVolume(host, volume.name);
-  const difference = there === null ? null : volumeDifference(there, volume);
+  const difference = there === null ? null : await differenceOn(host, there, volume);
   if (difference !== null) {
     throw new DrydockError('Conflict', `the volume ${volume.name} on ${host.name} is another one than that of the backup: ${difference}`, { remedy: `look at what is in it, then: docker volume rm ${volume.name}` });
   }
@@ -103,7 +109,7 @@ export async function whileMounted<T>(cluster: Cluster, holding: Holding, work: 
 }
 
 /** Throws Conflict unless the expected source is mounted at the volume's root. */
-async function checkMount({ host, volume, root }: Holding): Promise<void> {
+export async function checkMount({ host, volume, root }: Pick<Holding, 'host' | 'volume' | 'root'>): Promise<void> {
   const mount = parseMountInfo((await host.exec(['cat', '/proc/self/mountinfo'])).stdout).findLast(({ at }) => at === root);
   const refuse = (why: string): never => {
     throw new DrydockError('Conflict', `the registry volume ${volume.name} on ${host.name} is not mounted as expected: ${why}`, { remedy: `check the mount at ${root} and the volume's options on ${host.name}` });
@@ -116,11 +122,13 @@ async function checkMount({ host, volume, root }: Holding): Promise<void> {
     if (expected !== actual) refuse(`${root} is not ${device}`);
     return;
   }
-  if (!mount.source.endsWith(device)) refuse(`its source is ${mount.source}, expected ${device}`);
-  const address = /(?:^|,)addr=([^,]+)/.exec(volume.options.o ?? '')?.[1];
-  if (address !== undefined && !mount.source.startsWith(`${address}:`) && !mount.superOptions.split(',').includes(`addr=${address}`)) {
-    refuse(`it comes from ${mount.source}, expected the server ${address}`);
-  }
+  if (!(await isSameSource(host, mount.source, device))) refuse(`its source is ${mount.source}, expected ${device}`);
+  const address = addressOf(volume.options.o);
+  if (address === undefined) return;
+  // The kernel shows the server in the source, by number in the options, or both.
+  const shown = [parseSource(mount.source).server, addressOf(mount.superOptions) ?? ''].filter((server) => server !== '');
+  for (const server of shown) if (await isSameServer(host, server, address)) return;
+  refuse(`it comes from ${[mount.source, ...shown.slice(-1)].join(' at ')}, expected the server ${address}`);
 }
 
 /** `/proc/<pid>/mountinfo`: where each file system is mounted, and from what. */

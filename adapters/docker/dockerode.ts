@@ -3,10 +3,10 @@ import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import Docker from 'dockerode';
 import { DrydockError } from '../../domain/errors';
-import type { ContainerCommand, ContainerDetails, ContainerSummary, Engine, EngineInfo, NodeDetails, RunOptions, RunResult, VolumeDetails } from './engine';
+import type { ContainerCommand, ContainerDetails, ContainerSummary, Engine, EngineInfo, NodeDetails, PullOptions, RunOptions, RunResult, VolumeDetails } from './engine';
 import { dockerError, withoutSecrets } from './errors';
 import { startCommand } from './exec';
-import { notPulled, readProgress } from './pull';
+import { notPulled, PULL_SILENCE_MS, readProgress } from './pull';
 import { runAttached, type Created } from './run';
 import { agentFor, rawTransport, type EngineAddress, type RawTransport } from './transport';
 
@@ -17,7 +17,6 @@ type StartOptions = Parameters<Engine['start']>[0];
 /** For every call that answers at once. */
 const CALL_TIMEOUT_MS = 60_000;
 /** UCP may say nothing before the last node has the image. */
-const PULL_TIMEOUT_MS = 10 * 60_000;
 /** How often we look whether a killed container is gone, every 100 ms. */
 const DISCARD_LOOKS = 50;
 
@@ -151,10 +150,10 @@ class DockerodeEngine implements Engine {
     return found.some(({ RepoTags, RepoDigests }) => [...(RepoTags ?? []), ...(RepoDigests ?? [])].includes(reference));
   }
 
-  async pullImage(reference: string, signal?: AbortSignal): Promise<void> {
-    const patient = this.client(PULL_TIMEOUT_MS);
+  async pullImage(reference: string, { signal, onProgress, silenceMs = PULL_SILENCE_MS }: PullOptions = {}): Promise<void> {
+    const patient = this.client(silenceMs);
     const progress = await this.call(`pull ${reference}`, () => patient.pull(reference, { abortSignal: signal }) as Promise<Readable>);
-    const said = await this.call(`pull ${reference}`, () => readProgress(progress));
+    const said = await this.call(`pull ${reference}`, () => readProgress(progress, onProgress, silenceMs));
     if (said !== undefined) throw notPulled(reference, said);
   }
 

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { PullProgress } from './pull';
 
 export interface ContainerSummary {
   id: string;
@@ -95,6 +96,13 @@ export interface ContainerCommand {
 }
 
 /** The Docker API of one engine or of UCP: the calls that Drydock needs, no more. */
+export interface PullOptions {
+  signal?: AbortSignal;
+  onProgress?: (progress: PullProgress) => void;
+  /** Longest time without a word. Default: an hour. */
+  silenceMs?: number;
+}
+
 export interface Engine {
   info(): Promise<EngineInfo>;
   /** All containers, stopped ones too; `name` filters by substring, `labels` by `key` or `key=value`. */
@@ -119,7 +127,7 @@ export interface Engine {
   removeNode(id: string): Promise<void>;
   /** Whether the engine has the image; through UCP whether any node has it, or the one that is named. */
   hasImage(reference: string, node?: string): Promise<boolean>;
-  /** `docker pull`; through UCP every node pulls, and one that cannot is an error. Throws NotFound saying why. */
-  pullImage(reference: string, signal?: AbortSignal): Promise<void>;
+  /** `docker pull`; through UCP every node pulls, and one that cannot is an error. Throws NotFound saying why; Stalled after a long silence. */
+  pullImage(reference: string, options?: PullOptions): Promise<void>;
   close(): void;
 }

@@ -32,6 +32,9 @@ export function statusError(status: number, said: string, call: string): Drydock
   if (/unable to find a node|no resources available to schedule|no healthy node/i.test(said)) {
     return new DrydockError('NotFound', `${call}: ${said}`, { remedy: 'check that the node is in the cluster, ready and active (docker node ls)', details: { status } });
   }
+  if (/must be demoted to worker/i.test(said)) {
+    return new DrydockError('Refused', `${call}: ${said}`, { remedy: 'docker node demote that node, then run the step again', details: { status } });
+  }
   if (/no space left on device/i.test(said)) return new DrydockError('NoSpace', `${call}: ${said}`, { remedy: 'make room on the node', details: { status } });
   if (/port is already allocated|address already in use/i.test(said)) {
     return new DrydockError('Conflict', `${call}: ${said}`, { remedy: 'free the port, or choose another', details: { status } });

@@ -35,6 +35,17 @@ describe('the plan of a restore', () => {
     assert.match(forced.warnings[0]!, /forced although the cluster works/);
   });
 
+  it('refuses to begin while a lost host is a manager, since Docker removes none before it is demoted', () => {
+    const member = (hostname: string, ready: boolean, manager = true) => ({ hostname, ready, manager });
+    const targets = [{ replicaId: IDS[1], node: 'node-4' }];
+    const found = refusals({ members: [member('node-1', true), member('node-2', false), member('node-3', true), member('node-4', true, false)], targets });
+    assert.deepEqual(found, ['node-2 is a manager of the Swarm and lost, and Docker removes none that was not demoted | run docker node demote node-2 on a manager that is left, then start the restore again (or bring it back)']);
+    const majority = refusals({ members: [member('node-1', true), member('node-2', false), member('node-3', true, false), member('node-4', true, false)], targets });
+    assert.match(majority[0]!, /lost the majority of its managers: run docker swarm init --force-new-cluster .*then run docker node demote node-2/);
+    assert.deepEqual(refusals({ members: [member('node-1', true), member('node-2', false, false), member('node-3', true), member('node-4', true)], targets }), []);
+    assert.deepEqual(refusals({ members: [member('node-1', true), member('node-2', true), member('node-3', true), member('node-9', false)] }), [], 'a manager without a replica is not ours');
+  });
+
   it('refuses a lost node without a replacement, by name', () => {
     const members = [{ hostname: 'node-1', ready: true }, { hostname: 'node-2', ready: false }];
     const found = refusals({ members });

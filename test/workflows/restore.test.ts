@@ -153,10 +153,21 @@ describe('workflow restore', function () {
 
     it('starts nothing and keeps its mark when something was destroyed, or nobody can say whether', async () => {
       const destroyReplica: Activities['destroyReplica'] = async () => { throw failure('HostUnreachable', 'node-1 does not answer'); };
-      const begun = await failing({ destroyReplica, hasPassedNoReturn: async () => true });
-      assert.equal(begun.calls.at(-1), 'hasPassedNoReturn');
-      const unknown = await failing({ destroyReplica, hasPassedNoReturn: async () => { throw failure('NotPermitted', 'stateDir cannot be used'); } });
-      assert.equal(unknown.calls.at(-1), 'hasPassedNoReturn');
+      const answers: Activities['hasPassedNoReturn'][] = [async () => true, async () => { throw failure('NotPermitted', 'stateDir cannot be used'); }];
+      for (const hasPassedNoReturn of answers) {
+        const { activities, calls } = playActivities({ destroyReplica, hasPassedNoReturn });
+        await withRun('restore', activities, async (run) => {
+          for (const name of ['plan', 'destroy']) {
+            await run.gate(name);
+            await run.decide({});
+          }
+          await run.gate('destroy-failed');
+          assert.equal(calls.at(-1), 'hasPassedNoReturn');
+          await run.decide({ decision: 'reject', reason: 'enough' });
+          assert.equal((await failureOf(run.handle.result())).type, 'Unfinished');
+        });
+        assert.equal(calls.at(-1), 'hasPassedNoReturn');
+      }
     });
   });
 
