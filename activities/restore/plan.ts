@@ -4,6 +4,7 @@ import { sudoLogWarnings } from '../../adapters/host/sudo-log';
 import type { RestoreTarget } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest } from '../../domain/manifest';
+import { volumeOf } from '../../domain/manifest-images';
 import { canonicalJson, type Diagnosis, type RestoreDecisions, type RestorePlan } from '../../domain/plan';
 import { firstOf } from '../../domain/shown';
 import { decideRestore } from '../../domain/restore-plan';
@@ -72,7 +73,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
   for (const [node, each] of hosts) more.push(...((await refusals.attempt(() => sudoLogWarnings(each, cluster.config.hosts[node]?.user ?? 'root'))) ?? []));
   const host = hosts.get(decisions.first.node);
   const nothing: Delta = { bytesToMove: proven.blobs.reduce((total, { size }) => total + size, 0), bytesKept: 0, blobs: proven.blobs.length, blobsToMove: proven.blobs.length };
-  const look = { cluster, operation: request.operation, decisions, owner: manifest.dtr.volume?.owner ?? { uid: 0, gid: 0 } };
+  const look = { cluster, operation: request.operation, decisions, owner: volumeOf(manifest.images)?.owner ?? { uid: 0, gid: 0 } };
   const { blobsToMove: _moved, ...delta } = host === undefined ? nothing : await checkStorage(look, host, proven.blobs, refusals);
   for (const replica of decisions.joins) {
     const joining = hosts.get(replica.node);

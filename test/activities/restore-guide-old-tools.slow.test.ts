@@ -38,7 +38,9 @@ for (const tools of ['old', 'new'] as const) {
       fixture = await sealedBackup({ layout: 'sha256', segmentBytes: 64 << 10 });
       root = path.join(fixture.path, 'registry volume');
       // A path for images, as --dtr-storage-volume gives it: it needs no engine.
-      manifest = { ...fixture.manifest, dtr: { ...fixture.manifest.dtr, storage: { kind: 'volume', storageVolume: root }, volume: { ...fixture.manifest.dtr.volume!, name: root, driver: 'bind' } } };
+      const { images } = fixture.manifest;
+      assert.ok(images.in === 'volume');
+      manifest = { ...fixture.manifest, images: { ...images, storage: { kind: 'volume', storageVolume: root }, volume: { ...images.volume, name: root, driver: 'bind' } } };
       const folder = path.join(fixture.directory, vaultPaths.backup('lab', BACKUP_ID));
       const sums = readdirSync(folder).filter((name) => name !== 'manifest.json').map((name) => `${createHash('sha256').update(readFileSync(path.join(folder, name))).digest('hex')}  ${name}\n`);
       writeFileSync(path.join(folder, 'SHA256SUMS'), sums.join(''));
@@ -53,7 +55,7 @@ for (const tools of ['old', 'new'] as const) {
       writeTools(bin, tools === 'old' ? { tar: OLD_TAR, gpg: OLD_GPG, docker: oldDocker(engine) } : { docker: ENGINE });
       const home = path.join(fixture.path, 'home');
       mkdirSync(home, { mode: 0o700 });
-      const guide = restoreGuide({ manifest, ucpCa: 'PEM', dtrCa: null, readOnlyInside: false, signer: null });
+      const guide = restoreGuide({ manifest, segments: fixture.manifest.segments, ucpCa: 'PEM', dtrCa: null, readOnlyInside: false, signer: null });
       const calls = path.join(fixture.path, 'calls');
       const restored = path.join(fixture.path, 'restored');
       const answers = [PASSPHRASE, 'admin', 'pass "word', 'destroy'].map((line) => `${line}\n`).join('');

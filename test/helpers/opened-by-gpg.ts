@@ -10,7 +10,6 @@ import { Access } from '../../adapters/vault/access';
 import type { EncryptionKeys } from '../../adapters/openpgp/keys';
 import { passphraseName } from '../../adapters/openpgp/passphrase';
 import { writeArtifact, type ArtifactRecord } from '../../adapters/vault/artifacts';
-import { manifest } from '../domain/restore-fixtures';
 import { OLD_GPG, writeTools } from './old-tools';
 import { scratchVault } from './vault';
 
@@ -35,8 +34,7 @@ export function openedByGpg(version: '2.2' | '1.4'): void {
 
     const keysOf = async (...passphrases: string[]): Promise<EncryptionKeys> => ({ passphrases, publicKeys: [], recipients: await Promise.all(passphrases.map(passphraseName)) });
     const opened = async (record: ArtifactRecord, recipients: string[], passphrase: string): Promise<Buffer> => {
-      const { artifacts, segments } = manifest();
-      const lines = openedLines({ artifacts: { ...artifacts, metadata: { ...record, recipients } }, segments });
+      const lines = openedLines([recipients, ['passphrase']]);
       const script = ['set -euo pipefail', ...lines, `opened ${join(scratch.directory, record.name)}`].join('\n');
       // gpg 1.4 knows no --pinentry-mode, as 2.0 does not.
       if (version === '1.4') writeTools(join(scratch.path, 'bin'), { gpg: OLD_GPG });

@@ -1,7 +1,7 @@
 /**
  * Records the histories that replay.test.ts replays: one for each branch of the runbooks, from a real server. Run it by hand, for a new branch by its
  * name: `npx mocha --spec test/workflows/record-histories.ts --grep backup-copies`. What was recorded before a change that is patched stays as it is;
- * record the new branch under another name. `backup-copies-locked.json` is from before `copies-without-lock`.
+ * record the new branch under another name.
  */
 import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -102,6 +102,68 @@ describe('recording of histories', function () {
   }, (run) => approve(run, 'forget'), { backup: '20261123T020000Z-1a2b3c' }));
 
   it('restore', () => record('restore', 'restore', {}, (run) => approve(run, 'plan', 'destroy', 'release')));
+
+  it('backup-thaw-failing', async () => {
+    let isBack = false;
+    await record('backup-thaw-failing', 'backup', {
+      readPolicy: async () => ({ ...POLICY, putBack: { warnAfter: 1, giveUpAfter: 3600 } }),
+      thaw: async () => {
+        if (!isBack) throw failure('AuthRejected', 'DTR does not accept the login');
+        return { putBack: ['onlinegc'], left: [] };
+      },
+    }, async (_run, calls) => {
+      await until(async () => calls.includes('verifyBackup') || undefined, 'the verification');
+      isBack = true;
+    });
+  });
+
+  it('backup-work-lost', async () => {
+    let asked = 0;
+    const usual = playActivities().activities;
+    const prove: Activities['prove'] = async (step) => {
+      if ((asked += 1) === 1) throw failure('WorkLost', 'gone');
+      return usual.prove(step);
+    };
+    await record('backup-work-lost', 'backup', { prove }, nothing);
+  });
+
+  it('restore-cancelled', () => record('restore-cancelled', 'restore', { stopReplica: untilCancelled }, async (run, calls) => {
+    await approve(run, 'plan');
+    await until(async () => calls.includes('stopReplica') || undefined, 'the stop');
+    await run.handle.cancel();
+  }));
+
+  it('restore-cancelled-behind', () => record('restore-cancelled-behind', 'restore', { restoreImages: untilCancelled }, async (run, calls) => {
+    await approve(run, 'plan', 'destroy');
+    await until(async () => calls.includes('restoreImages') || undefined, 'the images');
+    await run.handle.cancel();
+  }));
+
+  it('restore-step-failed', async () => {
+    let tries = 0;
+    const usual = playActivities().activities;
+    const restoreImages: Activities['restoreImages'] = async (step) => {
+      if ((tries += 1) === 1) throw failure('NoSpace', 'node-1 has no room for the images.');
+      return usual.restoreImages(step);
+    };
+    await record('restore-step-failed', 'restore', { restoreImages }, async (run) => {
+      await approve(run, 'plan', 'destroy');
+      await run.gate('images-failed');
+      await run.decide({ decision: 'retry' });
+      await approve(run, 'release');
+    });
+  });
+
+  it('restore-differences-accepted', async () => {
+    const usual = playActivities().activities;
+    const confirmRestore: Activities['confirmRestore'] = async (step) => ({ ...(await usual.confirmRestore(step)), differences: ['the setting log level differs'], differenceCount: 1 });
+    await record('restore-differences-accepted', 'restore', { confirmRestore }, (run) => approve(run, 'plan', 'destroy', 'confirm', 'release'));
+  });
+
+  it('restore-not-destroyed', () => record('restore-not-destroyed', 'restore', {
+    destroyReplica: async () => { throw failure('HostUnreachable', 'node-1 does not answer'); },
+    hasPassedNoReturn: async () => false,
+  }, (run) => approve(run, 'plan', 'destroy')));
 
   it('restore-copy', () => record('restore-copy', 'restore', {}, (run) => approve(run, 'plan', 'destroy', 'release'), { vault: 'mirror' }));
 
