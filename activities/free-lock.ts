@@ -16,7 +16,7 @@ export async function freeLock({ client }: ActivityDeps, id: string): Promise<bo
   const lock = await describe(id);
   if (lock?.status.name !== 'RUNNING') return true;
   const { parentExecution: holder } = lock;
-  const held = holder?.workflowId == null ? undefined : await describe(holder.workflowId, holder.runId ?? undefined);
+  const held = holder?.workflowId ? await describe(holder.workflowId, holder.runId ?? undefined) : undefined;
   if (held?.status.name === 'RUNNING' || held?.status.name === 'PAUSED') return false;
   try {
     await client.workflow.getHandle(id, lock.runId).terminate(`its holder ${holder?.workflowId ?? ''} (run ${holder?.runId ?? '-'}) is over`);

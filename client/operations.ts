@@ -95,7 +95,7 @@ export async function lockHolder(session: Session, cluster: string): Promise<str
   const lock = await describeIfThere(session, lockId(cluster));
   if (lock?.status.name !== 'RUNNING') return undefined;
   const holder = lock.parentExecution;
-  if (holder?.workflowId == null) return lock.workflowId;
+  if (!holder?.workflowId) return lock.workflowId;
   const run = await describeIfThere(session, holder.workflowId, holder.runId ?? undefined);
   return run?.status.name === 'RUNNING' || run?.status.name === 'PAUSED' ? holder.workflowId : undefined;
 }
