@@ -72,7 +72,9 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
       await quick.passNoReturn.executeWithOptions({ summary: 'Point of no return' }, [{ ...step, decisions }]);
     }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
   } catch (error) {
-    if (isDestroying && (await isBehindNoReturn(step, decisions))) throw error;
+    if (isDestroying && (await isBehindNoReturn(step, decisions))) {
+      throw withLeftovers(error, [`the restore is behind its point of no return; start it again (it needs no force), or see \`drydock reconcile ${step.cluster}\``]);
+    }
     const leftovers = await undo.run();
     throw withLeftovers(error, fenced.length === 0 ? leftovers : [...leftovers, `${fenced.join(', ')} stays out of the Swarm; join again what is to be used`]);
   }

@@ -151,6 +151,7 @@ describe('workflow restore', function () {
       const destroyReplica: Activities['destroyReplica'] = async () => { throw failure('HostUnreachable', 'node-1 does not answer'); };
       const begun = await failing({ destroyReplica, hasPassedNoReturn: async () => true });
       assert.equal(begun.calls.at(-1), 'hasPassedNoReturn');
+      assert.match(begun.failed.message, /node-1 does not answer And not all was put back: the restore is behind its point of no return/);
       const unknown = await failing({ destroyReplica, hasPassedNoReturn: async () => { throw failure('NotPermitted', 'stateDir cannot be used'); } });
       assert.equal(unknown.calls.at(-1), 'hasPassedNoReturn');
     });
