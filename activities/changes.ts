@@ -20,10 +20,10 @@ export function changesOf(cluster: Cluster, targets: readonly RestoreTarget[] = 
     for (const node of Object.keys(cluster.config.hosts)) hosts.set(node, hostPlace(node, () => cluster.host(node), name));
     for (const { node, host, port, hostKey } of targets) hosts.set(node, hostPlace(node, () => cluster.host(node, { host, port, hostKey }), name));
   }
-  return new Changes({ vaults, hosts, worker: statePlace(stateDir, name) });
+  return new Changes({ vaults, hosts, worker: statePlace(stateDir, name), workerId: async () => (await installationOf(stateDir)).id });
 }
 
-type Head = Pick<Change, 'format' | 'id' | 'cluster' | 'operation' | 'workflowId' | 'runId' | 'backupId' | 'installation' | 'recordedAt' | 'revision' | 'state' | 'onHosts' | 'notEndedIn'>;
+type Head = Pick<Change, 'format' | 'id' | 'cluster' | 'operation' | 'workflowId' | 'runId' | 'backupId' | 'installation' | 'recordedAt' | 'revision' | 'state' | 'onHosts' | 'onWorkers' | 'notEndedIn'>;
 
 interface Owner {
   operation: string;
@@ -45,6 +45,7 @@ export async function newChange<K extends ChangeKind>(cluster: Cluster, kind: K,
     revision: 1,
     state: 'planned',
     onHosts: [],
+    onWorkers: [],
     notEndedIn: [],
   };
 }

@@ -38,6 +38,8 @@ const head = {
   state: z.enum(['planned', 'begun', 'ended']),
   /** Hosts that hold a revision of it, because no vault took it. */
   onHosts: z.array(z.string()).default([]),
+  /** Ids of the installations under whose stateDir a revision was written: each can clear its own only. */
+  onWorkers: z.array(z.string()).default([]),
   /** Of `ended`: names of the places that could not be reached. */
   notEndedIn: z.array(z.string()).default([]),
 };

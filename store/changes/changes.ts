@@ -25,9 +25,17 @@ export interface Places {
   /** All vaults of the cluster. */
   vaults: readonly ChangePlace[];
   worker: ChangePlace;
+  /** Id of this worker's installation. Throws DrydockError where stateDir cannot be used. */
+  workerId: () => Promise<string>;
   /** By node. Opened when no vault takes a record, and by whoever reads with `hosts`. */
   hosts: ReadonlyMap<string, ChangePlace>;
 }
+
+/** In `notEndedIn`: the stateDir of an installation. */
+const WORKER = 'stateDir of ';
+const workerName = (id: string): string => `${WORKER}${id}`;
+/** A worker that was not heard of for so long does not come back with its old stateDir. */
+const FORGOTTEN_MS = 90 * 86_400_000;
 
 interface Looked extends ChangesFound {
   found: FoundChange[];
@@ -52,18 +60,20 @@ export class Changes {
   async write<C extends Change>(change: C, options: { hosts?: readonly string[]; onWorker?: boolean } = {}): Promise<{ change: C; refused: PlaceFault[] }> {
     const { vaults, worker } = this.places;
     const name = recordName(change);
-    const inVaults = await this.each(vaults, (place) => place.put(name, textOf(change)));
-    let written = change;
+    const me = await this.me();
+    const whole = { ...change, onWorkers: [...new Set([...change.onWorkers, ...me])] };
+    const inVaults = await this.each(vaults, (place) => place.put(name, textOf(whole)));
+    let written = whole;
     let hostFaults: PlaceFault[] = [];
     if (inVaults.done.length === 0 && (options.hosts ?? []).length > 0) {
       const hosts = this.hostsOf(options.hosts ?? []);
-      written = { ...change, onHosts: [...new Set([...change.onHosts, ...(options.hosts ?? [])])] };
+      written = { ...whole, onHosts: [...new Set([...change.onHosts, ...(options.hosts ?? [])])] };
       const onHosts = await this.each(hosts, (place) => place.put(name, textOf(written)));
       hostFaults = onHosts.faults;
-      if (onHosts.done.length === 0) written = change;
+      if (onHosts.done.length === 0) written = whole;
     }
     const here = await this.each([worker], (place) => place.put(name, textOf(written)));
-    const isKept = inVaults.done.length > 0 || written !== change;
+    const isKept = inVaults.done.length > 0 || written !== whole;
     if (!isKept && (options.onWorker !== true || here.done.length === 0)) {
       for (const place of here.done) await place.remove(name).catch(() => undefined);
       throw inVaults.errors[0] ?? here.errors[0] ?? new DrydockError('VaultUnavailable', 'there is no place where a change could be recorded', { remedy: 'check the vaults of the cluster' });
@@ -82,17 +92,20 @@ export class Changes {
   }
 
   /**
-   * Removes a record wherever it lies. A place that cannot be reached may hold it still: then a note that it has ended is left in the others, which counts more
-   * as the newest revision, and goes when that place was reached. Returns sentences where not even a note could be left.
+   * Removes a record wherever it lies. A place that cannot be reached, and the stateDir of another worker, may hold it still: then a note that it has ended is
+   * left in the others, which counts more as the newest revision, and goes when all of those were reached. Returns sentences where not even a note could be left.
    */
   async end(change: Change): Promise<string[]> {
     const places = [...this.usual(false), ...this.hostsOf(change.onHosts)];
     const faults = await this.removeFiles(places, change.id);
-    if (faults.length === 0) return [];
-    const note: Change = { ...change, revision: change.revision + 1, state: 'ended', notEndedIn: faults.map(({ place }) => place) };
-    const left = new Set(note.notEndedIn);
-    const { done } = await this.each(places.filter(({ name }) => !left.has(name)), (place) => place.put(recordName(note), textOf(note)));
-    if (done.length > 0) return [];
+    const me = new Set(await this.me());
+    const { worker } = this.places;
+    const away = faults.filter(({ place }) => place !== worker.name).map(({ place }) => place);
+    const workers = change.onWorkers.filter((id) => !me.has(id) || faults.some(({ place }) => place === worker.name)).map(workerName);
+    if (faults.length === 0 && workers.length === 0) return [];
+    const left = new Set(faults.map(({ place }) => place));
+    const isNoted = await this.note({ ...change, revision: change.revision + 1, state: 'ended', notEndedIn: [...away, ...workers] }, places.filter(({ name }) => !left.has(name)));
+    if (isNoted) return [];
     return faults.map(({ place, why }) => `The record ${change.id} of ${change.operation} could not be removed from ${place} (${why}); \`drydock reconcile ${change.cluster}\` does it later.`);
   }
 
@@ -102,15 +115,36 @@ export class Changes {
     const looked = await this.look(this.usual(withHosts));
     const ended = newestOf(looked.found).filter(({ state }) => state === 'ended');
     const configured = new Set([...this.usual(true)].map(({ name }) => name));
+    const me = (await this.me()).map(workerName);
     for (const change of ended) {
       const reached = new Set<string>();
       for (const place of looked.looked) {
         const live = (looked.files.get(place) ?? []).filter((name) => name.startsWith(`${change.id}.`) && name !== recordName(change));
         const { faults } = await this.each(live, (name) => place.remove(name));
-        if (faults.length === 0) reached.add(place.name);
+        if (faults.length === 0) for (const name of place === this.places.worker ? me : [place.name]) reached.add(name);
       }
-      if (change.notEndedIn.some((name) => configured.has(name) && !reached.has(name))) continue;
-      await this.each(looked.looked, (place) => place.remove(recordName(change)));
+      const isOld = Date.now() - Date.parse(change.recordedAt) > FORGOTTEN_MS;
+      const notEndedIn = change.notEndedIn.filter((name) => !reached.has(name) && (configured.has(name) || (name.startsWith(WORKER) && !isOld)));
+      if (notEndedIn.length === change.notEndedIn.length && notEndedIn.length > 0) continue;
+      const isNoted = notEndedIn.length === 0 || (await this.note({ ...change, revision: change.revision + 1, notEndedIn }, looked.looked));
+      if (isNoted) await this.each(looked.looked, (place) => place.remove(recordName(change)));
+    }
+  }
+
+  /** Under stateDir only where nothing else takes it: what lies there, other workers cannot clear. */
+  private async note(note: Change, places: readonly ChangePlace[]): Promise<boolean> {
+    const write = async (some: ChangePlace[]): Promise<boolean> => (await this.each(some, (place) => place.put(recordName(note), textOf(note)))).done.length > 0;
+    const { worker } = this.places;
+    return (await write(places.filter((place) => place !== worker))) || write(places.filter((place) => place === worker));
+  }
+
+  private async me(): Promise<string[]> {
+    try {
+      return [await this.places.workerId()];
+    } catch (error) {
+      // Without a stateDir nothing lies there.
+      if (error instanceof DrydockError) return [];
+      throw error;
     }
   }
 

@@ -7,8 +7,8 @@ export const HOST_FOLDER = '/var/lib/drydock/changes';
 
 /** Name and content of each record, both in base64, so that one line is one record. */
 const LIST = 'cd "$1" 2>/dev/null || exit 0; for f in *.json; do [ -f "$f" ] || continue; printf "%s " "$f"; base64 -w0 < "$f"; echo; done';
-/** Aside, on the disk, and only then under its name. */
-const PUT = 'umask 077; mkdir -p "$1" && cat > "$1/.$2" && sync && mv -f "$1/.$2" "$1/$3" && sync';
+/** Aside, on the disk, and only then under its name. A `sync` that is too old for names writes out everything, which does as well. */
+const PUT = 'umask 077; mkdir -p "$1" && cat > "$1/.$2" && sync "$1/.$2" && mv -f "$1/.$2" "$1/$3" && sync "$1"';
 const TRY = 'umask 077; mkdir -p "$1" && : > "$1/.$2" && rm -f "$1/.$2"';
 
 /** `open` connects when the place is first used. */

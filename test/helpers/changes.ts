@@ -7,7 +7,7 @@ import { recordName } from '../../store/changes/place';
 
 const HEAD = {
   format: 1 as const, cluster: 'lab', operation: 'restore_lab_1', workflowId: 'restore/lab/1', runId: 'run-1', backupId: '20261123T020000Z-1a2b3c',
-  installation: { id: '11111111-1111-4111-8111-111111111111', host: 'ops-1' }, recordedAt: '2026-11-23T03:00:00.000Z', revision: 1, state: 'begun' as const, onHosts: [], notEndedIn: [],
+  installation: { id: '11111111-1111-4111-8111-111111111111', host: 'ops-1' }, recordedAt: '2026-11-23T03:00:00.000Z', revision: 1, state: 'begun' as const, onHosts: [], onWorkers: [], notEndedIn: [],
 };
 
 export function freezeRecord(more: Partial<FreezeChange> = {}): FreezeChange {

@@ -41,6 +41,7 @@ describe('records of changes', () => {
     return new Changes({
       vaults: [vaultPlace({ vault: main.vault, name: 'main', stateDir }, 'lab'), vaultPlace({ vault: mirror.vault, name: 'mirror', stateDir }, 'lab')],
       worker: statePlace(stateDir, 'lab'),
+      workerId: async () => (await installationOf(stateDir)).id,
       hosts: new Map([['node-1', host]]),
     });
   }
@@ -126,6 +127,27 @@ describe('records of changes', () => {
     assert.deepEqual((await inVaults())[1], [`${change.id}.2.json`], 'as long as the old one may come back, the word on it stays');
     main.mood = 'well';
     await other.tidy();
+    assert.deepEqual(await inVaults(), [[], []]);
+  });
+
+  it('that one worker wrote and another ended do not come back from the stateDir of the first, which clears itself later', async () => {
+    const [a, b, c] = [asWorker('a'), asWorker('b'), asWorker('c')];
+    const { change } = await a.write(freezeRecord({ state: 'planned' }));
+    const begun = await c.update(change, { state: 'begun' });
+    assert.deepEqual(await b.end(begun), []);
+    for (const worker of [a, b, c]) assert.deepEqual((await worker.read()).changes, []);
+    await b.tidy();
+    await a.tidy();
+    assert.deepEqual([await files('state-a/changes/lab'), (await inVaults()).map((names) => names.length)], [[], [1, 1]], 'the third has its own still');
+    await c.tidy();
+    assert.deepEqual([...(await inVaults()), await files('state-b/changes/lab'), await files('state-c/changes/lab')], [[], [], [], []]);
+  });
+
+  it('that a worker would have to clear who never comes back are forgotten after three months', async () => {
+    const { change } = await asWorker('a').write(freezeRecord({ recordedAt: new Date(Date.now() - 91 * 86_400_000).toISOString() }));
+    await asWorker('b').end(change);
+    assert.deepEqual((await inVaults()).map((names) => names.length), [1, 1]);
+    await asWorker('b').tidy();
     assert.deepEqual(await inVaults(), [[], []]);
   });
 
