@@ -22,14 +22,20 @@ export const LIMITS = {
   vendor: 60_000,
 };
 
+/** Calls that only look: given up at once when the signal fires. All others may change something, and are waited for. */
+export const READS = {
+  engine: ['info', 'containers', 'container', 'volume', 'volumes', 'nodes', 'hasImage'],
+  dtr: ['ping', 'health', 'clusterStatus', 'version', 'settings', 'crons', 'cron', 'jobs', 'job', 'repositories', 'tags', 'teamAccess', 'namespaceAccess', 'imagescanStatus', 'certificateFingerprint'],
+  ucp: ['login', 'isAdmin', 'id', 'ping', 'ca', 'accounts', 'fetchBundle'],
+  registry: ['manifest', 'checkBlob'],
+  vault: ['list', 'stat', 'read', 'readAll', 'openLocally', 'freeBytes'],
+} as const satisfies { engine: readonly (keyof Engine)[]; dtr: readonly (keyof Dtr)[]; ucp: readonly (keyof Ucp)[]; registry: readonly (keyof Registry)[]; vault: readonly (keyof Vault)[] };
+
 type Method = (...args: unknown[]) => unknown;
 
 interface Rules<T> {
-  /** Calls that only look: given up at once when the signal fires. All others are waited for. */
   reads: readonly (keyof T & string)[];
-  /** Calls that always go, and are no calls to the outside. */
-  free: readonly (keyof T & string)[];
-  /** What is done otherwise. */
+  /** What is done otherwise than by the connection itself. */
   own?: Partial<Record<keyof T & string, Method>>;
 }
 
@@ -68,8 +74,7 @@ export class Guard {
   engine(engine: Engine): Engine {
     const withSignal = <O extends { signal?: AbortSignal }>(options: O): O => ({ ...options, ...this.signalFor(options) });
     return this.over(engine, {
-      reads: ['info', 'containers', 'container', 'volume', 'volumes', 'nodes', 'hasImage'],
-      free: ['close'],
+      reads: READS.engine,
       own: {
         run: (async (options: Parameters<Engine['run']>[0]) => {
           this.runs += 1;
@@ -85,18 +90,15 @@ export class Guard {
   }
 
   dtr(dtr: Dtr): Dtr {
-    return this.over(dtr, {
-      reads: ['ping', 'health', 'clusterStatus', 'version', 'settings', 'crons', 'cron', 'jobs', 'job', 'repositories', 'tags', 'teamAccess', 'namespaceAccess', 'imagescanStatus', 'certificateFingerprint'],
-      free: ['close'],
-    });
+    return this.over(dtr, { reads: READS.dtr });
   }
 
   ucp(ucp: Ucp): Ucp {
-    return this.over(ucp, { reads: ['isAdmin', 'id', 'ping', 'ca', 'accounts', 'fetchBundle'], free: ['close'] });
+    return this.over(ucp, { reads: READS.ucp });
   }
 
   registry(registry: Registry): Registry {
-    return this.over(registry, { reads: ['manifest', 'checkBlob'], free: ['close'] });
+    return this.over(registry, { reads: READS.registry });
   }
 
   /** Commands are ended when the step is cancelled, whether or not they were given its signal. */
@@ -104,7 +106,6 @@ export class Guard {
     const options = <O extends Pick<ExecOptions, 'signal'>>(given: O | undefined): O => ({ ...given, ...this.signalFor(given) }) as O;
     return this.over(host, {
       reads: [],
-      free: ['close'],
       own: {
         exec: ((command: string[], given?: ExecOptions) => host.exec(command, options(given))) as Method,
         spawn: ((command: string[], given?: ExecOptions) => host.spawn(command, options(given))) as Method,
@@ -114,8 +115,7 @@ export class Guard {
 
   vault(vault: Vault): Vault {
     return this.over(vault, {
-      reads: ['stat', 'read', 'readAll', 'openLocally', 'freeBytes'],
-      free: ['close'],
+      reads: READS.vault,
       own: {
         list: ((prefix: string) => this.entries(vault.list(prefix))) as Method,
         // What comes although nobody waits for it any more is let go of.
@@ -138,31 +138,31 @@ export class Guard {
 
   private over<T extends object>(connection: T, rules: Rules<T>): T {
     if (this.signal === undefined) return connection;
-    const [reads, free] = [new Set<string>(rules.reads), new Set<string>(rules.free)];
+    const reads = new Set<string>(rules.reads);
     const guarded = new Proxy(connection, {
       get: (target, key) => {
         const value: unknown = Reflect.get(target, key, target);
         if (typeof value !== 'function' || typeof key !== 'string') return value;
         const method = value.bind(target) as Method;
-        if (free.has(key)) return method;
+        if (key === 'close') return method;
         const own = rules.own?.[key as keyof T & string];
         // A list is no call yet: its entries are.
         if (key === 'list' && own) return own;
         return (...args: unknown[]) => this.call(() => (own ?? method)(...args), reads.has(key));
       },
     });
-    cleanUps.set(guarded, this.cleaning(connection, free));
+    cleanUps.set(guarded, this.cleaning(connection));
     return guarded;
   }
 
   /** The connection itself, each call with a limit once the step is cancelled. */
-  private cleaning<T extends object>(connection: T, free: ReadonlySet<string>): T {
+  private cleaning<T extends object>(connection: T): T {
     return new Proxy(connection, {
       get: (target, key) => {
         const value: unknown = Reflect.get(target, key, target);
         if (typeof value !== 'function' || typeof key !== 'string') return value;
         const method = value.bind(target) as Method;
-        if (free.has(key) || key === 'list') return method;
+        if (key === 'close' || key === 'list') return method;
         return (...args: unknown[]) => this.until(Promise.resolve(method(...args)), this.limits.cleanUp);
       },
     });

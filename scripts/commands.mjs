@@ -57,6 +57,14 @@ async function testAll(args) {
   return () => conclude(total);
 }
 
+/** `npm run test:long`: runs are cut at every point, of which `test:all` tries some. Arguments: mocha's options. */
+async function testLong(args) {
+  await ensurePackages();
+  const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);
+  process.env.DRYDOCK_SWEEP = 'full';
+  return conclude(await runLane('all', ['test/sweep', ...args], { temporal }));
+}
+
 /** `npm run bench`: from compiled files, as the product is installed; a loader of TypeScript would be measured as well. Standard output belongs to the bench. */
 async function bench(args) {
   await ensurePackages();
@@ -123,6 +131,7 @@ export const commands = {
   lab: { run: lab, keepsEngine: () => true },
   test: { run: test, keepsEngine: () => true },
   'test-all': { run: testAll, keepsEngine: () => false },
+  'test-long': { run: testLong, keepsEngine: () => true },
   bench: { run: bench, keepsEngine: () => true },
   'stop-engine': { run: stopStartedEngine, keepsEngine: () => true },
 };

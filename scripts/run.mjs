@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * One door for the commands of a clone: `node scripts/run.mjs demo|test-all|test|lab|bench|stop-engine [arguments]`.
+ * One door for the commands of a clone: `node scripts/run.mjs demo|test-all|test-long|test|lab|bench|stop-engine [arguments]`.
  * Brings up what the command needs (see setup/), then runs it. Works in a fresh clone: no package is needed to start.
  */
 import { SetupError, sayError } from './lib/console.mjs';

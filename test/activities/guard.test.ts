@@ -6,6 +6,7 @@ import type { Dtr } from '../../adapters/dtr/dtr';
 import { localHost } from '../../adapters/host/local';
 import { scratchVault } from '../helpers/vault';
 
+/** What is not given up takes a minute, longer than any test may. */
 const LIMITS = { calls: 150, cleanUp: 250, close: 300, vendor: 400 };
 const CANCELLED = new Error('cancelled');
 
@@ -51,16 +52,15 @@ describe('the guard of a step', () => {
     assert.equal(await stopping, 'stopContainer', 'its result is known');
     const { ms, error } = await hanging;
     assert.equal(error, CANCELLED);
-    assert.ok(ms >= 140 && ms < 1_000, `${ms} ms`);
+    assert.ok(ms >= 140, `${ms} ms`);
   });
 
   it('gives a call that only looks up at once', async () => {
-    const looking = timed(guard.dtr(slow<Dtr>([], 60_000)).settings());
+    const patient = new Guard(cancel.signal, { ...LIMITS, calls: 60_000 });
+    const looking = timed(patient.dtr(slow<Dtr>([], 60_000)).settings());
     await sleep(10);
     cancel.abort(CANCELLED);
-    const { ms, error } = await looking;
-    assert.equal(error, CANCELLED);
-    assert.ok(ms < 100, `${ms} ms`);
+    assert.equal((await looking).error, CANCELLED);
   });
 
   it('lets clean-up go on after the cancel, until the step must have ended', async () => {
@@ -69,9 +69,7 @@ describe('the guard of a step', () => {
     cancel.abort(CANCELLED);
     await forCleanUp(engine).removeContainer('helper', { force: true });
     assert.deepEqual(calls, ['removeContainer']);
-    const { ms, error } = await timed(forCleanUp(guard.engine(slow<Engine>([], 60_000))).removeContainer('helper'));
-    assert.equal(error, CANCELLED);
-    assert.ok(ms < 1_000, `${ms} ms`);
+    assert.equal((await timed(forCleanUp(guard.engine(slow<Engine>([], 60_000))).removeContainer('helper'))).error, CANCELLED);
   });
 
   it('ends a step that does not end by itself, and later one whose container has to be ended first', async () => {
@@ -84,7 +82,7 @@ describe('the guard of a step', () => {
     cancel.abort(CANCELLED);
     other.abort(CANCELLED);
     const [first, second] = await Promise.all([stuck, vendors]);
-    assert.ok(first.error === CANCELLED && first.ms >= 240 && first.ms < 500, `${first.ms} ms`);
+    assert.ok(first.error === CANCELLED && first.ms >= 240, `${first.ms} ms`);
     assert.ok(second.error === CANCELLED && second.ms >= 540, `${second.ms} ms`);
   });
 
@@ -92,7 +90,7 @@ describe('the guard of a step', () => {
     const running = timed(guard.host(localHost()).exec(['sleep', '30'], { root: false }));
     await sleep(100);
     cancel.abort(CANCELLED);
-    assert.ok((await running).ms < 5_000);
+    assert.ok((await running).ms < 20_000);
   });
 
   it('gives an object whose bytes were complete no name any more', async () => {

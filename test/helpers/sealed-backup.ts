@@ -41,10 +41,7 @@ export async function sealBackup(options: SealOptions): Promise<SealedManifest> 
   const { lines, segments } = await storeBlobs(options, backupId);
   const version = tree.layout === 'id' ? '2.9.4' : '2.5.3';
   const tags = tree.tags.map(({ repository, tag, digest }): TagLine => ({ repository, name: tag, digest: `sha256:${digest}`, state: 'whole' })).map(options.tags ?? ((line) => line));
-  const rows = metadataRows(tree);
-  const root = tree.layout === 'id' ? `dtr-backup-v${version}-online` : `dtr-backup-v${version}`;
-  const files = [...rows].flatMap(([table, list]) => [folder(`${root}/rethink/${table}`), ...list.map((row, at) => file(`${root}/rethink/${table}/${at}`, JSON.stringify(row)))]);
-  const archive = Buffer.concat([folder(root), folder(`${root}/rethink`), ...files, END_OF_ARCHIVE]);
+  const { root, archive, documents } = metadataArchive(tree);
   const links = [...tree.others].filter(([path]) => !path.includes('/_uploads/')).map(([path, content]) => file(path, content));
   const sample = sampleManifest();
   const refs = segments.map(({ segment, bytes, sha256, recipients, index }): SegmentRef => {
@@ -55,7 +52,7 @@ export async function sealBackup(options: SealOptions): Promise<SealedManifest> 
   const sealed: Manifest = {
     ...sample,
     backupId, cluster, startedAt, sealedAt: startedAt,
-    product: { ...sample.product, version, metadata: { ...sample.product.metadata, root, documents: [...rows.values()].flat().length } },
+    product: { ...sample.product, version, metadata: { ...sample.product.metadata, root, documents } },
     images: { ...sample.images, layouts: [tree.layout] } as Manifest['images'],
     artifacts: {
       metadata: { ...(await writeArtifact(vault, name('metadata.tar.gz.gpg'), keys, Readable.from([archive]), { gzip: true })), needed },
@@ -75,6 +72,14 @@ export async function sealBackup(options: SealOptions): Promise<SealedManifest> 
   if (options.signer) await vault.put(vaultPaths.signature(cluster, backupId), await signDetached(Buffer.from(content), options.signer));
   await vault.put(vaultPaths.manifest(cluster, backupId), content);
   return withSegments(sealed, refs);
+}
+
+/** The vendor's archive of such a registry, uncompressed. */
+export function metadataArchive(tree: RegistryTree): { root: string; archive: Buffer; documents: number } {
+  const rows = metadataRows(tree);
+  const root = tree.layout === 'id' ? 'dtr-backup-v2.9.4-online' : 'dtr-backup-v2.5.3';
+  const files = [...rows].flatMap(([table, list]) => [folder(`${root}/rethink/${table}`), ...list.map((row, at) => file(`${root}/rethink/${table}/${at}`, JSON.stringify(row)))]);
+  return { root, archive: Buffer.concat([folder(root), folder(`${root}/rethink`), ...files, END_OF_ARCHIVE]), documents: [...rows.values()].flat().length };
 }
 
 const GUIDE = 'by hand\n';

@@ -50,13 +50,14 @@ export function unique(prefix: string): string {
   return `${prefix}-${randomBytes(4).toString('hex')}`;
 }
 
-/** Bundles a workflow file once for each process. `workflowsPath` as `require.resolve('../../workflows')` gives it. */
-export function workflowBundle(workflowsPath: string): Promise<WorkflowBundleWithSourceMap> {
+/** Bundles a workflow file once for each process. `workflowsPath` as `require.resolve('../../workflows')` gives it, and so the modules that change how activities are scheduled. */
+export function workflowBundle(workflowsPath: string, workflowInterceptorModules: string[] = []): Promise<WorkflowBundleWithSourceMap> {
   installRuntime();
-  let bundle = bundles.get(workflowsPath);
+  const key = [workflowsPath, ...workflowInterceptorModules].join();
+  let bundle = bundles.get(key);
   if (bundle === undefined) {
-    bundle = bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') });
-    bundles.set(workflowsPath, bundle);
+    bundle = bundleWorkflowCode({ workflowsPath, workflowInterceptorModules, logger: new DefaultLogger('WARN') });
+    bundles.set(key, bundle);
   }
   return bundle;
 }

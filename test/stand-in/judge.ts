@@ -1,0 +1,64 @@
+/** What a run may leave, held to what its report says. */
+import assert from 'node:assert/strict';
+import { OPERATION_LABEL } from '../../activities/operation-label';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { manifestSchema } from '../../domain/manifest';
+import { vaultPaths } from '../../domain/vault-format';
+import type { Played } from './stage';
+import type { Snapshot, World } from './world';
+
+export interface State extends Snapshot {
+  /** Names of files; not of segments, which the next backup uses, and of verdicts. */
+  main: string[];
+  mirror: string[];
+}
+
+export async function stateOf(world: World): Promise<State> {
+  return { ...world.snapshot(), main: await namesIn(world, 'main'), mirror: await namesIn(world, 'mirror') };
+}
+
+async function namesIn(world: World, vault: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of openDirectoryVault(world.vaultDirectory(vault)).list('')) if (!/\/(segments|verdicts)\/|^vault\.json$/.test(name)) names.push(name);
+  return names.sort();
+}
+
+/** The same for two runs of one operation: cluster, ids and times are their own. */
+export function comparable(state: State, cluster: string): State {
+  return JSON.parse(JSON.stringify(state).replaceAll(cluster, 'CLUSTER').replace(/\d{8}T\d{6}Z(-[0-9a-f]{6})?/g, 'TIME')) as State;
+}
+
+/** Whatever happened: nothing of ours runs on. */
+export function refuseLeftovers({ world }: Played): void {
+  const ours = [...world.containers.values()].filter(({ labels }) => OPERATION_LABEL in labels).map(({ name }) => name);
+  assert.deepEqual(ours, [], 'containers of the run');
+}
+
+/** After a cancel that came in time: all is as before, but for what the report calls sealed. */
+export async function judgeBackup(played: Played): Promise<void> {
+  const { world, before, after, cluster, view } = played;
+  const { main: mainBefore, ...outside } = before;
+  const { main, ...now } = after;
+  assert.deepEqual(now, outside);
+  const added = main.filter((name) => !mainBefore.includes(name));
+  const isSealed = view.steps.find(({ name }) => name === 'seal')?.state === 'done';
+  if (!isSealed) return assert.deepEqual(added, [], 'nothing of a backup that was not sealed stays in the vault');
+  const content = await openDirectoryVault(world.vaultDirectory('main')).readAll(vaultPaths.manifest(cluster, view.backupId!), 1 << 20);
+  const { artifacts } = manifestSchema.parse(JSON.parse(content.toString('utf8')));
+  const missing = Object.values(artifacts).flatMap((artifact) => (artifact && !main.includes(artifact.name) ? [artifact.name] : []));
+  assert.deepEqual(missing, [], 'what a sealed backup needs is there');
+  assert.deepEqual(main.filter((name) => name.includes('/operations/')), []);
+}
+
+/** Until the step that destroys, all is as before; behind it the mark stays, by which the same restore can be started again. */
+export function judgeRestore({ before, after, status, cluster, view }: Played): void {
+  const destroy = view.steps.find(({ name }) => name === 'destroy');
+  if (destroy?.startedAt === undefined) {
+    assert.equal(status, 'cancelled');
+    assert.deepEqual(after, before);
+    return;
+  }
+  const isOver = view.steps.every(({ state }) => state === 'done' || state === 'skipped');
+  const hasBegun = after.main.includes(vaultPaths.unfinishedRestore(cluster)) || view.steps.some(({ name, state }) => name === 'destroy' && state === 'failed');
+  assert.ok(isOver || hasBegun, 'the vault says that a restore is unfinished');
+}
