@@ -84,7 +84,7 @@ export class SftpConnection {
       } catch (error) {
         // Never sent, since the server does not know it: nothing is waited for.
         this.waiting.delete(reject);
-        reject(error as Error);
+        reject(error);
       }
     });
   }
