@@ -114,7 +114,6 @@ function serve(sftp: SFTPWrapper, tree: Map<string, Buffer | null>, faults: Sftp
     tree.delete(from);
     sftp.status(id, OK);
   }));
-  for (const request of ['REMOVE', 'RMDIR'] as const) {
-    sftp.on(request, (id: number, name: string) => on(request.toLowerCase(), id, name, () => sftp.status(id, tree.delete(name) ? OK : NO_SUCH_FILE)));
-  }
+  const remove = (request: string) => (id: number, name: string): void => on(request, id, name, () => sftp.status(id, tree.delete(name) ? OK : NO_SUCH_FILE));
+  sftp.on('REMOVE', remove('remove')).on('RMDIR', remove('rmdir'));
 }
