@@ -17,6 +17,7 @@ import { resolveSecret } from '../adapters/secrets/secrets';
 import { bundleFor, engineAddress } from '../adapters/ucp/bundle';
 import { connectUcp } from '../adapters/ucp/client';
 import type { Ucp } from '../adapters/ucp/ucp';
+import { ContentCache } from '../adapters/vault/content-cache';
 import { refuseOther } from '../adapters/vault/known-vaults';
 import { openVault } from '../adapters/vault/open';
 import type { Vault } from '../adapters/vault/vault';
@@ -85,6 +86,8 @@ export interface Cluster {
   trustedSigners(): Promise<PublicKey[]>;
   /** UCP's login for the environment of the bootstrapper: UCP_USERNAME, UCP_PASSWORD, UCP_CA. Secret: for `Engine.run({env})` only. */
   bootstrapperEnv(): Promise<Record<string, string>>;
+  /** Copies of what never changes in vaults. */
+  readonly cache: ContentCache;
   /** Directory for this operation's working files, 0700. */
   workDir(operation: string): Promise<string>;
   /** The other vaults in which backups of the cluster are kept. */
@@ -124,6 +127,7 @@ export async function withCluster<T>(deps: ActivityDeps, name: string, signal: A
 class OpenCluster implements Cluster {
   private readonly opened = new Map<string, Promise<unknown>>();
   private readonly others = new Map<string, Vault>();
+  readonly cache: ContentCache;
   private readonly closers: (() => Promise<void> | void)[] = [];
 
   constructor(
@@ -133,7 +137,9 @@ class OpenCluster implements Cluster {
     readonly vaultName: string,
     readonly vault: Vault,
     readonly signal: AbortSignal | undefined,
-  ) {}
+  ) {
+    this.cache = new ContentCache(path.join(deps.config.stateDir, 'cache'));
+  }
 
   ucp(): Promise<Ucp> {
     return this.once('ucp', () => connectUcp(this.config.ucp, { signal: this.signal }), (ucp) => ucp.close());

@@ -15,7 +15,7 @@ import { report } from '../pulse';
 import { readReferences } from './copy-images';
 import { LiveTags } from './live-tags';
 import { SegmentTrust } from './segment-trust';
-import { segmentAccess, StoredBlobs } from './stored';
+import { keptIndexes, segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
 const SHOWN_GAPS = 100;
@@ -43,7 +43,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
   const trust = await SegmentTrust.open(cluster, work, signal);
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, numbers });
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, kept: await keptIndexes(cluster, signal), numbers });
   const tags = await writeTags(cluster, work, references, new Follower(references, stored.copies), step);
   const blobs = await writeBlobs(work, references, stored.copies);
   return {

@@ -20,14 +20,16 @@ const RESTORING = 'Nothing is removed while a restore of this cluster is unfinis
 
 export class Looks {
   /** What was read once is the same at the next look. */
-  private readonly lists = new SegmentLists();
+  private readonly lists: SegmentLists;
   private last: { look: Look; began: number; ended: number } | undefined;
 
   constructor(
     private readonly cluster: Cluster,
     private readonly hold: Duration,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.lists = new SegmentLists(cluster.cache);
+  }
 
   async take(): Promise<Look> {
     const { vault, name, config } = this.cluster;
