@@ -14,6 +14,7 @@ import type { Registry } from '../adapters/registry/registry';
 import { resolveSecret } from '../adapters/secrets/secrets';
 import { replacedNote } from '../adapters/ucp/bundle';
 import type { Ucp } from '../adapters/ucp/ucp';
+import { ContentCache } from '../adapters/vault/content-cache';
 import { refuseOther } from '../adapters/vault/known-vaults';
 import type { Vault } from '../adapters/vault/vault';
 import type { ClusterConfig, Config, VaultConfig } from '../domain/config';
@@ -95,6 +96,8 @@ export interface Cluster {
   trustedSigners(): Promise<PublicKey[]>;
   /** UCP's login for the environment of the bootstrapper: UCP_USERNAME, UCP_PASSWORD, UCP_CA. Secret: for `Engine.run({env})` only. */
   bootstrapperEnv(): Promise<Record<string, string>>;
+  /** Copies of what never changes in vaults. */
+  readonly cache: ContentCache;
   /** Directory for this operation's working files, 0700. */
   workDir(operation: string): Promise<string>;
   /** The other vaults in which backups of the cluster are kept. */
@@ -130,6 +133,7 @@ export async function withCluster<T>(deps: ActivityDeps, name: string, signal: A
 class OpenCluster implements Cluster {
   private readonly opened = new Map<string, Promise<unknown>>();
   private readonly others = new Map<string, Vault>();
+  readonly cache: ContentCache;
   private readonly closers: (() => Promise<void> | void)[] = [];
   private readonly connect: Connect;
   readonly vault: Vault;
@@ -146,6 +150,7 @@ class OpenCluster implements Cluster {
     this.connect = deps.connect ?? realConnections;
     this.vault = guard.vault(this.connect.vault(settings));
     this.signal = guard.signal;
+    this.cache = new ContentCache(path.join(deps.config.stateDir, 'cache'));
   }
 
   get stateDir(): string {

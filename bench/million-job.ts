@@ -18,6 +18,7 @@ import { localHost } from '../adapters/host/local';
 import { listBlobBatches } from '../adapters/images/listing';
 import { shareOut } from '../adapters/images/shares';
 import { writeArtifact } from '../adapters/vault/artifacts';
+import { ContentCache } from '../adapters/vault/content-cache';
 import { openDirectoryVault } from '../adapters/vault/directory';
 import { vaultPaths } from '../domain/vault-format';
 import { freezeRecord } from '../test/helpers/changes';
@@ -40,7 +41,7 @@ async function main(folder: string, layout: string): Promise<void> {
   const keys = { passphrases: ['a passphrase of the bench'], publicKeys: [], recipients: ['passphrase'] };
   const signal = new AbortController().signal;
   const cluster = {
-    name: CLUSTER, vault, signal,
+    name: CLUSTER, vault, signal, cache: new ContentCache(path.join(folder, 'cache')),
     config: { policy: { stallSeconds: 600, segmentBytes: 256 << 20 }, dtr: {} },
     encryptionKeys: () => Promise.resolve(keys), decryptionKeys: () => Promise.resolve({ passphrases: [], privateKeys: [] }), signingKey: () => Promise.resolve(null),
     workDir: () => Promise.resolve(folder), dtr: () => Promise.resolve({}), ucp: () => Promise.reject(new Error('there is none')), host: () => Promise.resolve(host),

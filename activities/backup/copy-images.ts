@@ -15,7 +15,7 @@ import { report } from '../pulse';
 import { readingOf } from '../reading';
 import { lookForMissing } from './missing';
 import { SegmentTrust } from './segment-trust';
-import { segmentAccess, StoredBlobs } from './stored';
+import { keptIndexes, segmentAccess, StoredBlobs } from './stored';
 import { takeTree } from './tree';
 import { WORK, WorkFiles } from './work-files';
 
@@ -46,7 +46,7 @@ export async function copyImages(cluster: Cluster, step: ImagesStep, signal: Abo
   const numbers = new ContentNumbers();
   const references = step.pass === 2 ? await readReferences(work, numbers) : new References(numbers);
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust: await SegmentTrust.open(cluster, work, signal), numbers });
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust: await SegmentTrust.open(cluster, work, signal), kept: await keptIndexes(cluster, signal), numbers });
   const place = await cluster.images(volume, { operation: step.operation, bootstrapperImage: step.facts.bootstrapperImage });
   const copying: Copying = { cluster, step, ...place, stored, signal };
   const blobs = listBlobBatches(copying.host, copying.root, { signal });

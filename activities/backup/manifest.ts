@@ -76,9 +76,9 @@ export function formatManifest(manifest: Manifest): string {
 
 /** As many gaps as a manifest has room for. Throws Refused when there is none even without. */
 export function withGaps(manifest: Omit<Manifest, 'gaps'>, gaps: Manifest['gaps']): Manifest {
-  let room = MANIFEST_MAX_BYTES - Buffer.byteLength(formatManifest({ ...manifest, gaps: [] }));
+  let room = MANIFEST_MAX_BYTES - LIST_BYTES - Buffer.byteLength(formatManifest({ ...manifest, gaps: [] }));
   if (room < 0) {
-    throw new DrydockError('Refused', `the manifest would have ${MANIFEST_MAX_BYTES - room} bytes, ${MANIFEST_MAX_BYTES} are the most`, {
+    throw new DrydockError('Refused', `the manifest would have ${MANIFEST_MAX_BYTES - LIST_BYTES - room} bytes, ${MANIFEST_MAX_BYTES} are the most`, {
       remedy: 'recipients, replicas, crons and the settings of proxies stand in it: see which of them are that many or that long, and shorten them',
     });
   }
@@ -87,5 +87,7 @@ export function withGaps(manifest: Omit<Manifest, 'gaps'>, gaps: Manifest['gaps'
   return { ...manifest, gaps: fitting < 0 ? gaps : gaps.slice(0, fitting) };
 }
 
-/** Of the four lines of a gap, two levels deep, and the comma behind. */
-const GAP_INDENT_BYTES = 16;
+/** By how much a gap is longer in the manifest than in a list of its own: four lines, one level deeper, and what parts it from the next. */
+const GAP_INDENT_BYTES = 6;
+/** The list is no longer on one line then. */
+const LIST_BYTES = 8;

@@ -18,7 +18,7 @@ import { report } from '../pulse';
 import { readReferences } from './copy-images';
 import { LiveTags } from './live-tags';
 import { SegmentTrust } from './segment-trust';
-import { segmentAccess, StoredBlobs } from './stored';
+import { keptIndexes, segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
 const SHOWN_GAPS = 100;
@@ -46,7 +46,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
   const trust = await SegmentTrust.open(cluster, work, signal);
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, numbers });
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, access: await segmentAccess(cluster), trust, kept: await keptIndexes(cluster, signal), numbers });
   for await (const { other, sha256 } of work.read<{ other: string; sha256: string }>(WORK.aliases)) references.addAlias(other, sha256);
   const follower = new Follower(references, stored.copies);
   const oddities = new Oddities(references, stored.copies, follower);

@@ -5,6 +5,7 @@ import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact, writeClear } from '../../adapters/vault/artifacts';
 import { hasDigest } from '../../adapters/vault/copy-object';
+import { indexesAhead, type IndexSource } from '../../adapters/vault/indexes-ahead';
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/marks';
@@ -25,7 +26,7 @@ import { lockUsed } from './lock-used';
 import { artifactsWith, formatManifest, makeManifest, withGaps, type Segments } from './manifest';
 import type { Gap } from './prove';
 import { restoreGuide } from './restore-guide';
-import { segmentAccess } from './stored';
+import { keptIndexes, segmentAccess } from './stored';
 import { WORK, WorkFiles, type WorkName } from './work-files';
 
 export type SealStep = Parameters<BackupActivities['seal']>[0];
@@ -121,15 +122,15 @@ async function usedSegments(cluster: Cluster, step: SealStep, work: WorkFiles, s
   }
   const access = await segmentAccess(cluster);
   const segments: Segments = { used: [], added: { blobs: 0, bytes: 0, storedBytes: 0 } };
-  for (const files of await listSegments(cluster.vault, cluster.name)) {
+  for await (const { files, source } of indexesAhead(cluster.vault, await listSegments(cluster.vault, cluster.name), await keptIndexes(cluster, signal))) {
     signal.throwIfAborted();
-    const summary = await summarizeIndex(cluster.vault, cluster.name, files.segment).catch(soundOnly);
+    const summary = await summarizeIndex(source, cluster.name, files.segment).catch(soundOnly);
     if (summary === null || summary.header.bytes !== files.tar?.size) continue;
     const { header, ...index } = summary;
     const share = used.get(header.segment);
     if (header.writtenBy === step.backupId) {
       segments.added.blobs += share?.blobs ?? 0;
-      segments.added.bytes += await goodBytes(cluster, header.segment);
+      segments.added.bytes += await goodBytes(source, cluster.name, header.segment);
       segments.added.storedBytes += header.bytes;
     }
     if (!share) continue;
@@ -153,9 +154,9 @@ function soundOnly(error: unknown): null {
   throw error;
 }
 
-async function goodBytes({ vault, name }: Cluster, segment: string): Promise<number> {
+async function goodBytes(source: IndexSource, cluster: string, segment: string): Promise<number> {
   let bytes = 0;
-  await scanIndex(vault, name, segment, (blobs) => {
+  await scanIndex(source, cluster, segment, (blobs) => {
     for (const blob of blobs) if (!blob.void) bytes += blob.size;
   });
   return bytes;

@@ -4,6 +4,7 @@
  */
 import { readBadSegments } from '../../adapters/vault/bad-segments';
 import { sealedSegments } from '../../adapters/vault/picture';
+import { SegmentLists } from '../../adapters/vault/segment-lists';
 import { checkCiphertext } from '../../adapters/vault/segment-hash';
 import { vaultPaths, type SegmentHeader } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
@@ -94,7 +95,7 @@ export class SegmentTrust {
       if (entry.name.endsWith('.index') && !this.known.has(id)) unknown.add(id);
     }
     const rows: Row[] = [];
-    for await (const segments of unknown.size === 0 ? [] : sealedSegments(vault, name)) {
+    for await (const segments of unknown.size === 0 ? [] : sealedSegments(vault, name, new SegmentLists(this.cluster.cache))) {
       this.signal?.throwIfAborted();
       for (const segment of segments) if (unknown.delete(segment)) rows.push({ segment, is: 'good' });
       if (unknown.size === 0) break;

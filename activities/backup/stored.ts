@@ -1,7 +1,11 @@
 /** What the vault's indexes say is stored: the base of every decision on what has to be read again. */
 import { Access } from '../../adapters/vault/access';
 import { markedSegments } from '../../adapters/vault/marks';
+import type { KeptIndexes } from '../../adapters/vault/indexes-ahead';
 import { NumberedIndex } from '../../adapters/vault/numbered-index';
+import { readManifest } from '../../adapters/vault/manifest-file';
+import { sealedIds } from '../../adapters/vault/read-manifests';
+import { segmentsOf } from '../../adapters/vault/segment-list';
 import { eachIndex } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
@@ -20,6 +24,8 @@ export interface LoadOptions {
   trust?: SegmentTrust;
   /** Those of another list about the same registry. */
   numbers?: ContentNumbers;
+  /** Copies of indexes on this machine. */
+  kept?: KeptIndexes;
 }
 
 export class StoredBlobs {
@@ -46,6 +52,7 @@ export class StoredBlobs {
     await stored.read(undefined);
     // Those that could be written anew by now are no longer among them.
     stored.damaged.push(...(options.access?.warnings ?? []));
+    await options.kept?.cache.sweep();
     return stored;
   }
 
@@ -101,7 +108,7 @@ export class StoredBlobs {
     const onDamaged = (name: string, error: Error): void => void this.damaged.push(`${name} cannot be used (${error.message}); its blobs are stored anew.`);
     // What is marked for removal may be gone before this backup is restored: its blobs count as not stored.
     const marked = await markedSegments(this.vault, this.cluster);
-    for await (const index of eachIndex(this.vault, this.cluster, { only, onDamaged }, (segment) => NumberedIndex.read(this.vault, this.cluster, segment, this.copies))) {
+    for await (const index of eachIndex(this.vault, this.cluster, { only, onDamaged, kept: this.options.kept }, (segment, source) => NumberedIndex.read(source, this.cluster, segment, this.copies))) {
       this.options.signal?.throwIfAborted();
       const { header } = index;
       if (marked.has(header.segment) || !(await this.isOpenToAll(header, onDamaged))) {
@@ -131,6 +138,22 @@ export class StoredBlobs {
       return false;
     }
   }
+}
+
+/** A backup that cannot be read is passed by; after so many of them all indexes are read from the vault. */
+const NEWEST = 3;
+
+/** Copies of those indexes that the newest backup has sealed. */
+export async function keptIndexes({ vault, name, cache }: Cluster, signal?: AbortSignal): Promise<KeptIndexes> {
+  for (const id of (await sealedIds(vault, name)).reverse().slice(0, NEWEST)) {
+    try {
+      const { manifest } = await readManifest(vault, name, id);
+      return { cache, sealed: new Map((await segmentsOf(vault, manifest, signal)).map(({ segment, index }) => [segment, index])) };
+    } catch (error) {
+      if (!(error instanceof DrydockError) || error.retryable) throw error;
+    }
+  }
+  return { cache, sealed: new Map() };
 }
 
 /** Access of the current recipients to the segments of a cluster. */

@@ -31,7 +31,7 @@ export async function copyBackups(from: Cluster, to: Cluster, request: CopyReque
   await checkKnown(to);
   await refuseSame(from, to);
   if (request.backup !== undefined) await readBackup(from, request.backup);
-  const lists = new SegmentLists();
+  const lists = new SegmentLists(from.cache);
   const source = await readFullPicture(from.vault, from.name, lists, from.signal);
   const target = await readFullPicture(to.vault, to.name, lists, to.signal);
   const forgotten = new Set((await readForgotten(to.vault, to.name, new Set(source.facts.map(({ id }) => id)))).keys());

@@ -1,7 +1,8 @@
 /** Shows, before anything is destroyed, that the backup opens with the key at hand. */
+import type { Readable } from 'node:stream';
 import { readMetadataArchive } from '../../adapters/archive/metadata';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
-import { readArtifact } from '../../adapters/vault/artifacts';
+import { readArtifact, verifyCiphertext } from '../../adapters/vault/artifacts';
 import { openStored } from '../../adapters/vault/open-stored';
 import { segmentsOf } from '../../adapters/vault/segment-list';
 import { DrydockError } from '../../domain/errors';
@@ -81,30 +82,42 @@ function withRecipients(error: DrydockError, { artifacts, backupId }: Manifest):
 }
 
 async function readMetadata(cluster: Cluster, manifest: Manifest): Promise<number> {
-  const source = await readArtifact(cluster.vault, manifest.artifacts.metadata, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
-  const { documents } = await readMetadataArchive(source, () => undefined, { expectedVersion: manifest.product.version });
+  const { documents } = await readOnce(cluster, manifest.artifacts.metadata, (source) => readMetadataArchive(source, () => undefined, { expectedVersion: manifest.product.version }));
   if (documents === manifest.product.metadata.documents) return documents;
   throw new DrydockError('IntegrityMismatch', `the metadata archive holds ${documents} rows, the manifest says ${manifest.product.metadata.documents}`, { remedy: 'use another backup' });
 }
 
 async function drain(cluster: Cluster, record: ArtifactRef): Promise<void> {
-  const source = await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, ...signalOf(cluster) });
   // At its end the stream compares what has passed with the record.
-  for await (const _chunk of source) cluster.signal?.throwIfAborted();
+  await readOnce(cluster, record, async (source) => {
+    for await (const _chunk of source) cluster.signal?.throwIfAborted();
+  });
+}
+
+/** Nothing is done with what is read here, so one reading is enough. What a damaged file does to those who read along says less than that it is damaged. */
+async function readOnce<T>(cluster: Cluster, record: ArtifactRef, work: (source: Readable) => Promise<T>): Promise<T> {
+  try {
+    return await work(await readArtifact(cluster.vault, record, await cluster.decryptionKeys(), { gunzip: true, once: true, ...signalOf(cluster) }));
+  } catch (error) {
+    if (!isForWantOfKey(error) && !(error instanceof DrydockError && error.retryable) && cluster.signal?.aborted !== true) await verifyCiphertext(cluster.vault, record, cluster.signal);
+    throw error;
+  }
 }
 
 async function openSegments(cluster: Cluster, manifest: Manifest): Promise<string> {
   const opened = new Set<string>();
   const keys = await cluster.decryptionKeys();
   const segments = await segmentsOf(cluster.vault, manifest, cluster.signal);
+  const sizes = new Map<string, number>();
+  for await (const { name, size } of segments.length === 0 ? [] : cluster.vault.list(vaultPaths.segments(cluster.name))) sizes.set(name, size);
   for (const { segment, bytes, recipients } of segments) {
     const name = vaultPaths.segment(cluster.name, segment);
-    const stored = await cluster.vault.stat(name);
-    if (stored?.size !== bytes) {
-      const why = stored === null ? 'is not in the vault' : `has ${stored.size} bytes instead of ${bytes}`;
+    const size = sizes.get(name);
+    if (size !== bytes) {
+      const why = size === undefined ? 'is not in the vault' : `has ${size} bytes instead of ${bytes}`;
       throw new DrydockError('IntegrityMismatch', `the segment ${name} ${why}`, { remedy: 'put it back from a second copy of the vault, or use another backup' });
     }
-    if ((await cluster.vault.stat(vaultPaths.segmentIndex(cluster.name, segment))) === null) {
+    if (!sizes.has(vaultPaths.segmentIndex(cluster.name, segment))) {
       throw new DrydockError('IntegrityMismatch', `the index of segment ${name} is not in the vault`, { remedy: 'put it back from a second copy of the vault, or use another backup' });
     }
     const set = [...recipients].sort().join(' ');

@@ -25,7 +25,7 @@ const TRIES = 5;
 export async function planForget(cluster: Cluster, { backup, everywhere }: { backup: string; everywhere: boolean }): Promise<ForgetPlan> {
   const { vault, name, signal } = cluster;
   await requireSealed(cluster, backup);
-  const picture = await readFullPicture(vault, name, new SegmentLists(), signal);
+  const picture = await readFullPicture(vault, name, new SegmentLists(cluster.cache), signal);
   const marked = new Set(picture.marks.map(({ id }) => id));
   const manifest = await tryManifest(vault, name, backup);
   const others = picture.facts.filter(({ id }) => id !== backup && !marked.has(id)).sort((a, b) => Date.parse(b.startedAt) - Date.parse(a.startedAt));

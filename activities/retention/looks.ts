@@ -20,7 +20,7 @@ const QUICK_MS = 250;
 
 export class Looks {
   /** What was read once is the same at the next look. */
-  private readonly lists = new SegmentLists();
+  private readonly lists: SegmentLists;
   private last: { look: Look; began: number; ended: number } | undefined;
   /** Hosts take seconds to ask, so they are asked once: a record lies there only where no vault took it. */
   private onHosts: Promise<readonly Change[]> | undefined;
@@ -29,7 +29,9 @@ export class Looks {
     private readonly cluster: Cluster,
     private readonly hold: Duration,
     private readonly signal: AbortSignal,
-  ) {}
+  ) {
+    this.lists = new SegmentLists(cluster.cache);
+  }
 
   async take(): Promise<Look> {
     const { vault, name, config } = this.cluster;

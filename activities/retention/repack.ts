@@ -13,7 +13,7 @@ import type { BlobLine, Manifest } from '../../domain/manifest';
 import { planRepack, REPACKED, type RepackCandidate } from '../../domain/repack';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Cluster } from '../cluster';
-import { StoredBlobs } from '../backup/stored';
+import { keptIndexes, StoredBlobs } from '../backup/stored';
 import { report } from '../pulse';
 import { readBackup, readBlobList } from '../restore/backup';
 import { isDamage } from '../verify/files';
@@ -49,7 +49,7 @@ export async function repack(cluster: Cluster, step: { operation: string; dryRun
     notes.push(`${candidates.length} segment(s) are mostly dead (${mib(dead)}); they are not repacked, because this worker has no key that opens them.`);
     return NOTHING;
   }
-  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal });
+  const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, kept: await keptIndexes(cluster, signal) });
   const open = await liveBlobs(cluster, manifest, candidates, stored).catch((error: unknown) => {
     if (!(error instanceof DrydockError) || error.retryable) throw error;
     notes.push(`${candidates.length} segment(s) are mostly dead (${mib(dead)}); they are not repacked: ${error.message}.`);

@@ -1,4 +1,5 @@
 /** All that a verification knows of one backup's content: lists, indexes, references. */
+import type { IndexSource } from '../../adapters/vault/indexes-ahead';
 import { readIndex, type SegmentIndex } from '../../adapters/vault/segment-index';
 import { Column, NONE } from '../../domain/column';
 import { ContentNumbers } from '../../domain/content-numbers';
@@ -114,9 +115,9 @@ export class Catalogue implements StoredContent {
 }
 
 /** An index that can be used; null when it is damaged or gone, which the check of the files has named. */
-export async function soundIndex(cluster: Cluster, segment: string): Promise<SegmentIndex | null> {
+export async function soundIndex(source: IndexSource, cluster: string, segment: string): Promise<SegmentIndex | null> {
   try {
-    return await readIndex(cluster.vault, cluster.name, segment);
+    return await readIndex(source, cluster, segment);
   } catch (error) {
     if (error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound' || error.kind === 'Refused')) return null;
     throw error;

@@ -1,7 +1,11 @@
 /** L0: the seal, and the files that it names. */
-import { verifyCiphertext } from '../../adapters/vault/artifacts';
+import { createHash } from 'node:crypto';
+import { readAhead } from '../../adapters/stream/at-once';
+import { refuseDamaged, verifyCiphertext } from '../../adapters/vault/artifacts';
 import { digestOf } from '../../adapters/vault/copy-object';
+import { AHEAD_BYTES, bytesAsSource, INDEXES_AHEAD, type IndexSource } from '../../adapters/vault/indexes-ahead';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
+import type { Vault } from '../../adapters/vault/vault';
 import { DrydockError } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { artifactsOf } from '../../domain/manifest-artifacts';
@@ -41,13 +45,20 @@ function goneOr(error: unknown, file: string): Damage {
 /** Each segment is there with its size, its index is the one that was sealed and describes it, and so are its added session keys. */
 export async function checkSegments(cluster: Cluster, segments: readonly SegmentRef[], catalogue: Catalogue, progress: Progress): Promise<Damage[]> {
   const damages: Damage[] = [];
-  for (const [at, ref] of segments.entries()) {
+  const sizes = new Map<string, number>();
+  for await (const { name, size } of cluster.vault.list(vaultPaths.segments(cluster.name))) sizes.set(name, size);
+  let itemsDone = 0;
+  // What is no plain file is as good as gone, and one such name must not end the look at the others.
+  const look = async (ref: SegmentRef) => ({
+    ref,
+    ...(await checkSegment(cluster, ref, sizes).catch((error: unknown) => ({ damages: [{ ...asDamage(error, vaultPaths.segment(cluster.name, ref.segment)), segment: ref.segment, lost: true as const }], source: cluster.vault }))),
+  });
+  for await (const { ref, damages: found, source } of readAhead(segments, INDEXES_AHEAD, look)) {
     cluster.signal?.throwIfAborted();
-    // What is no plain file is as good as gone, and one such name must not end the look at the others.
-    damages.push(...(await checkSegment(cluster, ref).catch((error: unknown) => [{ ...asDamage(error, vaultPaths.segment(cluster.name, ref.segment)), segment: ref.segment, lost: true as const }])));
-    const index = await soundIndex(cluster, ref.segment);
+    damages.push(...found);
+    const index = await soundIndex(source, cluster.name, ref.segment);
     if (index) damages.push(...(describes(index, ref) ? catalogue.takeIndex(index) : [{ segment: ref.segment, what: 'its index describes another segment than the one that was sealed' }]));
-    progress.update({ phase: 'segments and indexes', itemsDone: at + 1, itemsTotal: segments.length });
+    progress.update({ phase: 'segments and indexes', itemsDone: (itemsDone += 1), itemsTotal: segments.length });
   }
   const known = new Set(segments.map(({ segment }) => segment));
   for (const segment of catalogue.segments) {
@@ -60,20 +71,34 @@ function describes({ header }: SegmentIndex, { bytes, sha256 }: SegmentRef): boo
   return header.bytes === bytes && header.sha256 === sha256;
 }
 
-async function checkSegment({ vault, name: cluster }: Cluster, { segment, bytes, index, wrapped }: SegmentRef): Promise<Damage[]> {
+/** `sizes`: by name, as listed. `source`: where its index is read from now on, so that it need not come twice. */
+async function checkSegment({ vault, name: cluster }: Cluster, { segment, bytes, index, wrapped }: SegmentRef, sizes: ReadonlyMap<string, number>): Promise<{ damages: Damage[]; source: IndexSource }> {
   const file = vaultPaths.segment(cluster, segment);
-  const stored = await vault.stat(file);
-  if (stored === null) return [{ segment, file, what: 'the segment is gone', lost: true }];
-  if (stored.size !== bytes) return [{ segment, file, what: `the segment has ${stored.size} bytes instead of ${bytes}`, lost: true }];
-  const digests = [
-    { name: vaultPaths.segmentIndex(cluster, segment), ...index },
-    ...(wrapped?.keys ?? []).map((key) => ({ name: vaultPaths.wrappedKeys(file, key.recipient), bytes: key.bytes, sha256: key.sha256 })),
-  ];
+  // What is not listed may still stand there as something else than a file; then the vault says as what.
+  const size = sizes.get(file) ?? (await vault.stat(file))?.size;
+  if (size === undefined) return { damages: [{ segment, file, what: 'the segment is gone', lost: true }], source: vault };
+  if (size !== bytes) return { damages: [{ segment, file, what: `the segment has ${size} bytes instead of ${bytes}`, lost: true }], source: vault };
   const damages: Damage[] = [];
-  for (const record of digests) {
+  const checked = await checkIndex(vault, { name: vaultPaths.segmentIndex(cluster, segment), ...index }).catch((error: unknown) => {
+    damages.push({ ...asDamage(error, vaultPaths.segmentIndex(cluster, segment)), segment });
+    return vault;
+  });
+  for (const { recipient, ...key } of wrapped?.keys ?? []) {
+    const record = { name: vaultPaths.wrappedKeys(file, recipient), bytes: key.bytes, sha256: key.sha256 };
     await verifyCiphertext(vault, record).catch((error: unknown) => damages.push({ ...asDamage(error, record.name), segment }));
   }
-  return damages;
+  return { damages, source: checked };
+}
+
+/** A small one is kept at hand. Throws NotFound, IntegrityMismatch. */
+async function checkIndex(vault: Vault, record: { name: string; bytes: number; sha256: string }): Promise<IndexSource> {
+  if (record.bytes > AHEAD_BYTES) {
+    await verifyCiphertext(vault, record);
+    return vault;
+  }
+  const content = await vault.readAll(record.name, record.bytes);
+  refuseDamaged(vault, record, { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') });
+  return bytesAsSource(content);
 }
 
 /** What an error says about the backup; one that says nothing about it (a vault that does not answer, a cancellation) is thrown on. */

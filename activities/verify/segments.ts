@@ -111,7 +111,7 @@ interface SegmentRead {
 async function readSegment(cluster: Cluster, ref: SegmentRef, withKeys: boolean, catalogue: Catalogue, signal: AbortSignal, onBytes: (bytes: number) => void): Promise<SegmentRead> {
   const { vault } = cluster;
   const file = vaultPaths.segment(cluster.name, ref.segment);
-  const index = await soundIndex(cluster, ref.segment);
+  const index = await soundIndex(vault, cluster.name, ref.segment);
   const wanted = index && withKeys ? placesOf(index, catalogue, ref.segment) : [];
   const keys = index && withKeys ? await cluster.decryptionKeys() : null;
   const found = await proveWhole(vault, file, wanted, keys, { onBytes, signal });

@@ -28,10 +28,10 @@ export async function mapAtOnce<T, R>(items: readonly T[], limit: number, work: 
  * Results in the order of `items`, at most `limit` of them under way or waiting to be taken. Whoever stops early leaves nothing behind: what is under way is
  * waited for, and its outcome dropped.
  */
-export async function* readAhead<T, R>(items: Iterable<T>, limit: number, work: (item: T) => Promise<R>): AsyncGenerator<R> {
+export async function* readAhead<T, R>(items: Iterable<T> | AsyncIterable<T>, limit: number, work: (item: T) => Promise<R>): AsyncGenerator<R> {
   const waiting: Promise<R>[] = [];
   try {
-    for (const item of items) {
+    for await (const item of items) {
       const started = work(item);
       // Awaited in its turn; an error before that must not end the process.
       started.catch(() => undefined);

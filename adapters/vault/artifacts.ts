@@ -100,14 +100,16 @@ function* piecesOf(bytes: Buffer): Generator<Buffer> {
 export interface ReadArtifactOptions {
   gunzip?: boolean;
   signal?: AbortSignal;
+  /** Reads the file once instead of twice: what came may be used only when the stream has ended without an error. */
+  once?: boolean;
 }
 
 /**
- * The plain bytes of an artifact. The whole ciphertext is hashed against the record before the first byte is decrypted, and the plain
+ * The plain bytes of an artifact. The whole ciphertext is hashed against the record before the first byte is decrypted (with `once`: while it is), and the plain
  * bytes against the record as they pass. Throws NotFound, IntegrityMismatch or AuthRejected, the last two also from the stream.
  */
 export async function readArtifact(vault: Vault, record: ArtifactRecord, keys: DecryptionKeys, options: ReadArtifactOptions = {}): Promise<Readable> {
-  await verifyCiphertext(vault, record, options.signal);
+  if (!options.once) await verifyCiphertext(vault, record, options.signal);
   const message = await openStored(vault, record.name, keys);
   const ciphertext = await vault.read(record.name);
   const refuse = (): never => {
@@ -118,7 +120,8 @@ export async function readArtifact(vault: Vault, record: ArtifactRecord, keys: D
     (bytes) => bytes > record.plainBytes && refuse(),
     (bytes, sha256) => (bytes !== record.plainBytes || sha256 !== record.plainSha256) && refuse(),
   );
-  const stages = [ciphertext, decryptOpened(message), ...(options.gunzip ? [createGunzip()] : []), check];
+  const sealed = new DigestStream(undefined, (bytes, sha256) => refuseDamaged(vault, record, { bytes, sha256 }));
+  const stages = [ciphertext, ...(options.once ? [sealed] : []), decryptOpened(message), ...(options.gunzip ? [createGunzip()] : []), check];
   // The reader of `check` gets the error; this promise would report it a second time.
   pipeline(stages, { signal: options.signal }).catch((error: Error) => check.destroy(error));
   return check;

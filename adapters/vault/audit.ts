@@ -6,6 +6,7 @@ import { artifactsOf, fileOf } from '../../domain/manifest-artifacts';
 import { tombstoneSchema } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
 import { verdictSchema } from '../../domain/verdict';
+import { readAhead } from '../stream/at-once';
 import { takeInventory, type ClusterFiles } from './inventory';
 import { tryManifest } from './read-manifests';
 import { segmentsOf } from './segment-list';
@@ -39,6 +40,7 @@ export interface Audit {
   leftovers: Leftover[];
 }
 
+const READS_AHEAD = 16;
 const SMALL_MAX_BYTES = 64 * 1024;
 const BESIDE = ['SHA256SUMS', 'RESTORE.md'] as const;
 
@@ -71,13 +73,13 @@ class ClusterAudit {
   ) {}
 
   async backups(signal?: AbortSignal): Promise<void> {
-    for (const [id, folder] of this.files.backups) {
+    const read = async ([id, folder]: [string, Map<string, VaultEntry>]) => ({ id, folder, manifest: folder.has('manifest.json') ? await tryManifest(this.vault, this.cluster, id) : null });
+    for await (const { id, folder, manifest } of readAhead(this.files.backups, READS_AHEAD, read)) {
       signal?.throwIfAborted();
       if (!folder.has('manifest.json')) {
         for (const entry of folder.values()) this.left(entry, 'its backup has no seal: it is being made, or was never finished');
         continue;
       }
-      const manifest = await tryManifest(this.vault, this.cluster, id);
       if (manifest === null) continue;
       this.sealed += 1;
       if (typeof manifest !== 'string') {

@@ -3,6 +3,7 @@ import { backupIdSchema } from '../../domain/contract';
 import type { Mark } from '../../domain/prune';
 import { tombstoneSchema, type Tombstone } from '../../domain/tombstone';
 import { vaultPaths } from '../../domain/vault-format';
+import { readAhead } from '../stream/at-once';
 import { readSmall, tellFault } from './small-file';
 import type { Vault, VaultEntry } from './vault';
 
@@ -10,6 +11,7 @@ import type { Vault, VaultEntry } from './vault';
 const MAX_LEFTOVERS = 10_000;
 /** Of one backup or segment: `prune` makes one, `forget` another. */
 const MAX_OF_ONE = 100;
+const READS_AHEAD = 16;
 /** From so many marks on, only those of segments that are there are kept in memory. */
 const MANY = 100_000;
 /** Nothing is removed by a mark of that time. */
@@ -52,21 +54,24 @@ export async function readMarks(vault: Vault, cluster: string, backups: Readonly
   const forgotten: Marks['forgotten'] = new Map();
   const seen = new Map<string, number>();
   let leftovers = 0;
-  for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
-    signal?.throwIfAborted();
-    const id = markedId(cluster, entry.name);
-    if (id === null) {
-      tellFault(faults, `${entry.name} has no name of a tombstone.`);
-      continue;
+  async function* ofWhatIsThere(): AsyncGenerator<{ entry: VaultEntry; id: string }> {
+    for await (const entry of vault.list(vaultPaths.tombstones(cluster))) {
+      signal?.throwIfAborted();
+      const id = markedId(cluster, entry.name);
+      if (id === null) {
+        tellFault(faults, `${entry.name} has no name of a tombstone.`);
+        continue;
+      }
+      if (!backups.has(id) && !segments.has(id)) {
+        if ((leftovers += 1) <= MAX_LEFTOVERS) marks.push({ name: entry.name, id, since: entry.modified, isForgotten: false });
+        continue;
+      }
+      const before = seen.get(id) ?? 0;
+      seen.set(id, before + 1);
+      if (before < MAX_OF_ONE) yield { entry, id };
     }
-    if (!backups.has(id) && !segments.has(id)) {
-      if ((leftovers += 1) <= MAX_LEFTOVERS) marks.push({ name: entry.name, id, since: entry.modified, isForgotten: false });
-      continue;
-    }
-    const before = seen.get(id) ?? 0;
-    seen.set(id, before + 1);
-    if (before >= MAX_OF_ONE) continue;
-    const tombstone = await readOne(vault, entry, id, faults);
+  }
+  for await (const { entry, id, tombstone } of readAhead(ofWhatIsThere(), READS_AHEAD, async (each) => ({ ...each, tombstone: await readOne(vault, each.entry, each.id, faults) }))) {
     // One that cannot be read still keeps new backups off; but it removes nothing.
     marks.push({ name: entry.name, id, since: tombstone === null ? NEVER : later(entry, tombstone.at), isForgotten: tombstone?.forgotten !== undefined });
     if (tombstone?.forgotten) forgotten.set(id, { by: tombstone.forgotten.by, approved: tombstone.forgotten.approved || (forgotten.get(id)?.approved ?? false) });

@@ -4,8 +4,8 @@ import type { CopyList } from '../../domain/copy-list';
 import { IndexLine } from '../../domain/index-line';
 import type { RefsMark } from '../../domain/manifest-refs';
 import type { SegmentHeader } from '../../domain/vault-format';
+import type { IndexSource } from './indexes-ahead';
 import { parseIndexLine, scanLines } from './segment-index';
-import type { Vault } from './vault';
 
 const NEWLINE = 0x0a;
 
@@ -28,10 +28,10 @@ export class NumberedIndex {
   }
 
   /** Reads an index with the numbers of `copies`; one at a time. Throws NotFound or IntegrityMismatch. */
-  static async read(vault: Vault, cluster: string, segment: string, copies: CopyList): Promise<NumberedIndex> {
+  static async read(source: IndexSource, cluster: string, segment: string, copies: CopyList): Promise<NumberedIndex> {
     const index = new NumberedIndex(copies);
     try {
-      await index.readLines(vault, cluster, segment);
+      await index.readLines(source, cluster, segment);
       return index;
     } catch (error) {
       index.discard();
@@ -64,10 +64,10 @@ export class NumberedIndex {
     }
   }
 
-  private async readLines(vault: Vault, cluster: string, segment: string): Promise<void> {
+  private async readLines(source: IndexSource, cluster: string, segment: string): Promise<void> {
     const { copies } = this;
     const line = new IndexLine(copies.numbers, copies.refs);
-    this.found = await scanLines(vault, cluster, segment, (block, name, first) => {
+    this.found = await scanLines(source, cluster, segment, (block, name, first) => {
       let lines = 0;
       for (let start = 0; start <= block.length; lines += 1) {
         const newline = block.indexOf(NEWLINE, start);

@@ -5,14 +5,14 @@ import { DrydockError } from '../../domain/errors';
 import type { SegmentFiles, VaultPicture } from '../../domain/prune';
 import type { BackupFact } from '../../domain/retention';
 import { vaultPaths } from '../../domain/vault-format';
-import { standingOf, verdictSchema, type Verdict } from '../../domain/verdict';
+import { standingOf, type Verdict } from '../../domain/verdict';
 import { readManifestJson } from './manifest-file';
 import { mapAtOnce } from '../stream/at-once';
 import { readMarks } from './marks';
 import { SegmentLists, type ListRef } from './segment-lists';
-import { readSmall, tellFault } from './small-file';
+import { tellFault } from './small-file';
 import type { Vault } from './vault';
-import { verdictNames } from './verdicts';
+import { eachVerdict, type VerdictNames } from './verdicts';
 
 /** The part of a manifest that retention needs. */
 const manifestHead = z.looseObject({
@@ -37,6 +37,7 @@ export interface FullPicture extends VaultPicture {
   faults: string[];
 }
 
+const READS_AT_ONCE = 16;
 /** Lists are long, so few at once. */
 const LISTS_AT_ONCE = 4;
 
@@ -55,13 +56,16 @@ export async function readPicture(vault: Vault, cluster: string, signal?: AbortS
   const picture: ClusterPicture = {
     now, sealed: [], unreadable: [], unsealed: [], facts: [], segments, marks, faults,
   };
-  for (const [id, { isSealed, newest }] of folders) {
+  const heads = await mapAtOnce([...folders], READS_AT_ONCE, async ([id, { isSealed }]) => {
     signal?.throwIfAborted();
+    return isSealed ? readHead(vault, cluster, id, faults) : null;
+  });
+  for (const [at, [id, { isSealed, newest }]] of [...folders].entries()) {
+    const head = heads[at] ?? null;
     if (!isSealed) {
       picture.unsealed.push({ id, newest });
       continue;
     }
-    const head = await readHead(vault, cluster, id, faults);
     // Removed by another hand since it was listed: it needs nothing any more.
     if (head === 'gone') continue;
     if (head === null) {
@@ -104,8 +108,7 @@ export async function readFullPicture(vault: Vault, cluster: string, lists: Segm
 }
 
 /** The segments that each sealed backup names, the newest backup first. A manifest or a list that cannot be read, or is gone by now, names none. */
-export async function* sealedSegments(vault: Vault, cluster: string): AsyncGenerator<readonly string[]> {
-  const lists = new SegmentLists();
+export async function* sealedSegments(vault: Vault, cluster: string, lists: SegmentLists): AsyncGenerator<readonly string[]> {
   const folders = await readFolders(vault, cluster);
   const sealed = [...folders].flatMap(([id, { isSealed }]) => (isSealed ? [id] : [])).sort().reverse();
   for (const id of sealed) {
@@ -170,16 +173,13 @@ async function readHead(vault: Vault, cluster: string, id: string, faults: strin
 
 async function readVerdicts(vault: Vault, cluster: string, faults: string[], signal?: AbortSignal): Promise<Map<string, Verdict[]>> {
   const byBackup = new Map<string, Verdict[]>();
-  for await (const { id, names, passedBy } of verdictNames(vault, cluster)) {
+  const crowded = ({ id, names, passedBy }: VerdictNames): void => {
     if (passedBy > 0) faults.unshift(`${vaultPaths.verdictsOf(cluster, id)} has ${names.length + passedBy} verdicts, more than can be right; its newest ${names.length} count. Find out who writes into the vault.`);
-    const own: Verdict[] = [];
-    for (const name of names) {
-      signal?.throwIfAborted();
-      const verdict = await readSmall(vault, name, verdictSchema, faults);
-      if (verdict?.backupId === id) own.push(verdict);
-      else if (verdict) tellFault(faults, `${name} is a verdict on backup ${verdict.backupId}.`);
-    }
-    byBackup.set(id, own);
+  };
+  for await (const { id, name, verdict } of eachVerdict(vault, cluster, { faults, onGroup: crowded })) {
+    signal?.throwIfAborted();
+    if (verdict.backupId === id) byBackup.set(id, [...(byBackup.get(id) ?? []), verdict]);
+    else tellFault(faults, `${name} is a verdict on backup ${verdict.backupId}.`);
   }
   return byBackup;
 }

@@ -8,6 +8,7 @@ import { canHaveSizes } from '../../domain/manifest-refs';
 import { isSha256 } from '../../domain/sha256';
 import { FORMAT_VERSION, vaultPaths, type ManifestRefs, type SegmentHeader, type StoredBlob } from '../../domain/vault-format';
 import { blocksOf } from '../stream/lines';
+import { indexesAhead, type IndexSource, type KeptIndexes } from './indexes-ahead';
 import type { Vault, VaultEntry } from './vault';
 
 /** A segment full of the smallest blobs has an index of this order; more is damage or an attack. */
@@ -42,6 +43,7 @@ export interface ReadIndexesOptions {
   only?: ReadonlySet<string>;
   /** Called for an index that cannot be used; its blobs count as not stored. Default: the error is thrown. */
   onDamaged?: (name: string, error: DrydockError) => void;
+  kept?: KeptIndexes;
 }
 
 /**
@@ -49,15 +51,15 @@ export interface ReadIndexesOptions {
  * A segment without an index is unfinished and left out. Throws IntegrityMismatch unless `onDamaged` is given.
  */
 export function readIndexes(vault: Vault, cluster: string, options: ReadIndexesOptions = {}): AsyncGenerator<SegmentIndex> {
-  return eachIndex(vault, cluster, options, (segment) => readIndex(vault, cluster, segment));
+  return eachIndex(vault, cluster, options, (segment, source) => readIndex(source, cluster, segment));
 }
 
-/** As `readIndexes`, in the form in which `read` reads one. */
-export async function* eachIndex<T extends { header: SegmentHeader }>(vault: Vault, cluster: string, options: ReadIndexesOptions, read: (segment: string) => Promise<T>): AsyncGenerator<T> {
-  for (const files of await listSegments(vault, cluster, options.only)) {
+/** As `readIndexes`, in the form in which `read` reads one; it reads one after the other, while the bytes of the next are on their way. */
+export async function* eachIndex<T extends { header: SegmentHeader }>(vault: Vault, cluster: string, options: ReadIndexesOptions, read: (segment: string, source: IndexSource) => Promise<T>): AsyncGenerator<T> {
+  for await (const { files, source } of indexesAhead(vault, await listSegments(vault, cluster, options.only), options.kept)) {
     try {
       const size = sizeOfSegment(files);
-      const index = await read(files.segment);
+      const index = await read(files.segment, source);
       if (size !== index.header.bytes) throw damaged(files.index.name, `the segment has ${size} bytes, recorded are ${index.header.bytes}`);
       yield index;
     } catch (error) {
@@ -92,9 +94,9 @@ function sizeOfSegment({ index, tar }: SegmentEntries): number {
 }
 
 /** One index. Throws NotFound or IntegrityMismatch. */
-export async function readIndex(vault: Vault, cluster: string, segment: string): Promise<SegmentIndex> {
+export async function readIndex(source: IndexSource, cluster: string, segment: string): Promise<SegmentIndex> {
   let blobs: StoredBlob[] = [];
-  const header = await scanIndex(vault, cluster, segment, (more) => void (blobs = blobs.concat(more)));
+  const header = await scanIndex(source, cluster, segment, (more) => void (blobs = blobs.concat(more)));
   return { header, blobs };
 }
 
@@ -102,8 +104,8 @@ export async function readIndex(vault: Vault, cluster: string, segment: string):
  * Goes through one index, many lines at a time, without keeping them. What `onBlobs` got may be used only when this has returned: an error may come after
  * it. Throws NotFound or IntegrityMismatch.
  */
-export async function scanIndex(vault: Vault, cluster: string, segment: string, onBlobs: (blobs: StoredBlob[]) => void): Promise<SegmentHeader> {
-  return scanLines(vault, cluster, segment, (block, name, first) => {
+export async function scanIndex(source: IndexSource, cluster: string, segment: string, onBlobs: (blobs: StoredBlob[]) => void): Promise<SegmentHeader> {
+  return scanLines(source, cluster, segment, (block, name, first) => {
     const lines = block.toString('utf8').split('\n');
     onBlobs(lines.map((line, at) => parseIndexLine(line, name, first + at)));
     return lines.length;
@@ -114,15 +116,16 @@ export async function scanIndex(vault: Vault, cluster: string, segment: string, 
  * Gives the lines behind the header to `take`: whole ones, many at a time, with the index's name and the number of the first, from 0; it returns how many they were.
  * Throws NotFound or IntegrityMismatch.
  */
-export async function scanLines(vault: Vault, cluster: string, segment: string, take: (block: Buffer, name: string, first: number) => number): Promise<SegmentHeader> {
+export async function scanLines(from: IndexSource, cluster: string, segment: string, take: (block: Buffer, name: string, first: number) => number): Promise<SegmentHeader> {
   const name = vaultPaths.segmentIndex(cluster, segment);
-  const stored = await vault.stat(name);
-  if (stored && stored.size > MAX_INDEX_BYTES) throw damaged(name, `it has ${stored.size} bytes`);
-  const source = await vault.read(name);
+  const source = await from.read(name);
   let header: SegmentHeader | null = null;
   let count = 0;
+  let bytes = 0;
   try {
     for await (const block of blocksOf(source as AsyncIterable<Buffer>, MAX_LINE_BYTES, () => longLine(name))) {
+      bytes += block.length;
+      if (bytes > MAX_INDEX_BYTES) throw damaged(name, `it has more than ${MAX_INDEX_BYTES} bytes`);
       let lines = block;
       if (!header) {
         const end = block.indexOf(NEWLINE);
@@ -141,14 +144,14 @@ export async function scanLines(vault: Vault, cluster: string, segment: string, 
 }
 
 /** An index as a manifest records it. Its lines are counted, not read. Throws NotFound or IntegrityMismatch. */
-export async function summarizeIndex(vault: Vault, cluster: string, segment: string): Promise<{ header: SegmentHeader; bytes: number; sha256: string }> {
+export async function summarizeIndex(source: IndexSource, cluster: string, segment: string): Promise<{ header: SegmentHeader; bytes: number; sha256: string }> {
   const name = vaultPaths.segmentIndex(cluster, segment);
   const hash = createHash('sha256');
   let header: SegmentHeader | null = null;
   let head: Buffer = Buffer.alloc(0);
   let bytes = 0;
   let lines = 0;
-  for await (const chunk of (await vault.read(name)) as AsyncIterable<Buffer>) {
+  for await (const chunk of (await source.read(name)) as AsyncIterable<Buffer>) {
     hash.update(chunk);
     bytes += chunk.length;
     for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, at + 1)) lines += 1;

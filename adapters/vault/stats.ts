@@ -1,10 +1,13 @@
 /** What the clusters in a vault take up, by its names and manifests. */
 import { DrydockError } from '../../domain/errors';
 import { clusterStats, type ClusterStats, type FolderSize, type SealedStats } from '../../domain/vault-stats';
+import { readAhead } from '../stream/at-once';
 import { takeInventory, type ClusterFiles } from './inventory';
 import { tryManifest } from './read-manifests';
 import { SegmentLists } from './segment-lists';
 import type { Vault, VaultEntry } from './vault';
+
+const READS_AHEAD = 16;
 
 export interface VaultStats {
   names: number;
@@ -24,10 +27,9 @@ async function statsOf(vault: Vault, cluster: string, files: ClusterFiles, signa
   const backups: SealedStats[] = [];
   const lists = new SegmentLists();
   let unreadable = 0;
-  for (const [id, folder] of files.backups) {
+  const sealed = [...files.backups].flatMap(([id, folder]) => (folder.has('manifest.json') ? [id] : []));
+  for await (const manifest of readAhead(sealed, READS_AHEAD, (id) => tryManifest(vault, cluster, id))) {
     signal?.throwIfAborted();
-    if (!folder.has('manifest.json')) continue;
-    const manifest = await tryManifest(vault, cluster, id);
     if (manifest === null) continue;
     const segments = typeof manifest === 'string' ? null : await lists.of(vault, manifest.artifacts.segments, signal).catch(unlessDamaged);
     if (typeof manifest === 'string' || segments === null) unreadable += 1;

@@ -1,6 +1,7 @@
 /** Verdicts on backups: written once, never changed; they age. */
 import { verdictSchema, type Verdict } from '../../domain/verdict';
 import { vaultPaths } from '../../domain/vault-format';
+import { readAhead } from '../stream/at-once';
 import type { EncryptionKeys } from '../openpgp/keys';
 import { writeJsonLines } from './json-lines';
 import { readSmall } from './small-file';
@@ -20,25 +21,39 @@ export async function writeVerdict(vault: Vault, cluster: string, verdict: Verdi
 /** All verdicts of a cluster by backup, or of one backup alone; in the order of their times. One that cannot be read says nothing and is passed by. */
 export async function readVerdicts(vault: Vault, cluster: string, backupId?: string): Promise<Map<string, Verdict[]>> {
   const found = new Map<string, Verdict[]>();
-  for await (const { id, names } of verdictNames(vault, cluster, backupId)) {
-    const own: Verdict[] = [];
-    for (const name of names) {
-      const verdict = await readSmall(vault, name, verdictSchema, []);
-      if (verdict?.backupId === id) own.push(verdict);
-    }
-    if (own.length > 0) found.set(id, own);
+  for await (const { id, verdict } of eachVerdict(vault, cluster, { backupId, faults: [] })) {
+    if (verdict.backupId !== id) continue;
+    const own = found.get(id);
+    if (own) own.push(verdict);
+    else found.set(id, [verdict]);
   }
   return found;
 }
 
-interface Names {
+export interface VerdictNames {
   id: string;
   names: string[];
+  /** How many older ones than the newest `MAX_VERDICTS` of either kind there are. */
   passedBy: number;
 }
 
-/** Names of verdicts in the order of their times, backup by backup; `passedBy`: how many older ones than the newest `MAX_VERDICTS` of either kind there are. */
-export async function* verdictNames(vault: Vault, cluster: string, backupId?: string): AsyncGenerator<Names> {
+const READS_AHEAD = 16;
+
+/** Verdicts under the ids in whose place they stand, several read at once. One that cannot be read is left out, with a sentence in `faults`. */
+export async function* eachVerdict(vault: Vault, cluster: string, options: { backupId?: string; faults: string[]; onGroup?: (group: VerdictNames) => void }): AsyncGenerator<{ id: string; name: string; verdict: Verdict }> {
+  async function* names(): AsyncGenerator<{ id: string; name: string }> {
+    for await (const group of verdictNames(vault, cluster, options.backupId)) {
+      options.onGroup?.(group);
+      for (const name of group.names) yield { id: group.id, name };
+    }
+  }
+  for await (const { verdict, ...place } of readAhead(names(), READS_AHEAD, async (each) => ({ ...each, verdict: await readSmall(vault, each.name, verdictSchema, options.faults) }))) {
+    if (verdict !== null) yield { ...place, verdict };
+  }
+}
+
+/** Names of verdicts in the order of their times, backup by backup. */
+export async function* verdictNames(vault: Vault, cluster: string, backupId?: string): AsyncGenerator<VerdictNames> {
   const prefix = vaultPaths.verdicts(cluster);
   let group: NameGroup | undefined;
   // A listing is sorted, so all names of one backup come together.
@@ -74,7 +89,7 @@ class NameGroup {
     if (kind.push(name) >= 2 * MAX_VERDICTS) this.trim();
   }
 
-  all(): Names {
+  all(): VerdictNames {
     this.trim();
     return { id: this.id, names: [...this.good, ...this.bad].sort(), passedBy: this.passedBy };
   }

@@ -29,6 +29,8 @@ export interface Fault {
   flip?: (request: IncomingMessage) => boolean;
   /** The connection is cut after so many bytes of an answer's body. */
   cutAfter?: (request: IncomingMessage) => number | undefined;
+  /** How long each call takes before it goes on to the server. */
+  delayMs?: number;
 }
 
 /** The Host header goes on as it came, since it is signed: clients name the proxy, and the server does not mind. */
@@ -63,8 +65,12 @@ export async function startS3Proxy(port: number, fault: Fault): Promise<S3Proxy>
       });
     });
     onward.on('error', () => outgoing.destroy());
-    if (fault.flip?.(incoming)) incoming.pipe(flipping()).pipe(onward);
-    else incoming.pipe(onward);
+    const pass = (): void => {
+      if (fault.flip?.(incoming)) incoming.pipe(flipping()).pipe(onward);
+      else incoming.pipe(onward);
+    };
+    if (fault.delayMs === undefined) pass();
+    else setTimeout(pass, fault.delayMs);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {

@@ -135,7 +135,7 @@ describe('a vault that someone forged: manifests', function () {
     for (const evil of ['../../etc/cron.d/x', '/etc/passwd', 'docker/registry/v2/blobs/id/../../../../../etc/data', 'docker/registry/v2/blobs/id/ab/ab\0/data', 'docker/registry/v2/repositories/x/link']) {
       await rm(file(name));
       const blobs = await writeJsonLines(fixture.vault, name, writeKeys, [{ path: evil, size: 1, sha256: hex('x'), segment: fixture.blobs[0]!.segment }]);
-      await forge((manifest) => ({ ...manifest, artifacts: { ...manifest.artifacts, blobs } }));
+      await forge((manifest) => ({ ...manifest, artifacts: { ...manifest.artifacts, blobs: { ...blobs, needed: true } } }));
       const { manifest } = await readBackup(cluster(), BACKUP_ID);
       const drain = async (lines: AsyncIterable<unknown>): Promise<void> => {
         for await (const line of lines) assert.fail(JSON.stringify(line));
