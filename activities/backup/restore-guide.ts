@@ -35,7 +35,7 @@ function head({ manifest }: GuideFacts): string {
   const ways = [...(artifacts.metadata.recipients.some(isPassphrase) ? ['a passphrase of the backup'] : []), ...keys.map((key) => `the private key ${key}`)];
   return `# Restore backup ${backupId} of ${cluster} by hand
 
-- ${status === 'complete' ? 'Complete' : `INCOMPLETE: ${counts.gaps} gaps, see "gaps" in manifest.json`}, sealed ${sealedAt}.
+- ${status === 'complete' ? 'Complete' : counts.gaps > 0 ? `INCOMPLETE: ${counts.gaps} gaps, see "gaps" in manifest.json` : 'INCOMPLETE: rows of the metadata could not be read, so it may lack images (see the warnings in the notes)'}, sealed ${sealedAt}.
 - DTR ${dtr.version}, made from replica ${dtr.replica}; bootstrapper \`${dtr.bootstrapperImage}\`. Only the same version restores it.
 - UCP at ${ucp.url}, cluster id ${ucp.clusterId}. The target must be this UCP, or one restored from its backup: repositories belong to its accounts.
 - ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs in ${counts.segments} segments. All details stand in \`manifest.json\`.

@@ -21,15 +21,15 @@ export class DtrApi {
   private readonly authorization: string;
   /** DTR 2.2 to 2.4 want a slash at the end of paths; known after the first answer. */
   private slash: boolean | undefined;
-  private offsetMs = 0;
+  private offsetMs: number | undefined;
 
   constructor(url: string, tls: TlsOptions, login: DtrLogin) {
     this.http = new HttpClient(url, DTR, tls);
     this.authorization = basicAuthorization(login.username, login.password);
   }
 
-  /** Clock of the server minus ours, from the Date header of the last answer. */
-  get clockOffsetMs(): number {
+  /** Clock of the server minus ours, from the Date header of the last answer that had one; undefined before. */
+  get clockOffsetMs(): number | undefined {
     return this.offsetMs;
   }
 
