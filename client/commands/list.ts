@@ -2,7 +2,7 @@ import { EXIT } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { createConsole } from '../console';
 import { exitCodeOf, printFailure } from '../failures';
-import { ago, bytes, table } from '../format';
+import { ago, bytes, count, table } from '../format';
 import { requiredConfig, type LoadedConfig } from '../session';
 import { inVault, listBackups, newVaultNote, type BackupEntry } from '../vaults';
 import { givenUpText, verifiedText } from '../verified';
@@ -53,7 +53,7 @@ async function listAll(local: LoadedConfig, clusters: string[]): Promise<Listed>
 }
 
 function row(entry: BackupEntry): string[] {
-  const { cluster, id, status, sealedAt, note } = entry;
+  const { cluster, id, status, sealedAt, warnings, note } = entry;
   const size = (value: number | null): string => (value === null ? '-' : bytes(value));
-  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), [note ?? verifiedText(entry), givenUpText(entry)].filter((text) => text !== '').join('; ')];
+  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), [note ?? verifiedText(entry), warnings === undefined ? '' : count(warnings, 'warning'), givenUpText(entry)].filter((text) => text !== '').join('; ')];
 }
