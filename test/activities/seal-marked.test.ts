@@ -160,7 +160,8 @@ describe('the seal of a backup', function () {
       // Listings and streams are no promises.
       const held = Object.create(cluster, { vault: { value: new Proxy(vault, { get: (target, key) => (key === 'list' ? cluster.vault.list.bind(cluster.vault) : (Reflect.get(target, key) as unknown)) }) } }) as Cluster;
       const step = { ...run.step, facts: run.facts, record: run.record, metadata: run.metadata, passes: run.passes, proof: run.proof, startedBy: 'a test', startedAt: run.startedAt, notes: run.notes };
-      results.push((await activityEnvironment().run(() => seal(held, step, new AbortController().signal))).manifestSha256);
+      const ended = await activityEnvironment().run<[], Awaited<ReturnType<typeof seal>>, () => ReturnType<typeof seal>>(() => seal(held, step, new AbortController().signal));
+      results.push(ended.manifestSha256);
       return results;
     }
 
