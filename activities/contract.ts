@@ -84,6 +84,8 @@ export interface Proof {
   /** First 100. */
   acceptedGaps: UsedGap[];
   layouts: ('sha256' | 'id')[];
+  /** Sentences: what nobody could read, so that the backup may lack images which no gap names. Where there are any it is not complete. */
+  unproven: string[];
   warnings: string[];
 }
 
@@ -102,7 +104,7 @@ export interface BackupActivities {
   recordFreeze(step: BackupStep): Promise<FreezeRecorded>;
   /** Step 4b. Disables just the recorded crons and waits for running deletions; returns the registry's time. */
   freeze(step: BackupStep & { record: FreezeRecord }): Promise<{ frozenAt: string }>;
-  /** Step 5. Removes what an earlier attempt of the same run stored. */
+  /** Step 5. Each attempt stores under a name of its own. */
   takeMetadata(step: BackupStep & { facts: BackupFacts; round: number }): Promise<MetadataTaken>;
   /** Deletions (garbage collection, pruning) that ran or run since; running ones are waited for. Sentences. Throws VersionMismatch when DTR was upgraded since the check. */
   deletionsSince(step: BackupStep & { facts: BackupFacts; since: string }): Promise<{ jobs: string[] }>;

@@ -22,9 +22,9 @@ export async function checkSignature(cluster: Cluster, backupId: string, content
     });
   }
   const signature = (await vault.readAll(file, SIGNATURE_MAX_BYTES)).toString('utf8');
-  const { fingerprint, signedAt } = await verifyDetached(content, signature, trusted).catch((error: unknown) => {
+  const { fingerprint, signedAt, revokedSince } = await verifyDetached(content, signature, trusted).catch((error: unknown) => {
     if (!(error instanceof DrydockError)) throw error;
     throw new DrydockError(error.kind, `the manifest of backup ${backupId}: ${error.message}`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }), cause: error });
   });
-  return `The manifest is signed by ${fingerprint}, ${signedAt}.`;
+  return `The manifest is signed by ${fingerprint}, ${signedAt}${revokedSince ? '; that key was replaced and revoked since, which leaves this signature good' : ''}.`;
 }

@@ -36,6 +36,8 @@ export interface BackupEntry {
   failed: VerdictHead | null;
   /** It is marked for removal, by `keep` or `drydock forget`: `removableFrom` is when a prune may remove it. */
   givenUp: { at: string; by: string; why: string; removableFrom: string } | null;
+  /** Warnings of the run that made it, where there are any; their words stand in its encrypted notes. */
+  warnings?: number;
   note?: string;
 }
 
@@ -58,7 +60,7 @@ const manifestHead = z.looseObject({
   backupId: backupIdSchema,
   status: z.enum(['complete', 'incomplete']),
   sealedAt: z.string(),
-  counts: z.looseObject({ repositories: count, tags: count, acceptedGaps: count }).nullish(),
+  counts: z.looseObject({ repositories: count, tags: count, acceptedGaps: count, warnings: count }).nullish(),
   bytes: z.looseObject({ images: count, stored: count }).nullish(),
 });
 const NOT_KNOWN = { repositories: null, tags: null, imageBytes: null, storedBytes: null, acceptedGaps: null };
@@ -172,6 +174,7 @@ async function readEntry(vault: Vault, cluster: string, id: string, records: Rec
     return {
       cluster, id, status, sealedAt, ...judged,
       repositories: counts?.repositories ?? null, tags: counts?.tags ?? null, imageBytes: bytes?.images ?? null, storedBytes: bytes?.stored ?? null, acceptedGaps: counts?.acceptedGaps ?? null,
+      ...(counts?.warnings ? { warnings: counts.warnings } : {}),
     };
   } catch (error) {
     if (error instanceof DrydockError && error.retryable) throw error;

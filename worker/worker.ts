@@ -7,7 +7,9 @@ import type { Logger } from 'pino';
 import { createActivities } from '../activities';
 import type { Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
+import { operationKey } from '../workflows/text';
 import { installRuntime } from './logging';
+import { sweepWork } from './sweep-work';
 import { temporalSettings, type TemporalSettings } from './temporal-settings';
 import { workflowSource } from './workflow-source';
 
@@ -34,10 +36,32 @@ export async function runWorker(config: Config, run: WorkerRun): Promise<void> {
   if (!connection) return;
   try {
     const client = new Client({ connection, namespace: settings.namespace });
+    await sweepLeftWork(client, config, run);
     const worker = await createWorker(connection, client, config, settings, run);
     await runUntilAborted(worker, run);
   } finally {
     await connection.close();
+  }
+}
+
+/** What terminated runs left here must not lie about for ever. Nothing of it keeps a worker from starting. */
+async function sweepLeftWork(client: Client, config: Config, { logger }: WorkerRun): Promise<void> {
+  try {
+    const removed = await sweepWork({ stateDir: config.stateDir, running: await runningOperations(client) });
+    if (removed.length > 0) logger.info({ removed }, 'removed working files of operations that are over');
+  } catch (error) {
+    logger.warn(`working files of earlier operations could not be looked through: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Null where the server does not say. */
+async function runningOperations(client: Client): Promise<Set<string> | null> {
+  try {
+    const running = new Set<string>();
+    for await (const { workflowId } of client.workflow.list({ query: 'ExecutionStatus = "Running"' })) running.add(operationKey(workflowId));
+    return running;
+  } catch {
+    return null;
   }
 }
 

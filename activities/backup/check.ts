@@ -1,4 +1,6 @@
 import type { Dtr } from '../../adapters/dtr/dtr';
+import { expiryNotice } from '../../adapters/openpgp/key-faults';
+import { expiringRecipients } from '../../adapters/openpgp/keyring';
 import type { Ucp } from '../../adapters/ucp/ucp';
 import { isDeletion } from '../../domain/deletions';
 import { sudoLogWarnings } from '../../adapters/host/sudo-log';
@@ -24,9 +26,12 @@ export async function checkBackup(cluster: Cluster, { operation }: Step): Promis
   }
   const findings = new Findings();
   const warnings: string[] = [];
-  await findings.attempt(() => cluster.encryptionKeys());
+  const recipients = await findings.attempt(() => cluster.encryptionKeys());
+  if (recipients) warnings.push(...(await expiringRecipients(recipients)));
   await findings.attempt(() => cluster.decryptionKeys());
-  await findings.attempt(() => cluster.signingKey());
+  const signer = await findings.attempt(() => cluster.signingKey());
+  const notice = signer && (await expiryNotice(signer, 'sign'));
+  if (notice) warnings.push(notice);
   await findings.attempt(() => cluster.trustedSigners());
   // After the keys: nothing is written for keys that would open nothing.
   await checkVault(cluster, findings);

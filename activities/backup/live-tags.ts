@@ -1,6 +1,6 @@
 import type { Dtr } from '../../adapters/dtr/dtr';
 import { DrydockError } from '../../domain/errors';
-import type { LiveTag } from '../../domain/proof';
+import { changedSince, type LiveTag } from '../../domain/proof';
 
 /** Tags as the registry shows them now; each repository is asked once, and only when one of its tags is in doubt. */
 export class LiveTags {
@@ -13,6 +13,14 @@ export class LiveTags {
     const asked = this.repositories.get(repository) ?? this.ask(repository);
     this.repositories.set(repository, asked);
     return (await asked).get(name) ?? null;
+  }
+
+  /** Some tag that was there before this time, as `repository:tag`; null where there is none. One whose time nobody knows counts as old. */
+  async anyBefore(time: string): Promise<string | null> {
+    for (const { namespace, name } of await this.dtr.repositories()) {
+      for (const [tag, { changedAt }] of await this.ask(`${namespace}/${name}`)) if (!changedSince(changedAt, time)) return `${namespace}/${name}:${tag}`;
+    }
+    return null;
   }
 
   private async ask(repository: string): Promise<Map<string, LiveTag>> {

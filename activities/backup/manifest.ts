@@ -43,7 +43,7 @@ export function makeManifest(step: SealStep, artifacts: Artifacts, segments: Seg
     format: 1,
     backupId: step.backupId,
     cluster: step.cluster,
-    status: proof.counts.gaps > 0 ? 'incomplete' : 'complete',
+    status: proof.counts.gaps > 0 || proof.unproven.length > 0 ? 'incomplete' : 'complete',
     startedAt: step.startedAt,
     sealedAt,
     startedBy: step.startedBy,

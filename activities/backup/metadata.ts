@@ -8,7 +8,7 @@ import { runBootstrapper, type LogLine } from '../bootstrapper';
 import type { Cluster } from '../cluster';
 import type { BackupFacts, BackupStep, MetadataTaken } from '../contract';
 import { report } from '../pulse';
-import { clearArtifact } from './artifact';
+import { ownArtifact, withdraw } from './artifact';
 import { ignoreFlags } from './metadata-flags';
 import { registryNow } from './replicas';
 import { WORK, WorkFiles } from './work-files';
@@ -22,7 +22,7 @@ export type MetadataStep = BackupStep & { facts: BackupFacts; round: number };
 export async function takeMetadata(cluster: Cluster, step: MetadataStep): Promise<MetadataTaken> {
   const { facts } = step;
   const work = await WorkFiles.open(cluster, step);
-  const name = await clearArtifact(cluster, step, 'metadata.tar.gz.gpg');
+  const name = ownArtifact(cluster, step, 'metadata.tar.gz.gpg');
   // The second pass must never go by the rows of an earlier round.
   await work.remove(WORK.rows, WORK.blobLinks);
   const [rows, links] = [work.create(WORK.rows), work.create(WORK.blobLinks)];
@@ -37,7 +37,7 @@ export async function takeMetadata(cluster: Cluster, step: MetadataStep): Promis
     return { artifact, root, online, tables, documents, dumpStartedAt: iso(dumpStartedAt), dumpEndedAt: iso(await registryNow(dtr)) };
   } catch (error) {
     // What the archive's own end does not show, status and log do: then it must not stay.
-    await cluster.vault.remove(name);
+    await withdraw(cluster, step, name);
     throw error;
   } finally {
     await links.abort();

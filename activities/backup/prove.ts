@@ -21,6 +21,8 @@ import { SegmentTrust } from './segment-trust';
 import { keptIndexes, segmentAccess, StoredBlobs } from './stored';
 import { WORK, WorkFiles } from './work-files';
 
+/** Which images there are, and what they consist of. */
+const NEEDED_TABLES: ReadonlySet<string> = new Set(['tags', 'manifests', 'blobs']);
 const SHOWN_GAPS = 100;
 const SHOWN_WARNINGS = 50;
 const SHOWN_ODDITIES = 20;
@@ -40,9 +42,9 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
   const { facts, metadata } = step;
   const numbers = new ContentNumbers();
   const references = await readReferences(work, numbers);
-  const warnings = [...references.unreadable].map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
-  if (!metadata.online && metadata.documents === 0) warnings.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
-  if (!facts.volume) return external(work, references, warnings);
+  const unproven = await findUnproven(cluster, references, metadata);
+  const warnings = [...unreadRows(references, ({ isNeeded }) => !isNeeded), ...unproven];
+  if (!facts.volume) return external(work, references, { unproven, warnings });
   report({ phase: 'reading the vault\'s indexes', bytesDone: 0 });
   // What the second pass could use of doubtful segments, it has had checked; the rest counts for nothing.
   const trust = await SegmentTrust.open(cluster, work, signal);
@@ -60,6 +62,7 @@ export async function prove(cluster: Cluster, step: ProveStep, signal: AbortSign
     gaps: tags.shownGaps,
     acceptedGaps: accepted.used().slice(0, SHOWN_GAPS),
     layouts: layoutsOf(blobs.layouts, facts.version),
+    unproven,
     // One for each segment, in the worst case: more than a result may carry.
     warnings: [...warnings, ...firstOf([...stored.damaged, ...trust.warnings], SHOWN_WARNINGS), ...shownOddities(tags.oddities), ...firstOf(accepted.warnings(), SHOWN_WARNINGS)],
   };
@@ -75,6 +78,22 @@ function shownOddities(found: readonly string[]): string[] {
 function* notesOf({ owners }: References, accepted: readonly UsedGap[]): Generator<NoteOf<'owner' | 'acceptedGap'>> {
   for (const [id, name] of owners) yield { kind: 'owner', id, name };
   for (const gap of accepted) yield { kind: 'acceptedGap', ...gap };
+}
+
+/** What keeps the rows from saying which images there are: then the backup is not complete, whatever the rows that could be read say. */
+async function findUnproven(cluster: Cluster, references: References, { online, documents, dumpStartedAt }: MetadataTaken): Promise<string[]> {
+  const found = unreadRows(references, ({ isNeeded }) => isNeeded);
+  if (!online && documents === 0) found.push('The metadata archive was made offline: its rows cannot be read, so no image is proven.');
+  if (references.tags.length > 0 || found.length > 0) return found;
+  const image = await new LiveTags(await cluster.dtr()).anyBefore(dumpStartedAt);
+  return image === null ? [] : [`The metadata has no tag that Drydock can read, and the registry has tags (${image}): no image is proven.`];
+}
+
+/** One sentence for each table. */
+function unreadRows(references: References, wanted: (table: { isNeeded: boolean }) => boolean): string[] {
+  return [...references.unreadable]
+    .filter(([table]) => wanted({ isNeeded: NEEDED_TABLES.has(table) }))
+    .map(([table, count]) => `${count} rows of the table ${table} are not of a form that Drydock knows; the images that they name are not proven.`);
 }
 
 interface TagsWritten {
@@ -126,7 +145,7 @@ async function writeTags(cluster: Cluster, work: WorkFiles, references: Referenc
 }
 
 /** Images that lie elsewhere: the tags are listed as the metadata has them, and nothing is said about their content. */
-async function external(work: WorkFiles, references: References, warnings: string[]): Promise<Proof> {
+async function external(work: WorkFiles, references: References, said: Pick<Proof, 'unproven' | 'warnings'>): Promise<Proof> {
   const manifests = new DigestNumbers();
   for (const { digest } of references.tags) manifests.add(digest);
   await work.write(WORK.tags, wholeTags(references));
@@ -135,7 +154,7 @@ async function external(work: WorkFiles, references: References, warnings: strin
   await work.write(WORK.notes, notesOf(references, []));
   return {
     counts: { repositories: references.repositories.size, tags: references.tags.length, manifests: manifests.count, blobs: 0, inFlight: 0, gaps: 0, acceptedGaps: 0 },
-    imageBytes: 0, gaps: [], acceptedGaps: [], layouts: [], warnings,
+    imageBytes: 0, gaps: [], acceptedGaps: [], layouts: [], ...said,
   };
 }
 

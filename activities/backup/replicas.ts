@@ -103,8 +103,13 @@ export function bootstrapperOf(replica: ReplicaFound, version: string, configure
   return `${org}/dtr:${version}`;
 }
 
-/** Now, by the registry's own clock, ms since epoch. Its answers carry whole seconds, so it is never late. */
-export async function registryNow(dtr: Dtr): Promise<number> {
-  await dtr.ping();
-  return Date.now() + dtr.clockOffsetMs;
+/**
+ * Now, by the registry's own clock, ms since epoch. Its answers carry whole seconds, so it is never late. Throws RegistryUnavailable when none has told the
+ * time: by our own clock, tags that were pushed meanwhile would be taken for old ones.
+ */
+export async function registryNow(dtr: Pick<Dtr, 'ping' | 'clockOffsetMs'>): Promise<number> {
+  const { error } = await dtr.ping();
+  const { clockOffsetMs } = dtr;
+  if (clockOffsetMs !== undefined) return Date.now() + clockOffsetMs;
+  throw new DrydockError('RegistryUnavailable', `no answer of DTR tells the time${error === '' ? ' (none has a Date header)' : `: ${error}`}`, { remedy: 'check dtr.url, and that proxies before DTR leave its Date header' });
 }

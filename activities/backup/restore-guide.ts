@@ -27,15 +27,20 @@ export function restoreGuide(facts: GuideFacts): string {
   return sections.map((section) => section(facts)).filter((text) => text !== '').join('\n');
 }
 
+function statusText({ status, counts: { gaps } }: Manifest): string {
+  if (status === 'complete') return 'Complete';
+  return gaps > 0 ? `INCOMPLETE: ${gaps} gaps, see "gaps" in manifest.json` : 'INCOMPLETE: rows of the metadata could not be read, so it may lack images (see the warnings in the notes)';
+}
+
 function head({ manifest }: GuideFacts): string {
-  const { backupId, cluster, status, product: dtr, counts, sealedAt, artifacts } = manifest;
+  const { backupId, cluster, product: dtr, counts, sealedAt, artifacts } = manifest;
   const { ucp } = dtr;
   const first = dtr.replicas.find(({ id }) => id === dtr.replica);
   const keys = artifacts.metadata.recipients.filter((name) => !isPassphrase(name));
   const ways = [...(artifacts.metadata.recipients.some(isPassphrase) ? ['a passphrase of the backup'] : []), ...keys.map((key) => `the private key ${key}`)];
   return `# Restore backup ${backupId} of ${cluster} by hand
 
-- ${status === 'complete' ? 'Complete' : `INCOMPLETE: ${counts.gaps} gaps, see "gaps" in manifest.json`}, sealed ${sealedAt}.${counts.acceptedGaps === 0 ? '' : ` ${counts.acceptedGaps} missing parts of images were accepted by people: their tags and names stand in \`notes.jsonl.gz.gpg\`.`}
+- ${statusText(manifest)}, sealed ${sealedAt}.${counts.acceptedGaps === 0 ? '' : ` ${counts.acceptedGaps} missing parts of images were accepted by people: their tags and names stand in \`notes.jsonl.gz.gpg\`.`}
 - DTR ${dtr.version}, made from replica ${dtr.replica}; bootstrapper \`${dtr.bootstrapperImage}\`. Only the same version restores it.
 - UCP at ${ucp.url}, cluster id ${ucp.clusterId}. The target must be this UCP, or one restored from its backup: repositories belong to its accounts.
 - ${counts.repositories} repositories, ${counts.tags} tags, ${counts.blobs} blobs in ${counts.segments} segments. All details stand in \`manifest.json\`.

@@ -1,7 +1,4 @@
-import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
-import { signDetached } from '../../adapters/openpgp/sign';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact, writeClear } from '../../adapters/vault/artifacts';
 import { hasDigest } from '../../adapters/vault/copy-object';
@@ -11,7 +8,7 @@ import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/marks';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
-import { manifestSchema, type ArtifactRef, type Beside, type BlobLine, type Manifest, type SegmentRef } from '../../domain/manifest';
+import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest, type SegmentRef } from '../../domain/manifest';
 import { artifactsOf } from '../../domain/manifest-artifacts';
 import { formatSegments } from '../../domain/manifest-segments';
 import type { Note } from '../../domain/notes';
@@ -21,11 +18,12 @@ import type { Cluster } from '../cluster';
 import type { BackupActivities, BackupStep } from '../contract';
 import { besideRecords } from '../copy/records';
 import { report } from '../pulse';
-import { clearArtifact } from './artifact';
+import { sha256Of } from '../sha256';
+import { ownArtifact } from './artifact';
+import { besideTexts, mendBeside, storeBeside, storeSignature } from './beside';
 import { lockUsed } from './lock-used';
 import { artifactsWith, formatManifest, makeManifest, withGaps, type Segments } from './manifest';
 import type { Gap } from './prove';
-import { restoreGuide } from './restore-guide';
 import { keptIndexes, segmentAccess } from './stored';
 import { WORK, WorkFiles, type WorkName } from './work-files';
 
@@ -34,13 +32,21 @@ type Sealed = Awaited<ReturnType<BackupActivities['seal']>>;
 
 /** No manifest has room for more; the encrypted list of tags has the rest. */
 const MANIFEST_GAPS = 1_000;
-/** The guide says nothing about itself. */
-const NO_BESIDE: Beside = { 'RESTORE.md': { bytes: 0, sha256: '' }, SHA256SUMS: { bytes: 0, sha256: '' } };
-
 /** Step 10: lists, guide, checksums and, last and once, the manifest. From then on the backup exists. */
 export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal): Promise<Sealed> {
   const before = await sealedBefore(cluster, step);
   if (before) return before;
+  try {
+    return await sealAnew(cluster, step, signal);
+  } catch (error) {
+    // Another attempt, which its server took for dead, was faster: what it sealed is this run's backup, whatever it did to what this one wrote.
+    const meanwhile = signal.aborted ? null : await sealedBefore(cluster, step).catch(() => null);
+    if (meanwhile) return meanwhile;
+    throw error;
+  }
+}
+
+async function sealAnew(cluster: Cluster, step: SealStep, signal: AbortSignal): Promise<Sealed> {
   const work = await WorkFiles.open(cluster, step);
   const tags = await storeList(cluster, step, 'tags.jsonl.gz.gpg', work, WORK.tags, signal);
   const blobs = await storeList(cluster, step, 'blobs.jsonl.gz.gpg', work, WORK.blobs, signal);
@@ -51,7 +57,8 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   const list = await storeSegmentList(cluster, step, segments.used);
   const artifacts = artifactsWith({ metadata: step.metadata.artifact, tree, tags, blobs, settings, notes, segments: list });
   const found = makeManifest(step, artifacts, segments, new Date().toISOString());
-  const beside = await storeGuide(cluster, step, { ...found, gaps: [], beside: NO_BESIDE }, segments.used);
+  const texts = await besideTexts(cluster, found, segments.used, isReadOnlyInside(step));
+  const beside = await storeBeside(cluster, step, texts);
   const manifest = manifestSchema.parse(withGaps({ ...found, beside }, await readGaps(work)));
   await refuseGone(cluster, manifest);
   await refuseMarked(cluster, segments.used);
@@ -61,27 +68,35 @@ export async function seal(cluster: Cluster, step: SealStep, signal: AbortSignal
   // From here on the backup would exist, whatever its run says.
   signal.throwIfAborted();
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
+  await mendBeside(cluster, { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
   return resultOf(manifest, content, step);
 }
 
-/** An attempt that wrote the manifest and died before it could say so. */
-async function sealedBefore({ vault, name }: Cluster, step: SealStep): Promise<Sealed | null> {
+/** The metadata was taken in read-only mode, so the registry comes back in it. */
+function isReadOnlyInside({ record }: SealStep): boolean {
+  return record.readOnlyBefore !== null;
+}
+
+/** An attempt that wrote the manifest and died before it could say so, or was taken for dead. */
+async function sealedBefore(cluster: Cluster, step: SealStep): Promise<Sealed | null> {
+  const { vault, name } = cluster;
   const path = vaultPaths.manifest(name, step.backupId);
   if ((await vault.stat(path)) === null) return null;
   const { manifest, content } = await readManifest(vault, name, step.backupId);
-  if (manifest.startedAt === step.startedAt) return resultOf(manifest, content.toString('utf8'), step);
-  throw new DrydockError('Conflict', `${path} exists already and is not of this run`, { remedy: 'start another backup' });
+  if (manifest.startedAt !== step.startedAt) throw new DrydockError('Conflict', `${path} exists already and is not of this run`, { remedy: 'start another backup' });
+  const text = content.toString('utf8');
+  await mendBeside(cluster, { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, text);
+  return resultOf(manifest, text, step);
 }
 
 function resultOf(manifest: Manifest, content: string, step: SealStep): Sealed {
   const { status, sealedAt, counts, bytes } = manifest;
-  return { status, vault: step.facts.vault, manifestSha256: sha256(content), sealedAt, counts, bytes };
+  return { status, vault: step.facts.vault, manifestSha256: sha256Of(content), sealedAt, counts, bytes };
 }
 
 async function storeList(cluster: Cluster, step: BackupStep, file: string, work: WorkFiles, list: WorkName, signal: AbortSignal): Promise<ArtifactRef> {
   report({ phase: `writing ${file}`, bytesDone: 0 });
-  const name = await clearArtifact(cluster, step, file);
-  return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), await work.stream(list), { gzip: true, signal });
+  return writeArtifact(cluster.vault, ownArtifact(cluster, step, file), await cluster.encryptionKeys(), await work.stream(list), { gzip: true, signal });
 }
 
 /** Words and names: warnings of the run, and what the proof left. */
@@ -90,20 +105,19 @@ async function storeNotes(cluster: Cluster, step: SealStep, work: WorkFiles, sig
     yield* step.notes;
     yield* work.read<Note>(WORK.notes);
   }
-  return writeJsonLines(cluster.vault, await clearArtifact(cluster, step, 'notes.jsonl.gz.gpg'), await cluster.encryptionKeys(), all(), { signal });
+  return writeJsonLines(cluster.vault, ownArtifact(cluster, step, 'notes.jsonl.gz.gpg'), await cluster.encryptionKeys(), all(), { signal });
 }
 
 async function storeSegmentList(cluster: Cluster, step: BackupStep, segments: readonly SegmentRef[]): Promise<{ name: string; bytes: number; sha256: string }> {
-  return writeClear(cluster.vault, await clearArtifact(cluster, step, 'segments.jsonl'), formatSegments(segments));
+  return writeClear(cluster.vault, ownArtifact(cluster, step, 'segments.jsonl'), formatSegments(segments));
 }
 
 /** Proxies with their credentials, encrypted, since the manifest stands in clear; read again because a history must not hold them either. */
 async function storeSecretSettings(cluster: Cluster, step: SealStep): Promise<ArtifactRef | null> {
-  const name = await clearArtifact(cluster, step, 'settings.env.gz.gpg');
   if (!hasSecretProxies(step.facts.settings)) return null;
   const dtr = await cluster.dtr();
   const content = toEnvFile(secretProxies(await dtr.settings()));
-  return writeArtifact(cluster.vault, name, await cluster.encryptionKeys(), Readable.from([Buffer.from(content)]), { gzip: true });
+  return writeArtifact(cluster.vault, ownArtifact(cluster, step, 'settings.env.gz.gpg'), await cluster.encryptionKeys(), Readable.from([Buffer.from(content)]), { gzip: true });
 }
 
 /** The segments that hold this backup's blobs, with what is used of each; and what this run added to the vault. */
@@ -170,50 +184,13 @@ async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
   return [...gaps.values()];
 }
 
-/** What a person without Drydock needs, beside the artifacts. Returns what the manifest records of it, so that its signature covers these as well. */
-async function storeGuide(cluster: Cluster, step: SealStep, manifest: Manifest, segments: readonly SegmentRef[]): Promise<Beside> {
-  const guide = restoreGuide({ manifest, segments, ...(await certificates(cluster)), readOnlyInside: step.record.readOnlyBefore !== null, signer: (await cluster.signingKey())?.getFingerprint().toUpperCase() ?? null });
-  const folder = `${vaultPaths.backup(cluster.name, step.backupId)}/`;
-  // Relative to the backup's folder, so that `sha256sum -c` there checks the segments, too.
-  const lines = [
-    ...artifactsOf(manifest).map(({ name, sha256: digest }) => `${digest}  ${name.slice(folder.length)}`),
-    `${sha256(guide)}  RESTORE.md`,
-    ...segments.flatMap(({ segment, sha256: digest, index }) => [`${digest}  ../../segments/${segment}.tar.gpg`, `${index.sha256}  ../../segments/${segment}.index`]),
-    ...segments.flatMap(({ segment, wrapped }) => (wrapped?.keys ?? []).map(({ recipient, sha256: digest }) => `${digest}  ../../${vaultPaths.wrappedKeys(`segments/${segment}.tar.gpg`, recipient)}`)),
-  ];
-  await cluster.vault.put(await clearArtifact(cluster, step, 'RESTORE.md'), guide);
-  const sums = lines.map((line) => `${line}\n`).join('');
-  await writeClear(cluster.vault, await clearArtifact(cluster, step, 'SHA256SUMS'), sums);
-  return { 'RESTORE.md': recordOf(guide), SHA256SUMS: recordOf(sums) };
-}
-
-function recordOf(content: string): { bytes: number; sha256: string } {
-  return { bytes: Buffer.byteLength(content), sha256: sha256(content) };
-}
-
-/** Whom the reader of the guide has to trust. A backup is sealed all the same where they cannot be had now. */
-async function certificates(cluster: Cluster): Promise<{ ucpCa: string | null; dtrCa: string | null }> {
-  const { caFile } = cluster.config.dtr;
-  return {
-    ucpCa: await cluster.ucp().then((ucp) => ucp.ca()).catch(() => null),
-    dtrCa: caFile === undefined ? null : await readFile(caFile, 'utf8').catch(() => null),
-  };
-}
-
-/** Before the manifest, which stays the one seal; a signature without a manifest says nothing. */
-async function storeSignature(cluster: Cluster, step: BackupStep, content: string): Promise<void> {
-  const key = await cluster.signingKey();
-  if (!key) return;
-  const signature = await signDetached(Buffer.from(content), key);
-  await clearArtifact(cluster, step, 'manifest.json.asc');
-  await cluster.vault.put(vaultPaths.signature(cluster.name, step.backupId), signature);
-}
-
 /** A last look before the manifest says that all of this exists. */
 async function refuseGone({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
   for (const artifact of artifactsOf(manifest)) if ((await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
-  // Another attempt that still lived may have written its own.
-  for (const record of besideRecords(name, manifest)) if (!(await hasDigest(vault, record))) throw gone(record.name);
+  for (const record of besideRecords(name, manifest)) {
+    if (await hasDigest(vault, record)) continue;
+    throw new DrydockError('Busy', `${record.name} is not the one that was just written: another attempt of this backup still lives`, { remedy: 'it is tried again; if that goes on, find out who writes there' });
+  }
 }
 
 /** Tombstones are listed again at the last moment: what a prune of another worker marked meanwhile has to be stored again. */
@@ -230,8 +207,4 @@ function lostAccess(segment: string): DrydockError {
 
 function gone(what: string): DrydockError {
   return new DrydockError('IntegrityMismatch', `${what} went from the vault while the backup was made`, { remedy: 'find out who removes files there, then start the backup again' });
-}
-
-function sha256(content: string): string {
-  return createHash('sha256').update(content).digest('hex');
 }

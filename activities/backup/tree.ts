@@ -3,13 +3,13 @@ import { writeArtifact } from '../../adapters/vault/artifacts';
 import type { ArtifactRef } from '../../domain/manifest';
 import { parseAliasLink, parseTagLink } from '../../domain/proof';
 import { report } from '../pulse';
-import { clearArtifact } from './artifact';
+import { ownArtifact } from './artifact';
 import type { Copying } from './copy-images';
 import { WORK, type WorkFiles } from './work-files';
 
 /** Stores the whole link tree as an artifact; its tag links and what it says of digests of other algorithms go into working files for the proof. */
 export async function takeTree({ cluster, step, host, root, signal }: Copying, work: WorkFiles): Promise<ArtifactRef> {
-  const name = await clearArtifact(cluster, step, 'tree.tar.gz.gpg');
+  const name = ownArtifact(cluster, step, 'tree.tar.gz.gpg');
   const links = work.create(WORK.links);
   const aliases = work.create(WORK.aliases);
   const source = streamTree(host, root, {

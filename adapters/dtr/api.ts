@@ -21,7 +21,7 @@ export class DtrApi {
   private readonly authorization: string;
   /** DTR 2.2 to 2.4 want a slash at the end of paths; known after the first answer. */
   private slash: boolean | undefined;
-  private offsetMs = 0;
+  private offsetMs: number | undefined;
 
   /** `signal` ends a GET at once; what changes something goes on until it is answered or its time is over. */
   constructor(url: string, tls: TlsOptions, login: DtrLogin, private readonly signal?: AbortSignal) {
@@ -29,8 +29,8 @@ export class DtrApi {
     this.authorization = basicAuthorization(login.username, login.password);
   }
 
-  /** Clock of the server minus ours, from the Date header of the last answer. */
-  get clockOffsetMs(): number {
+  /** Clock of the server minus ours, from the Date header of the last answer that had one; undefined before. */
+  get clockOffsetMs(): number | undefined {
     return this.offsetMs;
   }
 

@@ -30,7 +30,7 @@ class DtrClient implements Dtr {
     this.url = this.api.http.baseUrl;
   }
 
-  get clockOffsetMs(): number {
+  get clockOffsetMs(): number | undefined {
     return this.api.clockOffsetMs;
   }
 

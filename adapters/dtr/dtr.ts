@@ -60,8 +60,8 @@ export interface RemoteTag {
 /** DTR's API under one address (the external URL or one replica's own). Calls do not retry. */
 export interface Dtr {
   readonly url: string;
-  /** Clock of the server, from the Date header of the last answer; ms since epoch minus the local clock. */
-  readonly clockOffsetMs: number;
+  /** Clock of the server, from the Date header of the last answer; ms since epoch minus the local clock. Undefined until an answer had one. */
+  readonly clockOffsetMs: number | undefined;
   /** `/_ping`: healthy, or what is wrong. Unreachable is `{healthy:false, error}` too. */
   ping(): Promise<{ healthy: boolean; error: string }>;
   health(): Promise<{ healthy: boolean; error: string }>;

@@ -12,7 +12,10 @@ const CURVE_REMEDY = 'use a key on Curve25519 or NIST P-256, or an RSA key of 30
 /** OpenPGP.js takes certifications by SHA-1; we do not, because another key's certification can be forged onto them. */
 const STRICT: typeof openpgp.config = { ...openpgp.config, rejectHashAlgorithms: new Set([...openpgp.config.rejectHashAlgorithms, openpgp.enums.hash.sha1]) };
 
-/** `verify`: signatures of this key are trusted; it may have expired since. */
+/** Long enough to have a key extended and handed round. */
+const NOTICE_MS = 30 * 24 * 3600 * 1000;
+
+/** `verify`: signatures of this key are trusted; it may have expired, or have been revoked, since. */
 export type KeyUse = 'encrypt' | 'sign' | 'verify';
 
 interface Fault {
@@ -43,6 +46,31 @@ async function curveOfDecryption(key: openpgp.PrivateKey): Promise<string | null
   return curves.includes(null) ? null : (curves[0] ?? null);
 }
 
+/** One sentence when a key that serves now will do so for less than 30 days; null else. `now`: ms since epoch. */
+export async function expiryNotice(key: openpgp.Key, use: 'encrypt' | 'sign', now = Date.now()): Promise<string | null> {
+  const ends = await endOf(key, use);
+  if (ends === null || ends.getTime() > now + NOTICE_MS) return null;
+  const [user] = key.getUserIDs();
+  const name = `${key.getFingerprint().toUpperCase()}${user === undefined ? '' : ` (${user})`}`;
+  return `The ${use === 'encrypt' ? 'recipient\'s' : 'signing'} key ${name} expires on ${ends.toISOString().slice(0, 10)}: from then on no backup is made with it. Extend its life and export it again, or give another one.`;
+}
+
+/** When nothing of the key serves any more; null where that is never. */
+async function endOf(key: openpgp.Key, use: 'encrypt' | 'sign'): Promise<Date | null> {
+  const primary = await expiryOf(key);
+  let parts: Date | null = new Date(0);
+  for (const part of [key, ...key.subkeys]) {
+    const id = part.getKeyID();
+    const serves = await (use === 'encrypt' ? key.getEncryptionKey(id) : key.getSigningKey(id)).catch(() => null);
+    if (!serves) continue;
+    const ends = part === key ? primary : await part.getExpirationTime().catch(() => null);
+    if (!(ends instanceof Date)) parts = null;
+    else if (parts !== null && ends > parts) parts = ends;
+  }
+  if (primary === null || parts === null) return primary ?? parts;
+  return primary < parts ? primary : parts;
+}
+
 /** `the key FINGERPRINT (Name <mail>) in FILE`. */
 export function nameOf(key: openpgp.Key, file: string): string {
   const user = key.getUserIDs()[0];
@@ -55,8 +83,9 @@ async function faultOf(key: openpgp.Key, use: KeyUse): Promise<Fault | null> {
   const curve = curveWithoutCode(key);
   // Not even its own certifications can be checked then.
   if (curve !== null) return onCurve('is', curve);
-  if (await key.isRevoked()) return { what: 'is revoked', remedy: another };
   const keyWeakness = weakness(key);
+  // Whether a revoked key's signature counts depends on the reason, and on the signature's time.
+  if (use !== 'verify' && (await key.isRevoked())) return { what: 'is revoked', remedy: another };
   if (use === 'verify') return keyWeakness === null ? null : { what: `is weak: ${keyWeakness}`, remedy: another };
   const expires = await expiryOf(key);
   if (isPast(expires)) return { what: `expired on ${expires!.toISOString().slice(0, 10)}`, remedy: `extend its life and export it again, or ${another}` };

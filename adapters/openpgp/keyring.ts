@@ -3,7 +3,7 @@ import * as openpgp from 'openpgp';
 import type { EncryptionConfig } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
 import { resolveSecret, type SecretReader } from '../secrets/secrets';
-import { assertOpens, assertUsable } from './key-faults';
+import { assertOpens, assertUsable, expiryNotice } from './key-faults';
 import { readKeyFile, readPrivateKeys } from './key-file';
 import type { DecryptionKeys, EncryptionKeys } from './keys';
 import { passphraseName } from './passphrase';
@@ -82,6 +82,12 @@ export async function onlyFor(keys: EncryptionKeys, recipient: string): Promise<
   for (const passphrase of keys.passphrases) if ((await passphraseName(passphrase)) === recipient) passphrases.push(passphrase);
   const publicKeys = (await readPublicKeys(keys)).filter((key) => key.getFingerprint().toUpperCase() === recipient).map((key) => key.armor());
   return { passphrases, publicKeys, recipients: [recipient] };
+}
+
+/** One sentence for each recipient whose key will expire within 30 days. `now`: ms since epoch. */
+export async function expiringRecipients(keys: EncryptionKeys, now = Date.now()): Promise<string[]> {
+  const notices = await Promise.all((await readPublicKeys(keys)).map((key) => expiryNotice(key, 'encrypt', now)));
+  return notices.filter((notice) => notice !== null);
 }
 
 /** Parsed public keys; read once for each set of keys. */

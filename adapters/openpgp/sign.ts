@@ -15,6 +15,8 @@ export interface GoodSignature {
   fingerprint: string;
   /** ISO 8601. */
   signedAt: string;
+  /** The key was replaced or given up since, and revoked without a doubt on what it had signed before. */
+  revokedSince?: true;
 }
 
 /** The key that signs; null when none is configured. Throws InvalidInput for a key that cannot be read or used, AuthRejected for one that stays locked. */
@@ -44,7 +46,7 @@ async function chooseSigner(keys: openpgp.PrivateKey[], name: string): Promise<o
   });
 }
 
-/** Whose signatures count: `signedBy`, and the key that signs here. Empty when neither is configured. Throws InvalidInput naming a key that is weak or revoked. */
+/** Whose signatures count: `signedBy`, and the key that signs here. Empty when neither is configured. A revoked key is among them: it depends on the reason what of it still counts. Throws InvalidInput naming a key that is weak. */
 export async function loadTrustedSigners(encryption: EncryptionConfig): Promise<openpgp.PublicKey[]> {
   const trusted: openpgp.PublicKey[] = [];
   for (const file of encryption.signedBy ?? []) {
@@ -77,6 +79,7 @@ export async function verifyDetached(content: Buffer, armoredSignature: string, 
   const { signatures } = await openpgp.verify({ message, signature, verificationKeys: trusted, format: 'binary', config: OPENPGP_CONFIG });
   const issuers: string[] = [];
   let invalid: unknown;
+  let revoked: string | undefined;
   for (const { keyID, verified, signature: packets } of signatures) {
     const signer = trusted.find((key) => key.getKeys(keyID).length > 0);
     issuers.push(keyID.toHex().toUpperCase());
@@ -84,11 +87,13 @@ export async function verifyDetached(content: Buffer, armoredSignature: string, 
     try {
       await verified;
       const made = (await packets).packets[0]?.created;
-      return { fingerprint: signer.getFingerprint().toUpperCase(), signedAt: (made ?? new Date(0)).toISOString() };
+      return { fingerprint: signer.getFingerprint().toUpperCase(), signedAt: (made ?? new Date(0)).toISOString(), ...((await signer.isRevoked()) ? { revokedSince: true } : {}) };
     } catch (cause) {
-      invalid = cause;
+      if (await signer.isRevoked()) revoked = signer.getFingerprint().toUpperCase();
+      else invalid = cause;
     }
   }
+  if (revoked !== undefined) throw refused(`it is by ${revoked}, which is revoked: as compromised or without a reason, or before this was signed; or it is not a signature of these bytes`);
   if (invalid !== undefined) throw refused('it is not a signature of these bytes', invalid);
   throw refused(`it is by ${issuers.join(', ') || 'nobody'}, whose signatures do not count here`);
 }

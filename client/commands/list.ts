@@ -53,7 +53,8 @@ async function listAll(local: LoadedConfig, clusters: string[]): Promise<Listed>
 }
 
 function row(entry: BackupEntry): string[] {
-  const { cluster, id, status, sealedAt, note } = entry;
+  const { cluster, id, status, sealedAt, warnings, note } = entry;
   const size = (value: number | null): string => (value === null ? '-' : bytes(value));
-  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), [note ?? verifiedText(entry), (entry.acceptedGaps ?? 0) > 0 ? count(entry.acceptedGaps!, 'accepted gap') : '', givenUpText(entry)].filter((text) => text !== '').join('; ')];
+  const remarks = [note ?? verifiedText(entry), entry.acceptedGaps ? count(entry.acceptedGaps, 'accepted gap') : '', warnings === undefined ? '' : count(warnings, 'warning'), givenUpText(entry)];
+  return [cluster, id, status, sealedAt === null ? '-' : ago(sealedAt), String(entry.tags ?? '-'), size(entry.imageBytes), size(entry.storedBytes), remarks.filter((text) => text !== '').join('; ')];
 }

@@ -42,7 +42,7 @@ describe('the metadata step', () => {
       name: 'lab', vault: scratch.vault, signal: undefined, config: { bootstrapper: {}, ucp: {} },
       ucp: () => Promise.resolve({ url: 'https://ucp' }),
       engine: () => Promise.resolve(engine),
-      dtr: () => Promise.resolve({ ping: () => Promise.resolve(), clockOffsetMs: 0 }),
+      dtr: () => Promise.resolve({ ping: () => Promise.resolve({ healthy: true, error: '' }), clockOffsetMs: 0 }),
       encryptionKeys: () => Promise.resolve(writeKeys),
       bootstrapperEnv: () => Promise.resolve({}),
       workDir: () => Promise.resolve(join(scratch.path, 'work')),
@@ -68,6 +68,15 @@ describe('the metadata step', () => {
       assert.deepEqual(await stored(), []);
     });
   }
+
+  it('leaves what another attempt has stored alone, whether it fails or ends well', async () => {
+    const first = await take(archive('{"key":"a"}'), 1);
+    await assert.rejects(take(archive('{}').subarray(0, -1024), 2), isError('EngineUnavailable', /cut short/));
+    await assert.rejects(take(archive('not json'), 2), isError('IntegrityMismatch', /is not JSON/));
+    assert.deepEqual(await stored(), [first.artifact.name]);
+    const second = await take(archive('{"key":"a"}'), 3);
+    assert.deepEqual(await stored(), [first.artifact.name, second.artifact.name].sort());
+  });
 
   it('gives up at the fourth archive that is cut short', async () => {
     await assert.rejects(take(archive('{}').subarray(0, -1024), 4), isError('IntegrityMismatch', /cut short/));

@@ -9,12 +9,20 @@ import { StoredBlobs } from '../../activities/backup/stored';
 import { WORK, WorkFiles } from '../../activities/backup/work-files';
 import { loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import { Access } from '../../adapters/vault/access';
-import { readManifestJson } from '../../adapters/vault/manifest-file';
+import { readManifest, readManifestJson } from '../../adapters/vault/manifest-file';
 import { readBlobList } from '../../activities/restore/backup';
 import { encryptionSchema, type Config } from '../../domain/config';
 import type { BlobLine, Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
-import { BackupRun } from '../helpers/backup-run';
+import { artifactsOf } from '../../domain/manifest-artifacts';
+import { cleanUp } from '../../activities/backup/clean-up';
+import { seal } from '../../activities/backup/seal';
+import type { Cluster } from '../../activities/cluster';
+import { sealedRecords } from '../../activities/copy/records';
+import { sha256Of } from '../../activities/sha256';
+import { verifyDetached } from '../../adapters/openpgp/sign';
+import { hasDigest } from '../../adapters/vault/copy-object';
+import { activityEnvironment, BackupRun } from '../helpers/backup-run';
 import { makeKey, type TestKey } from '../helpers/openpgp-keys';
 import { makeRegistryTree, type RegistryTree } from '../helpers/registry-tree';
 import { sealBackup } from '../helpers/sealed-backup';
@@ -23,7 +31,8 @@ import { FACTS, RECORD } from '../workflows/fixtures/activities';
 import type { SealedManifest } from '../helpers/segment-list';
 import { segmentsOf } from '../../adapters/vault/segment-list';
 
-describe('the seal of a backup', () => {
+describe('the seal of a backup', function () {
+  this.timeout(120_000);
   let here: Awaited<ReturnType<typeof scratchVault>>;
   let config: Config;
   let tree: RegistryTree;
@@ -58,7 +67,7 @@ describe('the seal of a backup', () => {
     const name = vaultPaths.artifact('lab', run.backupId, 'metadata.tar.gz.gpg');
     await here.vault.put(name, await here.vault.readAll(earlier.artifacts.metadata.name, 1 << 20));
     run.metadata = { ...earlier.product.metadata, artifact: { ...earlier.artifacts.metadata, name } };
-    run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], acceptedGaps: [], layouts: ['sha256'], warnings: [] };
+    run.proof = { counts: { repositories: 1, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], acceptedGaps: [], layouts: ['sha256'], unproven: [], warnings: [] };
     return run;
   }
 
@@ -127,6 +136,62 @@ describe('the seal of a backup', () => {
       assert.match(failure.message, /^the vault "main" .* is not there: it has no vault\.json/);
     }
     assert.deepEqual(await readdir(here.directory), []);
+  });
+
+  describe('by two attempts at once, the first of which was taken for dead', () => {
+    /** The first attempt, held where its vault is called with this method and a name that ends so, until the second one has sealed. */
+    async function sealTwice(run: BackupRun, method: 'put' | 'remove', ending: string): Promise<string[]> {
+      const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+      const results: string[] = [];
+      let isHeld = false;
+      const vault = new Proxy(cluster.vault, {
+        get(target, key) {
+          const value: unknown = Reflect.get(target, key);
+          if (typeof value !== 'function') return value;
+          return async (...args: unknown[]): Promise<unknown> => {
+            if (key === method && String(args[0]).endsWith(ending) && !isHeld) {
+              isHeld = true;
+              results.push((await run.seal()).manifestSha256);
+            }
+            return (value as (...all: unknown[]) => unknown).apply(target, args);
+          };
+        },
+      });
+      // Listings and streams are no promises.
+      const held = Object.create(cluster, { vault: { value: new Proxy(vault, { get: (target, key) => (key === 'list' ? cluster.vault.list.bind(cluster.vault) : (Reflect.get(target, key) as unknown)) }) } }) as Cluster;
+      const step = { ...run.step, facts: run.facts, record: run.record, metadata: run.metadata, passes: run.passes, proof: run.proof, startedBy: 'a test', startedAt: run.startedAt, notes: run.notes };
+      const ended = await activityEnvironment().run<[], Awaited<ReturnType<typeof seal>>, () => ReturnType<typeof seal>>(() => seal(held, step, new AbortController().signal));
+      results.push(ended.manifestSha256);
+      return results;
+    }
+
+    for (const [method, ending, what] of [['put', '/manifest.json', 'the manifest'], ['remove', '/RESTORE.md', 'the guide'], ['remove', '/SHA256SUMS', 'the checksums'], ['remove', '/manifest.json.asc', 'the signature']] as const) {
+      it(`stands whole, and is the result of both, when the first comes to ${what} after the second has sealed`, async () => {
+        const signer = await makeKey(here.path, 'signer');
+        Object.assign(config.clusters.lab!.encryption, { signingKey: `file:${signer.privateFile}` });
+        const run = await aboutToSeal();
+        const results = await sealTwice(run, method, ending);
+        assert.equal(results.length, 2, 'the first was held');
+        const { manifest, content } = await readManifest(here.vault, 'lab', run.backupId);
+        assert.deepEqual(results, [sha256Of(content.toString()), sha256Of(content.toString())]);
+        for (const record of sealedRecords('lab', manifest, await segmentsOf(here.vault, manifest)).values()) assert.ok(await hasDigest(here.vault, record), record.name);
+        const signature = (await here.vault.readAll(vaultPaths.signature('lab', run.backupId), 100_000)).toString();
+        assert.equal((await verifyDetached(content, signature, [signer.privateKey.toPublic()])).fingerprint, signer.fingerprint);
+        const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+        await cleanUp(cluster, run.step, false);
+        const left: string[] = [];
+        for await (const { name } of here.vault.list(vaultPaths.backup('lab', run.backupId))) left.push(name);
+        assert.deepEqual(left, [...artifactsOf(manifest).map(({ name }) => name), ...['RESTORE.md', 'SHA256SUMS', 'manifest.json', 'manifest.json.asc'].map((file) => vaultPaths.artifact('lab', run.backupId, file))].sort(), 'what the other attempt left goes with the clean-up');
+      });
+    }
+  });
+
+  it('is incomplete where rows could not be read, although no gap is known, and says so in its guide', async () => {
+    const run = await aboutToSeal();
+    run.proof = { ...run.proof, unproven: ['3 rows of the table tags are not of a form that Drydock knows.'] };
+    assert.equal((await run.seal()).status, 'incomplete');
+    const guide = (await here.vault.readAll(vaultPaths.artifact('lab', run.backupId, 'RESTORE.md'), 1 << 20)).toString();
+    assert.match(guide, /INCOMPLETE: rows of the metadata could not be read/);
   });
 
   it('stands on segments that nobody has marked, whatever else is marked', async () => {

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { registryNow } from '../../activities/backup/replicas';
 import { connectDtr } from '../../adapters/dtr/client';
 import type { Cron, Dtr } from '../../adapters/dtr/dtr';
 import { failure } from '../helpers/failure';
@@ -168,7 +169,14 @@ describe('DTR\'s API', function () {
   it('measures how far the server\'s clock is from ours', async () => {
     routes['GET /api/v0/meta/settings'] = (_url, _request, response) => sendJson(response, 200, {}, { date: new Date(Date.now() + 3_600_000).toUTCString() });
     await dtr.settings();
-    assert.ok(Math.abs(dtr.clockOffsetMs - 3_600_000) < 3_000, String(dtr.clockOffsetMs));
+    assert.ok(Math.abs(dtr.clockOffsetMs! - 3_600_000) < 3_000, String(dtr.clockOffsetMs));
+    assert.ok(Math.abs((await registryNow(dtr)) - Date.now() - 3_600_000) < 5_000, 'an answer that told it is enough');
+  });
+
+  it('does not take our own clock for the registry\'s when no answer told the time', async () => {
+    const elsewhere = connectDtr({ url: 'https://127.0.0.1:1', caFile: ca.caFile, username: 'admin', password: 'right' });
+    assert.equal((await failure(registryNow(elsewhere), 'RegistryUnavailable')).message.startsWith('no answer of DTR tells the time: '), true);
+    await elsewhere.close();
   });
 
   it('says which login is refused and what the account may not do', async () => {

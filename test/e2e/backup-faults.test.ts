@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { createServer, connect, type AddressInfo, type Server } from 'node:net';
 import type { Manifest } from '../../domain/manifest';
 import { breakLab } from '../../lab/cli/break';
@@ -237,9 +237,10 @@ describe('a backup under faults, and on other sites', function () {
       const manifest = JSON.parse(await readFile(`${folder}/manifest.json`, 'utf8')) as Manifest;
       assert.equal(manifest.product.settings.httpsProxy, 'http://***@proxy.invalid:3128');
       mkdirSync(crew.dtr.file('gnupg'), { recursive: true, mode: 0o700 });
-      const { stdout } = spawnSync('gzip', ['-dc'], { input: crew.gpg(`${folder}/settings.env.gz.gpg`) });
+      const settings = (await readdir(folder)).find((name) => /^settings-[0-9a-f]{8}\.env\.gz\.gpg$/.test(name))!;
+      const { stdout } = spawnSync('gzip', ['-dc'], { input: crew.gpg(`${folder}/${settings}`) });
       assert.equal(stdout.toString(), `DTR_HTTPS_PROXY=${proxy}\n`);
-      assert.ok((await readFile(`${folder}/RESTORE.md`, 'utf8')).includes('settings.env.gz.gpg'));
+      assert.ok((await readFile(`${folder}/RESTORE.md`, 'utf8')).includes(settings));
     } finally {
       await crew.dtr.api('POST', '/api/v0/meta/settings', { httpsProxy: '' });
     }

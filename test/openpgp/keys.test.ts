@@ -8,7 +8,7 @@ import * as openpgp from 'openpgp';
 import { decryptStream } from '../../adapters/openpgp/decrypt';
 import { encryptStream } from '../../adapters/openpgp/encrypt';
 import { readMessageStart } from '../../adapters/openpgp/framing';
-import { decryptionRecipients, loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
+import { decryptionRecipients, expiringRecipients, loadDecryptionKeys, loadEncryptionKeys } from '../../adapters/openpgp/keyring';
 import type { DecryptionKeys, EncryptionKeys } from '../../adapters/openpgp/keys';
 import { passphraseName, wrapForPassphrases } from '../../adapters/openpgp/passphrase';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
@@ -80,6 +80,21 @@ describe('the keys of a backup', function () {
     await assert.rejects(decrypt(message, { passphrases: ['old words'], privateKeys: [] }), isError('AuthRejected', /none of the keys/));
     const old = await encrypt(Buffer.from('from last year'), { passphrases: ['old words'], publicKeys: [], recipients: [] });
     assert.equal((await decrypt(old, await loadDecryptionKeys(encryption))).toString(), 'from last year');
+  });
+
+  it('are told 30 days before they expire, with the date, by the key and by its last subkey', async () => {
+    const day = 86_400;
+    const notices = async (options: Parameters<typeof makeKey>[2], inDays: number): Promise<string[]> => {
+      const { publicFile } = await makeKey(scratch.path, 'mortal', options);
+      return expiringRecipients(await loadEncryptionKeys({ recipients: [publicFile] }), Date.now() + inDays * day * 1000);
+    };
+    const date = new Date(Date.now() + 40 * day * 1000).toISOString().slice(0, 10);
+    assert.deepEqual(await notices({}, 3000), [], 'a key without an end');
+    assert.deepEqual(await notices({ keyExpirationTime: 40 * day }, 9), []);
+    for (const options of [{ keyExpirationTime: 40 * day }, { subkeys: [{ keyExpirationTime: 40 * day }] }, { keyExpirationTime: 400 * day, subkeys: [{ keyExpirationTime: 20 * day }, { keyExpirationTime: 40 * day }] }]) {
+      const [notice] = await notices(options, 11);
+      assert.match(notice!, new RegExp(`^The recipient's key [0-9A-F]{40} \\(mortal <mortal@example.com>\\) expires on ${date}: `));
+    }
   });
 
   it('that stay locked are a want of a key, as one that does not fit is', async () => {

@@ -70,6 +70,36 @@ describe('signatures of manifests', function () {
     assert.equal((await verifyDetached(content, await signDetached(content, two.privateKey), trusted)).fingerprint, two.fingerprint);
   });
 
+  it('go on to count, with a word on it, when their key was replaced later, and not when it was revoked before or as compromised; other signers stay usable', async () => {
+    const other = await makeKey(scratch.path, 'other');
+    const manifest = join(scratch.path, 'signed.json');
+    await writeFile(manifest, content);
+    /** A key of gpg's, a signature of 2026-02-01, and the key as it was exported after its revocation. */
+    const revoked = async (name: string, reason: number, date: string): Promise<{ file: string; signature: string }> => {
+      const at = (time: string): string[] => ['--faked-system-time', `${time}T000000`];
+      await gpg.run(...at('20260101'), '--passphrase', '', '--quick-generate-key', `${name} <${name}@example.com>`, 'ed25519', 'sign', 'never');
+      const signature = (await gpg.run(...at('20260201'), '--armor', '--local-user', `${name}@example.com`, '--output', '-', '--detach-sign', manifest)).toString();
+      await gpg.shell(`printf 'y\\n${reason}\\n\\ny\\n' | $GPG --no-batch --no-tty --command-fd 0 --faked-system-time ${date}T000000 --output ${name}.rev --generate-revocation ${name}@example.com; $GPG --import ${name}.rev`, scratch.path);
+      const file = join(scratch.path, `${name}.asc`);
+      await writeFile(file, await gpg.run('--armor', '--export', `${name}@example.com`));
+      return { file, signature };
+    };
+    for (const reason of [2, 3]) {
+      const { file, signature } = await revoked(`soft-${reason}`, reason, '20260301');
+      const trusted = await loadTrustedSigners({ signedBy: [other.publicFile, file] });
+      const good = await verifyDetached(content, signature, trusted);
+      assert.deepEqual([good.signedAt.slice(0, 10), good.revokedSince], ['2026-02-01', true]);
+      const fresh = await verifyDetached(content, await signDetached(content, other.privateKey), trusted);
+      assert.deepEqual([fresh.fingerprint, fresh.revokedSince], [other.fingerprint, undefined]);
+    }
+    for (const [name, reason, date] of [['none', 0, '20260301'], ['compromised', 1, '20260301'], ['earlier', 2, '20260115']] as const) {
+      const { file, signature } = await revoked(name, reason, date);
+      const trusted = await loadTrustedSigners({ signedBy: [other.publicFile, file] });
+      await assert.rejects(verifyDetached(content, signature, trusted), isError('IntegrityMismatch', /which is revoked/), name);
+      assert.equal((await verifyDetached(content, await signDetached(content, other.privateKey), trusted)).fingerprint, other.fingerprint);
+    }
+  });
+
   it('are not made with a locked key whose passphrase is missing', async () => {
     const locked = await makeKey(scratch.path, 'locked', { passphrase: 'open sesame' });
     await assert.rejects(loadSigningKey({ signingKey: `file:${locked.privateFile}` }), isError('AuthRejected', /locked and no signingKeyPassphrase is configured/));

@@ -60,8 +60,8 @@ export function wholeBackups(scene: BackupScene): void {
       const gpg = `gpg --homedir ${root} --batch --quiet --pinentry-mode loopback --passphrase-file ${passphrase} --decrypt`;
       const script = `set -euo pipefail; umask 077; sha256sum --quiet -c SHA256SUMS
         for segment in $(grep -o '[^ ]*\\.tar\\.gpg' SHA256SUMS | grep segments); do ${gpg} $segment | tar -C ${root} -xf -; done
-        ${gpg} tree.tar.gz.gpg | gzip -dc | tar -C ${root} -xf -
-        ${gpg} blobs.jsonl.gz.gpg | gzip -dc | sed -E 's/.*"path":"([^"]*)".*"sha256":"([0-9a-f]{64})".*/\\2  \\1/' > ${root}/sums; cd ${root}; sha256sum --quiet -c sums; wc -l < sums`;
+        ${gpg} tree-*.tar.gz.gpg | gzip -dc | tar -C ${root} -xf -
+        ${gpg} blobs-*.jsonl.gz.gpg | gzip -dc | sed -E 's/.*"path":"([^"]*)".*"sha256":"([0-9a-f]{64})".*/\\2  \\1/' > ${root}/sums; cd ${root}; sha256sum --quiet -c sums; wc -l < sums`;
       const { status, stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder });
       assert.equal(status, 0, stderr.toString());
       assert.equal(Number(stdout.toString()), scene.manifestOf(run.backupId).counts.blobs);
