@@ -7,6 +7,8 @@ import { safeName } from './config';
 import type { CopiedTo } from './copy';
 import type { VerifyResult } from './verify';
 
+export { EXIT } from './exit-codes';
+
 export const TASK_QUEUE = 'drydock';
 
 /** Workflow types as they stand in the Temporal UI. */
@@ -152,7 +154,12 @@ export interface RestoreResult {
   replicas: { id: string; node: string }[];
   counts: { repositories: number; tags: number; pulled: number; blobsKept: number; blobsWritten: number };
   bytes: { kept: number; written: number };
+  /** Sentences, the first ones where there are very many. */
   differences: string[];
+  /** How many there are. */
+  differenceCount: number;
+  /** Who took the registry with its differences, and why; null where nobody had to. */
+  accepted: { by: string; reason: string; at: string } | null;
   warnings: string[];
   stages: { name: string; title: string; seconds: number; waitedSeconds?: number; bytes?: number }[];
 }
@@ -183,22 +190,3 @@ export interface Heartbeat {
   /** For resumption. */
   cursor?: unknown;
 }
-
-/** Exit codes of `drydock`; documented in README. */
-export const EXIT = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  /** The backup is sealed, but incomplete. */
-  incomplete: 3,
-  /** The run was cancelled or rejected at a gate. */
-  rejected: 4,
-  /** No worker, no server, or another part cannot be reached. */
-  unreachable: 5,
-  /** A verification has findings. */
-  findings: 6,
-  notFound: 10,
-  /** Another operation holds the cluster. */
-  locked: 11,
-  interrupted: 130,
-} as const;

@@ -45,7 +45,7 @@ export function isKind(error: unknown, kind: ErrorKind): boolean {
 export function withLeftovers(error: unknown, leftovers: string[]): unknown {
   if (leftovers.length === 0) return error;
   const cause = error instanceof ActivityFailure ? error.cause : error;
-  const kind = cause instanceof ApplicationFailure && isErrorKind(cause.type) ? cause.type : 'Conflict';
+  const kind = cause instanceof ApplicationFailure && isErrorKind(cause.type) ? cause.type : 'Refused';
   return fail(kind, `${sentenceOf(error)} And not all was put back: ${leftovers.join('; ')}`, 'put back by hand what is named');
 }
 

@@ -122,6 +122,8 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
     counts: { repositories: confirmed.repositories, tags: confirmed.tags, pulled: confirmed.pulled, blobsKept: images.kept.blobs, blobsWritten: images.written.blobs },
     bytes: { kept: images.kept.bytes, written: images.written.bytes },
     differences: confirmed.differences,
+    differenceCount: confirmed.differences.length,
+    accepted: null,
     warnings: operation.warnings,
     stages: operation.stages,
   };
