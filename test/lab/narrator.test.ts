@@ -15,7 +15,7 @@ describe('the story of the demo', () => {
     const signal = stopOnSignals(take);
     process.emit('SIGHUP');
     assert.equal(signal.aborted, true);
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, process.listeners(name).at(-1)!);
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(name, process.listeners(name).at(-1) as () => void);
     assert.deepEqual(lines.filter((line) => line.includes('\n')), []);
     assert.deepEqual(lines.slice(0, 3), ['', '1. Images are pushed', 'Real ones.']);
     assert.ok(lines.includes('Interrupted: removing what was started.'));
