@@ -20,6 +20,8 @@ RUN node scripts/build.mjs && npm prune --omit=dev --no-audit --no-fund
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production \
     DRYDOCK_CONFIG=/etc/drydock/drydock.yaml
+# The worker's library takes the authorities of TLS from the system only, and slim images have none.
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 # A fixed number, so that files on mounted vaults can be given to it.
 RUN groupadd --gid 10001 drydock \
  && useradd --uid 10001 --gid 10001 --home-dir /var/lib/drydock --no-create-home --shell /usr/sbin/nologin drydock \

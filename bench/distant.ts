@@ -25,6 +25,7 @@ import { vaultPaths } from '../domain/vault-format';
 import { makeMany } from '../test/helpers/many-segments';
 import { startS3Proxy } from '../test/helpers/s3-proxy';
 import { OWNER, startVersitygw } from '../test/helpers/versitygw';
+import { freezeRecord } from '../test/helpers/changes';
 
 const CLUSTER = 'bench';
 const BUCKET = 'backups';
@@ -111,11 +112,11 @@ async function unchanged(cluster: Cluster, newest: Manifest): Promise<void> {
   const sealStep: SealStep = {
     ...step, metadata, passes: [], notes: [], startedBy: 'bench', startedAt,
     facts: { version, bootstrapperImage, replica: replicas[0]!, replicas, settings, ucp, storage: { kind: 'local' }, volume: null, vault: 'bench', warnings: [] },
-    record: { operation: backupId, cluster: CLUSTER, recordedAt: startedAt, crons: [], readOnlyBefore: null },
-    proof: { counts: { repositories: 0, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], layouts: [], warnings: [] },
+    record: freezeRecord({ operation: backupId, cluster: CLUSTER, recordedAt: startedAt, crons: [] }),
+    proof: { counts: { repositories: 0, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], acceptedGaps: [], layouts: [], unproven: [], warnings: [] },
   };
   const sealed = await seal(cluster, sealStep, signal);
-  if (sealed.status !== 'complete' || sealed.counts.segments !== newest.counts.segments) throw new Error(`sealed as ${JSON.stringify(sealed)}`);
+  if (sealed.status !== 'complete') throw new Error(`sealed as ${JSON.stringify(sealed)}`);
 }
 
 async function configure(folder: string, endpoint: string): Promise<void> {

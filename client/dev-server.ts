@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '@temporalio/client';
+import { msToTs } from '@temporalio/common/lib/time';
 import { DrydockError } from '../domain/errors';
 
 export interface DevServerOptions {
@@ -31,6 +32,9 @@ export interface DevServer {
 
 const START_SECONDS = 30;
 const STOP_SECONDS = 10;
+const RETENTION_DAYS = 30;
+/** The server is on this machine. */
+const WITHOUT_PROXY = { 'grpc.enable_http_proxy': 0 };
 
 /** Starts the server and waits until it answers. Throws EngineUnavailable with the log's end when it does not. */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
@@ -55,7 +59,20 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     await stop();
     throw new DrydockError('TemporalUnavailable', `the Temporal development server did not start: ${problem}`, { remedy: `see ${logFile}` });
   }
+  await keepRuns(address, options.namespace);
   return { address, uiUrl: `http://${options.ip}:${options.uiPort}`, pid: child.pid ?? 0, logFile, ended, stop };
+}
+
+/** A development server forgets runs a day after their end, unless told otherwise: Friday's failed backup would be nowhere on Monday. */
+async function keepRuns(address: string, namespace: string): Promise<void> {
+  const connection = await Connection.connect({ address, channelArgs: WITHOUT_PROXY });
+  try {
+    await connection.withDeadline(Date.now() + 10_000, () =>
+      connection.workflowService.updateNamespace({ namespace, config: { workflowExecutionRetentionTtl: msToTs(`${RETENTION_DAYS} days`) } }),
+    );
+  } finally {
+    await connection.close();
+  }
 }
 
 function serverArguments(options: DevServerOptions): string[] {
@@ -85,7 +102,7 @@ async function untilAnswers(address: string, namespace: string, ended: Promise<v
 export async function temporalAnswers(address: string, namespace: string): Promise<boolean> {
   if (!(await portAnswers(address))) return false;
   try {
-    const connection = await Connection.connect({ address, connectTimeout: '2s' });
+    const connection = await Connection.connect({ address, connectTimeout: '2s', channelArgs: WITHOUT_PROXY });
     try {
       await connection.withDeadline(Date.now() + 2000, () => connection.workflowService.describeNamespace({ namespace }));
       return true;

@@ -1,10 +1,11 @@
 /** What a failure means to a person: one sentence, one remedy, one exit code. */
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
-import { EXIT, type BackupResult } from '../domain/contract';
+import type { BackupResult, RestoreResult } from '../domain/contract';
 import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
 import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
+import { EXIT, exitCodeOf } from '../domain/exit-codes';
 import { visible } from './format';
 
 export interface Explanation {
@@ -19,7 +20,7 @@ export interface Explanation {
 export function explain(error: unknown): Explanation {
   const chain = causes(error);
   for (const cause of chain) {
-    if (cause instanceof DrydockError) return { message: cause.message, remedy: cause.remedy, kind: cause.kind, exitCode: exitCodeOf(cause.kind) };
+    if (cause instanceof DrydockError) return { message: cause.message, remedy: cause.remedy, kind: cause.kind, exitCode: exitCodeOf(cause.kind, cause.details) };
     if (cause instanceof ApplicationFailure && isErrorKind(cause.type)) return explainApplicationFailure(cause, cause.type);
     if (cause instanceof CancelledFailure) return { message: 'the run was cancelled', exitCode: EXIT.rejected };
     if (cause instanceof TerminatedFailure) {
@@ -35,7 +36,7 @@ function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind)
   const details: unknown = failure.details?.[0];
   const field = (name: string): unknown => (typeof details === 'object' && details !== null ? (details as Record<string, unknown>)[name] : undefined);
   const remedy = field('remedy');
-  return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind) };
+  return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind, { status: field('status') }) };
 }
 
 /** One sentence of what went wrong and one of what to do about it, on standard error. */
@@ -44,39 +45,14 @@ export function printFailure(error: unknown): void {
   for (const line of [`drydock: ${message}`, ...(remedy ? [`  ${remedy}`] : [])].flatMap((text) => text.split('\n'))) process.stderr.write(`${visible(line)}\n`);
 }
 
-/** Exit code for an error of one kind. */
-export function exitCodeOf(kind: ErrorKind): number {
-  switch (kind) {
-    case 'InvalidInput':
-      return EXIT.usage;
-    case 'NotFound':
-      return EXIT.notFound;
-    case 'Conflict':
-      return EXIT.locked;
-    case 'Rejected':
-      return EXIT.rejected;
-    case 'HostUnreachable':
-    case 'EngineUnavailable':
-    case 'RegistryUnavailable':
-    case 'UcpUnavailable':
-    case 'VaultUnavailable':
-    case 'TemporalUnavailable':
-      return EXIT.unreachable;
-    default:
-      return EXIT.failed;
-  }
-}
-
-/** Exit code for a run that is over. */
-export function exitCodeOfRun(run: { type: string; status: string; errorKind: ErrorKind | null; result: unknown }): number {
-  if (run.status === 'completed') return exitCodeOfResult(run.type, run.result);
-  if (run.status === 'cancelled') return EXIT.rejected;
-  return run.errorKind === null ? EXIT.failed : exitCodeOf(run.errorKind);
-}
-
-function exitCodeOfResult(type: string, result: unknown): number {
+/** Exit code for a run that has completed. */
+export function exitCodeOfResult(type: string, result: unknown): number {
   if (type === 'verify') return (result as VerifyResult).result === 'bad' ? EXIT.findings : EXIT.ok;
   if (type === 'copy') return (result as CopyResult).copies.some(({ findingCount }) => findingCount > 0) ? EXIT.findings : EXIT.ok;
+  if (type === 'restore') {
+    const { accepted, differenceCount } = result as RestoreResult;
+    return accepted !== null ? EXIT.accepted : differenceCount > 0 ? EXIT.differs : EXIT.ok;
+  }
   if (type !== 'backup') return EXIT.ok;
   const { status, verified } = result as BackupResult;
   if (verified?.result === 'bad') return EXIT.findings;
@@ -96,7 +72,9 @@ export function fromTemporal(error: unknown, address: string, namespace: string)
       return unreachable(address, error);
     case GRPC.unauthenticated:
     case GRPC.permissionDenied:
-      return new DrydockError('AuthRejected', `Temporal at ${address} does not let this command in`, { remedy: 'check TEMPORAL_API_KEY and the TEMPORAL_TLS_* settings', cause: error });
+      return notLetIn(address, namespace, grpc.details, error);
+    case GRPC.unimplemented:
+      return new DrydockError('TemporalUnavailable', `${address} speaks HTTP/2, but is no Temporal server${said(grpc.details)}`, { remedy: 'check the address and its port', cause: error });
     case GRPC.notFound:
       if (/namespace/i.test(grpc.message)) {
         return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause: error });
@@ -107,7 +85,18 @@ export function fromTemporal(error: unknown, address: string, namespace: string)
   }
 }
 
-/** The server does not answer. */
+/** `permission denied` may also mean a namespace: a server does not tell strangers which ones it has. */
+function notLetIn(address: string, namespace: string, words: string, cause: unknown): DrydockError {
+  const key = process.env.TEMPORAL_API_KEY ? 'check that TEMPORAL_API_KEY is valid' : 'give a key by TEMPORAL_API_KEY, or a client certificate by TEMPORAL_TLS_CLIENT_CERT_PATH';
+  return new DrydockError('AuthRejected', `Temporal at ${address} does not let this command in${said(words)}`, { remedy: `${key}, and that it is for the namespace "${namespace}"`, cause });
+}
+
+/** The server's own words. */
+function said(words: string): string {
+  return words === '' ? '' : `; it says: ${firstLine(words).slice(0, 300)}`;
+}
+
+/** The server does not answer, and nothing more is known. */
 export function unreachable(address: string, cause: unknown): DrydockError {
   return new DrydockError('TemporalUnavailable', `no Temporal server answers at ${address}`, {
     remedy: 'start one with `drydock up`, or name yours by temporal.address in drydock.yaml or TEMPORAL_ADDRESS',
@@ -115,7 +104,7 @@ export function unreachable(address: string, cause: unknown): DrydockError {
   });
 }
 
-const GRPC = { cancelled: 1, deadlineExceeded: 4, notFound: 5, permissionDenied: 7, unavailable: 14, unauthenticated: 16 } as const;
+const GRPC = { cancelled: 1, deadlineExceeded: 4, notFound: 5, permissionDenied: 7, unimplemented: 12, unavailable: 14, unauthenticated: 16 } as const;
 
 function causes(error: unknown): unknown[] {
   const chain: unknown[] = [];

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import type { Heartbeat, OperationView } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { describe, summarize, type OperationSummary } from './operations';
+import { wayOut } from './stuck';
 import { queryView, workerPolls } from './workers';
 import type { Session } from './session';
 
@@ -58,6 +59,7 @@ class Watcher {
   private serverSilent = false;
   private workerListens = false;
   private workerMissed = false;
+  private stuck = false;
   private nextWorkerCheck = 0;
   /** A worker that is just starting is not missed yet. */
   private readonly patientUntil = Date.now() + WORKER_CHECK_MS;
@@ -77,7 +79,8 @@ class Watcher {
       this.serverSilent = false;
       await this.checkWorker();
       // A query without a worker would only run into its deadline.
-      const view = this.workerListens ? await queryView(this.session, this.workflowId) : undefined;
+      const { view, failure } = this.workerListens ? await queryView(this.session, this.workflowId) : { view: undefined, failure: null };
+      this.checkStuck(run.endedAt === null ? (run.stuck ?? failure) : null, run.cluster);
       return { run, view, activities: activitiesOf(description) };
     } catch (error) {
       if (!(error instanceof DrydockError) || error.kind !== 'TemporalUnavailable') throw error;
@@ -85,6 +88,13 @@ class Watcher {
       this.serverSilent = true;
       return undefined;
     }
+  }
+
+  private checkStuck(words: string | null, cluster: string | null): void {
+    const isStuck = words !== null;
+    if (isStuck === this.stuck) return;
+    this.stuck = isStuck;
+    this.notice(isStuck ? `no worker can go on with this run: ${words}. ${wayOut(this.workflowId, cluster ?? undefined)}` : 'a worker goes on with this run again');
   }
 
   private async checkWorker(): Promise<void> {

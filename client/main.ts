@@ -8,6 +8,8 @@ import { createProgram } from './program';
 const USAGE = 2;
 
 async function main(): Promise<void> {
+  // What a library of ours calls out of date is nothing to whoever types a command.
+  process.noDeprecation = !process.env.DRYDOCK_DEBUG;
   letReadersLeave();
   const program = createProgram(version(), (code) => (process.exitCode = code));
   throwInsteadOfExit(program);

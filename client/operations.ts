@@ -16,8 +16,10 @@ import { pruneInput, type PruneInput } from '../domain/prune-result';
 import { verifyInput, type VerifyInput } from '../domain/verify-input';
 import { mistakesInWords } from '../domain/mistakes';
 import { workflowUrl } from '../worker/temporal-settings';
-import { explain } from './failures';
+import { EXIT } from '../domain/exit-codes';
+import { exitCodeOfResult, explain } from './failures';
 import type { Session } from './session';
+import { stuckText } from './stuck';
 
 export type OperationStatus = 'running' | 'waiting' | 'completed' | 'failed' | 'cancelled';
 
@@ -36,10 +38,14 @@ export interface OperationSummary {
   error: string | null;
   remedy: string | null;
   errorKind: ErrorKind | null;
+  /** With which a command ends that has watched the run; 0 while it goes on. */
+  exitCode: number;
+  /** Why no worker can go on with it, in the server's words; null for a run that is well. */
+  stuck: string | null;
   startedAt: string;
   endedAt: string | null;
-  /** In the Temporal UI. */
-  url: string;
+  /** In the Temporal UI; null where it is not known where that is. */
+  url: string | null;
   /** Of a completed run: BackupResult, RestoreResult or ReconcileResult. */
   result: unknown;
 }
@@ -49,14 +55,14 @@ export type OperationInput = { type: 'backup'; input: BackupInput } | { type: 'r
 export interface Started {
   workflowId: string;
   runId: string;
-  url: string;
+  url: string | null;
 }
 
 const SCHEMAS = { backup: backupInput, restore: restoreInput, verify: verifyInput, prune: pruneInput, copy: copyInput, forget: forgetInput, reconcile: reconcileInput } as const;
 const STAGE_BEFORE_START = 'queued';
 
 /**
- * Starts one operation. Throws InvalidInput for a wrong input, Conflict when another operation holds the cluster (naming it),
+ * Starts one operation. Throws InvalidInput for a wrong input, Locked when another operation holds the cluster (naming it),
  * TemporalUnavailable. The workflow refuses a second operation as well; looking first only spares a failed run in the list.
  */
 export async function startOperation(session: Session, operation: OperationInput): Promise<Started> {
@@ -108,7 +114,7 @@ async function refuseWhenLocked(session: Session, cluster: string): Promise<void
   await sleep(LOCK_SETTLES_MS);
   const holder = await lockHolder(session, cluster);
   if (holder === undefined) return;
-  throw new DrydockError('Conflict', `${holder} holds the cluster ${cluster}: one operation at a time`, {
+  throw new DrydockError('Locked', `${holder} holds the cluster ${cluster}: one operation at a time`, {
     remedy: `follow it with \`drydock watch ${holder}\`, or stop it with \`drydock cancel ${holder}\``,
     details: { holder },
   });
@@ -116,7 +122,21 @@ async function refuseWhenLocked(session: Session, cluster: string): Promise<void
 
 /** One run as it stands. Throws NotFound. */
 export async function describeOperation(session: Session, workflowId: string): Promise<OperationSummary> {
-  return summarize(session, await describe(session, workflowId));
+  try {
+    return await summarize(session, await describe(session, workflowId));
+  } catch (error) {
+    if (!(error instanceof DrydockError) || !(error.cause instanceof WorkflowNotFoundError)) throw error;
+    const days = await retentionDays(session).catch(() => undefined);
+    if (days === undefined) throw error;
+    throw new DrydockError('NotFound', error.message, { remedy: `see \`drydock status\` for what runs; this server keeps runs that are over for ${days} days (what backups and verdicts say stays in the vault: \`drydock list\`)`, cause: error.cause });
+  }
+}
+
+/** How long the namespace keeps runs that are over. */
+async function retentionDays(session: Session): Promise<number | undefined> {
+  const { config } = await session.call((client) => client.workflowService.describeNamespace({ namespace: session.settings.namespace }));
+  const seconds = Number(config?.workflowExecutionRetentionTtl?.seconds ?? 0);
+  return seconds > 0 ? Math.round(seconds / 8640) / 10 : undefined;
 }
 
 export async function describe(session: Session, workflowId: string, runId?: string): Promise<WorkflowExecutionDescription> {
@@ -136,7 +156,7 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
   const memo = readMemo(run.memo);
   const status = statusOf(run.status.name, memo);
   const running = status === 'running' || status === 'waiting';
-  const outcome = running ? { result: null, error: null, remedy: null, errorKind: null } : await outcomeOf(session, run);
+  const outcome = running ? NO_OUTCOME : await outcomeOf(session, run);
   return {
     workflowId: run.workflowId,
     runId: run.runId,
@@ -149,6 +169,8 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
     error: outcome.error,
     remedy: outcome.remedy,
     errorKind: outcome.errorKind,
+    exitCode: status === 'completed' ? exitCodeOfResult(run.type, outcome.result) : outcome.exitCode,
+    stuck: running ? await stuckText(session, run) : null,
     startedAt: run.startTime.toISOString(),
     endedAt: run.closeTime?.toISOString() ?? null,
     url: workflowUrl(session.settings, run.workflowId, run.runId),
@@ -156,14 +178,17 @@ export async function summarize(session: Session, run: WorkflowExecutionDescript
   };
 }
 
-async function outcomeOf(session: Session, run: WorkflowExecutionDescription): Promise<Pick<OperationSummary, 'result' | 'error' | 'remedy' | 'errorKind'>> {
+type Outcome = Pick<OperationSummary, 'result' | 'error' | 'remedy' | 'errorKind' | 'exitCode'>;
+const NO_OUTCOME: Outcome = { result: null, error: null, remedy: null, errorKind: null, exitCode: EXIT.ok };
+
+async function outcomeOf(session: Session, run: WorkflowExecutionDescription): Promise<Outcome> {
   try {
     const result: unknown = await session.call((client) => client.workflow.getHandle(run.workflowId, run.runId).result());
-    return { result, error: null, remedy: null, errorKind: null };
+    return { ...NO_OUTCOME, result };
   } catch (error) {
     if (error instanceof DrydockError && error.kind === 'TemporalUnavailable') throw error;
-    const { message, remedy, kind } = explain(error);
-    return { result: null, error: message, remedy: remedy ?? null, errorKind: kind ?? null };
+    const { message, remedy, kind, exitCode } = explain(error);
+    return { result: null, error: message, remedy: remedy ?? null, errorKind: kind ?? null, exitCode };
   }
 }
 

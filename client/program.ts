@@ -74,11 +74,11 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     const vote = withJson(command(`${decision} <workflow-id>`, `${decision} what a run asks for at a gate; works while no worker is up`))
       .requiredOption('--gate <name>', 'name of the gate')
       .requiredOption('--by <name>', 'your name, as it stands in approvers')
-      .option('--plan-digest <hex>', 'vote only on the plan with this digest (default: the plan that is printed)');
+      .option('--plan-digest <hex>', 'vote on the plan with this digest only; needed without a terminal (on one: the plan is printed and you are asked)');
     if (decision === 'approve') vote.option('--reason <text>', 'why; kept with the run');
     else vote.requiredOption('--reason <text>', 'why; kept with the run');
     vote
-      .addHelpText('after', example(`drydock ${decision} restore/prod/20261123T081500Z-0c1d2e --gate plan --by operator --reason "INC-4711"`))
+      .addHelpText('after', example(`drydock ${decision} restore/prod/20261123T081500Z-0c1d2e --gate plan --plan-digest DIGEST --by operator --reason "INC-4711"`))
       .action((id: string, _options, self: Command) => act<VoteOptions>(self, async (options) => (await import('./commands/vote.js')).run(decision, id, options)));
   }
 
@@ -193,7 +193,7 @@ const EXAMPLES = example(
   'drydock up                                  # a first Temporal and a worker, on this machine',
   'drydock backup prod',
   'drydock restore prod --backup latest',
-  'drydock approve WORKFLOW_ID --gate plan --by operator --reason "INC-4711"',
+  'drydock approve WORKFLOW_ID --gate plan --plan-digest DIGEST --by operator --reason "INC-4711"',
 );
 
 function example(...lines: string[]): string {

@@ -47,7 +47,9 @@ export function restoreReport(result: RestoreResult): string[] {
     `  ${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}; ${count(counts.pulled, 'image')} pulled by digest and equal`,
     `  images: ${count(counts.blobsWritten, 'blob')} written (${bytes(moved.written)}), ${counts.blobsKept} kept where they lay (${bytes(moved.kept)})`,
     ...stages(result.stages),
-    ...result.differences.map((text) => `  differs from the backup: ${text}`),
+    ...result.differences.slice(0, FINDINGS_SHOWN).map((text) => `  differs from the backup: ${text}`),
+    ...(result.differenceCount > FINDINGS_SHOWN ? [`  and ${result.differenceCount - FINDINGS_SHOWN} more: with --json`] : []),
+    ...(result.accepted === null ? [] : [`  accepted so by ${result.accepted.by} at ${time(result.accepted.at)}: ${result.accepted.reason}`]),
     ...result.warnings.map((text) => `  warning: ${text}`),
   ];
 }

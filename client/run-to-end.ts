@@ -2,7 +2,6 @@
 import { EXIT, type BackupResult, type ReconcileResult, type RestoreResult } from '../domain/contract';
 import { stopSignal } from '../worker/stop-signal';
 import type { Console } from './console';
-import { exitCodeOfRun } from './failures';
 import { follow, type Snapshot } from './follow';
 import type { OperationSummary, Started } from './operations';
 import { createProgress, type Progress } from './progress';
@@ -41,7 +40,7 @@ export async function runToEnd(session: Session, workflowId: string, screen: Con
     }
     if (options.json) screen.json((options.printed ?? resultObject)(run));
     sayEnd(run, screen);
-    return exitCodeOfRun(run);
+    return run.exitCode;
   } finally {
     progress.end();
     release();
@@ -53,10 +52,10 @@ export async function afterStart(session: Session, started: Started, screen: Con
   if (options.detach) {
     if (options.json) screen.json({ ...started, status: 'running' });
     else screen.out(started.workflowId);
-    screen.say(`Follow it with \`drydock watch ${started.workflowId}\`, or at ${started.url}`);
+    screen.say(`Follow it with \`drydock watch ${started.workflowId}\`${started.url === null ? '' : `, or at ${started.url}`}`);
     return EXIT.ok;
   }
-  screen.say(`${started.workflowId}, also at ${started.url}`);
+  screen.say(`${started.workflowId}${started.url === null ? '' : `, also at ${started.url}`}`);
   return runToEnd(session, started.workflowId, screen, { json: options.json ?? false, onSnapshot: options.onSnapshot });
 }
 
@@ -79,7 +78,7 @@ function sayEnd(run: OperationSummary, screen: Console): void {
   }
   for (const line of `${screen.colors.red(`${run.workflowId} ${run.status}`)}: ${run.error ?? 'no reason is known'}`.split('\n')) screen.say(line);
   if (run.remedy) screen.say(`  ${run.remedy}`);
-  screen.say(`  details: drydock show ${run.workflowId}, or ${run.url}`);
+  screen.say(`  details: drydock show ${run.workflowId}${run.url === null ? '' : `, or ${run.url}`}`);
 }
 
 export function reportOf(run: OperationSummary): string[] {

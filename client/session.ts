@@ -1,11 +1,13 @@
 /** One connection to Temporal with the settings of this machine; every call has a deadline and errors made for people. */
 import { Client, Connection } from '@temporalio/client';
+import { whyNoAnswer } from '../adapters/temporal/knock';
 import type { ClusterConfig, Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
 import { nearest } from '../domain/nearest';
 import { findConfig, loadConfig, lookForConfig } from '../worker/config';
-import { temporalSettings, type TemporalSettings } from '../worker/temporal-settings';
+import { clientConnection, doorOf, proxyInBetween, temporalSettings, type TemporalSettings } from '../worker/temporal-settings';
 import { fromTemporal, unreachable } from './failures';
+import { readUpRecord } from './up-record';
 
 export interface Session {
   readonly client: Client;
@@ -39,7 +41,7 @@ export async function requiredConfig(option?: string): Promise<LoadedConfig> {
 
 /** Connects, or throws TemporalUnavailable with what to do about it. */
 export async function openSession(local: LoadedConfig | undefined, given?: TemporalSettings): Promise<Session> {
-  const settings = given ?? temporalSettings(local?.config.temporal);
+  const settings = given ?? (await settingsHere(local));
   const connection = await connect(settings);
   const client = new Client({ connection, namespace: settings.namespace });
   return {
@@ -50,20 +52,42 @@ export async function openSession(local: LoadedConfig | undefined, given?: Tempo
       try {
         return await client.withDeadline(Date.now() + seconds * 1000, () => action(client));
       } catch (error) {
-        throw fromTemporal(error, settings.address, settings.namespace);
+        throw await named(error, settings);
       }
     },
     close: () => connection.close(),
   };
 }
 
+/** A `drydock up` that was given other ports has left word under stateDir where its UI is. */
+async function settingsHere(local: LoadedConfig | undefined): Promise<TemporalSettings> {
+  const settings = temporalSettings(local?.config.temporal);
+  if (local === undefined || process.env.TEMPORAL_UI_URL) return settings;
+  const up = await readUpRecord(local.config.stateDir);
+  return up?.address === settings.address ? { ...settings, uiUrl: up.uiUrl } : settings;
+}
+
 async function connect(settings: TemporalSettings): Promise<Connection> {
   try {
-    return await Connection.connect({ address: settings.address, connectTimeout: `${CONNECT_SECONDS}s`, ...settings.connection });
+    return await Connection.connect({ ...clientConnection(settings), connectTimeout: `${CONNECT_SECONDS}s` });
   } catch (error) {
-    const known = fromTemporal(error, settings.address, settings.namespace);
-    throw known instanceof DrydockError ? known : unreachable(settings.address, error);
+    const known = await named(error, settings);
+    throw known instanceof DrydockError ? known : ((await whyNoAnswer(doorOf(settings))) ?? inBetween(settings) ?? unreachable(settings.address, error));
   }
+}
+
+/** The error in words for people; where the server gave no answer at all, what keeps it from answering. */
+async function named(error: unknown, settings: TemporalSettings): Promise<unknown> {
+  const known = fromTemporal(error, settings.address, settings.namespace);
+  if (!(known instanceof DrydockError) || known.kind !== 'TemporalUnavailable' || error instanceof DrydockError) return known;
+  return (await whyNoAnswer(doorOf(settings))) ?? known;
+}
+
+/** The library of the command goes through proxies of which the worker knows nothing. */
+function inBetween({ address }: TemporalSettings): DrydockError | undefined {
+  const variable = proxyInBetween(address);
+  if (variable === undefined) return undefined;
+  return new DrydockError('TemporalUnavailable', `Temporal at ${address} does not answer through the proxy that ${variable} names`, { remedy: `it answers without: name ${address.replace(/:\d+$/, '')} in no_proxy, or unset ${variable}` });
 }
 
 /** The cluster's configuration; throws NotFound naming the clusters there are. */

@@ -5,8 +5,9 @@ import { DrydockError } from '../domain/errors';
 import { temporalSettings } from '../worker/temporal-settings';
 import { explain } from './failures';
 import { unfinishedRestores } from './changes';
-import { readMemo, type OperationStatus } from './operations';
+import { describe, readMemo, type OperationStatus } from './operations';
 import { openSession, type LoadedConfig, type Session } from './session';
+import { stuckText } from './stuck';
 import { latestComplete, listBackups, newVaultNote, type BackupEntry } from './vaults';
 import { workerPolls } from './workers';
 
@@ -17,6 +18,8 @@ export interface RunningOperation {
   stage: string;
   /** Name of the gate where it waits for people. */
   gate: string | null;
+  /** Why no worker can go on with it; null for a run that is well. */
+  stuck: string | null;
   startedAt: string;
 }
 
@@ -95,19 +98,21 @@ async function askTemporal(local: LoadedConfig): Promise<{ temporal: Status['tem
 
 async function runningOperations(session: Session): Promise<Found> {
   const query = `ExecutionStatus = 'Running' AND WorkflowType IN (${OPERATIONS.map((type) => `'${type}'`).join(', ')})`;
-  return session.call(async (client) => {
-    const found: Found = [];
+  const found: Found = [];
+  await session.call(async (client) => {
     for await (const run of client.workflow.list({ query })) {
       const memo = readMemo(run.memo);
       const cluster = memo?.cluster ?? clusterInId(run.workflowId);
       if (cluster === undefined) continue;
       found.push({
         cluster,
-        operation: { workflowId: run.workflowId, type: run.type, status: memo?.gate ? 'waiting' : 'running', stage: memo?.stage ?? 'queued', gate: memo?.gate?.name ?? null, startedAt: run.startTime.toISOString() },
+        operation: { workflowId: run.workflowId, type: run.type, status: memo?.gate ? 'waiting' : 'running', stage: memo?.stage ?? 'queued', gate: memo?.gate?.name ?? null, stuck: null, startedAt: run.startTime.toISOString() },
       });
     }
-    return found;
   });
+  // The list of runs does not tell: each is asked.
+  for (const { operation } of found) operation.stuck = await stuckText(session, await describe(session, operation.workflowId));
+  return found;
 }
 
 /** A run started from the Temporal UI has no memo before a worker takes it up; its id may still follow our form. */

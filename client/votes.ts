@@ -5,7 +5,8 @@ import { DrydockError } from '../domain/errors';
 import { examine } from '../domain/gates';
 import { explain } from './failures';
 import { describeOperation, type OperationSummary } from './operations';
-import { viewFromWorker } from './workers';
+import { wayOut } from './stuck';
+import { askWorker } from './workers';
 import type { Session } from './session';
 
 export interface Vote {
@@ -35,21 +36,22 @@ export interface VoteOutcome {
 const ANSWER_SECONDS = 20;
 
 /**
- * Sends one vote. `beforeSending` sees what is voted on. Throws Refused with the run's own sentence when it does not take the
+ * Sends one vote. `beforeSending` sees what is voted on, and may throw to send none. Throws Refused with the run's own sentence when it does not take the
  * vote, TemporalUnavailable when no answer came (the vote may count all the same), NotFound for an unknown run.
  */
-export async function castVote(session: Session, vote: Vote, beforeSending: (gate: Gate, run: OperationSummary) => void = () => undefined): Promise<VoteOutcome> {
+export async function castVote(session: Session, vote: Vote, beforeSending: (gate: Gate, run: OperationSummary) => void | Promise<void> = () => undefined): Promise<VoteOutcome> {
   const run = await describeOperation(session, vote.workflowId);
   const gate = run.gate?.name === vote.gate ? run.gate : undefined;
-  const view = await viewFromWorker(session, vote.workflowId);
+  const { view, failure } = await askWorker(session, vote.workflowId);
+  const stuck = run.stuck ?? failure;
   if (!gate) {
     const earlier = countedBefore(view, vote);
     if (earlier) return outcome(vote, earlier.planDigest, 'earlier', true, `this vote has counted already, at ${earlier.at}`);
     throw new DrydockError('Refused', notOpen(run, vote.gate), { remedy: `see \`drydock show ${vote.workflowId}\`` });
   }
-  beforeSending(gate, run);
+  await beforeSending(gate, run);
   const input: DecideInput = { gate: vote.gate, decision: vote.decision, by: vote.by, reason: vote.reason, planDigest: vote.planDigest ?? gate.planDigest, runId: run.runId };
-  return view ? sendUpdate(session, vote, input) : sendSignal(session, vote, input, gate);
+  return view ? sendUpdate(session, vote, input) : sendSignal(session, vote, input, gate, stuck);
 }
 
 async function sendUpdate(session: Session, vote: Vote, input: DecideInput): Promise<VoteOutcome> {
@@ -74,10 +76,13 @@ async function sendUpdate(session: Session, vote: Vote, input: DecideInput): Pro
 }
 
 /** Nobody answers a signal, so what the run would refuse for certain is refused here. */
-async function sendSignal(session: Session, vote: Vote, input: DecideInput, gate: Gate): Promise<VoteOutcome> {
+async function sendSignal(session: Session, vote: Vote, input: DecideInput, gate: Gate, stuck: string | null): Promise<VoteOutcome> {
   const ballot = examine(input, gate, []);
   if (!ballot.ok) throw new DrydockError('Refused', ballot.sentence, { remedy: 'the vote was not sent' });
   await session.call((client) => client.workflow.getHandle(vote.workflowId).signal(MESSAGE.decide, input));
+  if (stuck !== null) {
+    return outcome(vote, input.planDigest, 'signal', null, `a worker listens, but cannot go on with this run (${stuck}); the vote was left with the run and counts once a worker can. ${wayOut(vote.workflowId)}`);
+  }
   return outcome(vote, input.planDigest, 'signal', null, 'no worker listens now; the vote was left with the run and counts as soon as one does');
 }
 

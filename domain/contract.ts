@@ -10,6 +10,8 @@ import type { VerifyResult } from './verify';
 import { plainName, plainText } from './plain-text';
 import { personSaid, reasonSaid } from './said';
 
+export { EXIT } from './exit-codes';
+
 export const TASK_QUEUE = 'drydock';
 
 /** Workflow types as they stand in the Temporal UI. */
@@ -214,22 +216,3 @@ export interface Heartbeat {
   /** For resumption. */
   cursor?: unknown;
 }
-
-/** Exit codes of `drydock`; documented in README. */
-export const EXIT = {
-  ok: 0,
-  failed: 1,
-  usage: 2,
-  /** The backup is sealed, but incomplete. */
-  incomplete: 3,
-  /** The run was cancelled or rejected at a gate. */
-  rejected: 4,
-  /** No worker, no server, or another part cannot be reached. */
-  unreachable: 5,
-  /** A verification has findings. */
-  findings: 6,
-  notFound: 10,
-  /** Another operation holds the cluster. */
-  locked: 11,
-  interrupted: 130,
-} as const;

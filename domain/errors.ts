@@ -11,7 +11,10 @@ export const ERROR_KINDS = {
   VersionMismatch: { retryable: false },
   IntegrityMismatch: { retryable: false },
   NoSpace: { retryable: false },
+  /** A name is taken, or what is there is of another kind. */
   Conflict: { retryable: false },
+  /** Another operation holds the cluster. */
+  Locked: { retryable: false },
   Refused: { retryable: false },
   /** People said no at a gate. */
   Rejected: { retryable: false },

@@ -1,13 +1,13 @@
 /** The process that carries out operations: it listens on the task queue until it is told to stop. */
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '@temporalio/client';
-import { NativeConnection, Worker } from '@temporalio/worker';
+import { Worker, type NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities';
 import type { Config } from '../domain/config';
 import { DrydockError } from '../domain/errors';
-import { operationKey } from '../workflows/text';
+import { operationKey } from '../domain/operation-key';
+import { connectPatiently, refusalOf } from './connect';
 import { installRuntime } from './logging';
 import { sweepWork } from './sweep-work';
 import { temporalSettings, type TemporalSettings } from './temporal-settings';
@@ -24,7 +24,6 @@ export interface WorkerRun {
   onReady?: () => void;
 }
 
-const RETRY_SECONDS = 3;
 /** Each running step may hold an SSH connection and a stream; more would only share the same disks. */
 const STEPS_AT_ONCE = 16;
 
@@ -81,13 +80,7 @@ async function createWorker(connection: NativeConnection, client: Client, config
       shutdownForceTime: '40s',
     });
   } catch (cause) {
-    if (cause instanceof Error && /namespace .*not found/i.test(cause.message)) {
-      throw new DrydockError('NotFound', `Temporal at ${settings.address} has no namespace "${settings.namespace}"`, {
-        remedy: `create it (temporal operator namespace create --namespace ${settings.namespace}) or correct temporal.namespace`,
-        cause,
-      });
-    }
-    throw cause;
+    throw (cause instanceof Error ? refusalOf(cause.message, settings, cause) : undefined) ?? cause;
   }
 }
 
@@ -104,24 +97,4 @@ async function runUntilAborted(worker: Worker, run: WorkerRun): Promise<void> {
   } finally {
     run.signal.removeEventListener('abort', stop);
   }
-}
-
-/** Undefined when `signal` aborts first. */
-async function connectPatiently(settings: TemporalSettings, run: WorkerRun): Promise<NativeConnection | undefined> {
-  for (let attempt = 1; !run.signal.aborted; attempt++) {
-    try {
-      return await NativeConnection.connect({ address: settings.address, ...settings.connection });
-    } catch (cause) {
-      if (isRefusal(cause)) {
-        throw new DrydockError('AuthRejected', `Temporal at ${settings.address} does not let this worker in`, { remedy: 'check TEMPORAL_API_KEY and the TEMPORAL_TLS_* settings', cause });
-      }
-      if (attempt % 10 === 1) run.logger.warn(`Temporal does not answer at ${settings.address}; trying again every ${RETRY_SECONDS} s`);
-      await sleep(RETRY_SECONDS * 1000, undefined, { signal: run.signal }).catch(() => undefined);
-    }
-  }
-  return undefined;
-}
-
-function isRefusal(cause: unknown): boolean {
-  return cause instanceof Error && /unauthenticated|permission.?denied|certificate/i.test(cause.message);
 }

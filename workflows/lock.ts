@@ -27,13 +27,13 @@ export interface Lock {
 export async function holdLock(cluster: string): Promise<Lock> {
   const lock = (await tryLock(lockId(cluster))) ?? (await lockOfTheDead(cluster, lockId(cluster)));
   if (lock) return lock;
-  throw fail('Conflict', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
+  throw fail('Locked', `Another operation holds the cluster ${cluster} (see the parent of the run ${lockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
 /** Nothing is removed from a cluster's vaults while one is filled from another. Held until this run closes. */
 export async function holdVaultsLock(cluster: string): Promise<void> {
   if ((await tryVaultsLock(cluster)) || (await lockOfTheDead(cluster, vaultsLockId(cluster)))) return;
-  throw fail('Conflict', `Backups of ${cluster} are being copied or removed already (see the parent of the run ${vaultsLockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
+  throw fail('Locked', `Backups of ${cluster} are being copied or removed already (see the parent of the run ${vaultsLockId(cluster)}): one at a time.`, 'wait for it or cancel it, then start again');
 }
 
 /** False when another run holds it. */

@@ -77,6 +77,7 @@ export interface Dtr {
   putCron(cron: Cron): Promise<void>;
   /** Not there counts as success. */
   deleteCron(action: string): Promise<void>;
+  /** Newest first where the version sorts them. `limit`: of those that match, 1,000 unless told otherwise; pages are read until there are so many, or until the list ends. */
   jobs(filter: { action?: string; running?: boolean; limit?: number }): Promise<Job[]>;
   job(id: string): Promise<Job | null>;
   /** Starts a job (`POST /jobs`), returns its id. */

@@ -89,8 +89,9 @@ function systemContext(): SecureContext {
   return systemContextMade;
 }
 
-function systemAuthorities(): string[] {
-  const bundle = SYSTEM_BUNDLES.map(readIfThere).find((text) => text !== undefined);
+/** PEM of the authorities that Node knows and that this machine's administrators have added. */
+export function systemAuthorities(): string[] {
+  const bundle = [process.env.SSL_CERT_FILE ?? '', ...SYSTEM_BUNDLES].map(readIfThere).find((text) => text !== undefined);
   return bundle === undefined ? [...rootCertificates] : [...rootCertificates, bundle];
 }
 

@@ -1,7 +1,8 @@
 import { EXIT } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { createConsole } from '../console';
-import { exitCodeOf, printFailure } from '../failures';
+import { exitCodeOf } from '../../domain/exit-codes';
+import { printFailure } from '../failures';
 import { ago, bytes, count, table } from '../format';
 import { requiredConfig, type LoadedConfig } from '../session';
 import { inVault, listBackups, newVaultNote, type BackupEntry } from '../vaults';
@@ -47,7 +48,7 @@ async function listAll(local: LoadedConfig, clusters: string[]): Promise<Listed>
     const told = new DrydockError(error.kind, `${clusters[at]!}: ${error.message}`, { ...(error.remedy === undefined ? {} : { remedy: error.remedy }) });
     printFailure(told);
     all.vaultErrors.push({ cluster: clusters[at]!, error: error.message, remedy: error.remedy ?? null });
-    if (all.code === EXIT.ok) all.code = exitCodeOf(error.kind);
+    if (all.code === EXIT.ok) all.code = exitCodeOf(error.kind, error.details);
   }
   return all;
 }

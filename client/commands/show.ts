@@ -5,6 +5,7 @@ import { ago, bytes, count, table, time } from '../format';
 import { describeOperation, type OperationSummary } from '../operations';
 import { howToVote } from '../progress';
 import { reportOf } from '../run-to-end';
+import { wayOut } from '../stuck';
 import { openSession, optionalConfig, requiredConfig } from '../session';
 import { inVault, readManifest } from '../vaults';
 import { givenUpText, verifiedText } from '../verified';
@@ -39,9 +40,10 @@ function printRun(run: OperationSummary, screen: Console): void {
     [run.workflowId, `${screen.colors.bold(run.status)}, stage ${run.stage}`],
     ['started', time(run.startedAt)],
     ...(run.endedAt === null ? [] : [['ended', time(run.endedAt)]]),
-    ['link', run.url],
+    ...(run.url === null ? [] : [['link', run.url]]),
   ];
   for (const line of table(rows)) screen.out(line);
+  if (run.stuck !== null) for (const line of [`${screen.colors.red('no worker can go on with this run')}: ${run.stuck}`, `  ${wayOut(run.workflowId, run.cluster ?? undefined)}`]) screen.out(line);
   if (run.error !== null) for (const line of [`${screen.colors.red('error')}: ${run.error}`, ...(run.remedy === null ? [] : [`  ${run.remedy}`])].flatMap((text) => text.split('\n'))) screen.out(line);
   if (run.status === 'completed') for (const line of reportOf(run)) screen.out(line);
   if (run.gate) {

@@ -24,6 +24,7 @@ function printStatus(status: Status, screen: Console): void {
     }
     for (const run of cluster.running) {
       screen.out(`  ${run.workflowId}: ${run.gate === null ? run.stage : colors.yellow(`waits for people at gate "${run.gate}"`)}`);
+      if (run.stuck !== null) screen.out(`    ${colors.red('no worker can go on with it')}: ${run.stuck}; see \`drydock show ${run.workflowId}\``);
     }
   }
   const { temporal } = status;

@@ -10,7 +10,8 @@ import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { ClusterStats } from '../../domain/vault-stats';
 import { createConsole, type Console } from '../console';
-import { exitCodeOf, printFailure } from '../failures';
+import { exitCodeOf } from '../../domain/exit-codes';
+import { printFailure } from '../failures';
 import { bytes, count, seconds, table, time } from '../format';
 import { requiredConfig, type LoadedConfig } from '../session';
 import { vaultNamed } from '../vaults';
@@ -98,7 +99,7 @@ async function each(asked: string | string[] | undefined, options: VaultOptions,
     const { result, code } = await withNamed(local, name, (named) => work(named, screen)).catch((error: unknown) => {
       if (names.length === 1 || !(error instanceof DrydockError)) throw error;
       printFailure(error);
-      return { result: { vault: name, error: error.message, remedy: error.remedy }, code: exitCodeOf(error.kind) };
+      return { result: { vault: name, error: error.message, remedy: error.remedy }, code: exitCodeOf(error.kind, error.details) };
     });
     results.push(result);
     worst = Math.max(worst, code);

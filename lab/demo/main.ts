@@ -147,7 +147,8 @@ function prefix(lab: Lab): string {
 function printFailure(headline: string, error: unknown): void {
   // What the lab says may be several lines: the end of a log.
   const { message, remedy } = error instanceof LabError ? { message: error.message, remedy: undefined } : explain(error);
-  screen.say(`\n${screen.colors.red(headline)}: ${message}${remedy ? ` (${remedy})` : ''}`);
+  screen.say('');
+  for (const line of `${screen.colors.red(headline)}: ${message}${remedy ? ` (${remedy})` : ''}`.split('\n')) screen.say(line);
 }
 
 main().then(

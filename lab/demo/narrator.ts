@@ -17,6 +17,7 @@ export class Narrator {
 
   constructor(readonly screen: Console) {}
 
+  /** One line. */
   say(text: string): void {
     this.screen.out(text);
   }
@@ -29,7 +30,8 @@ export class Narrator {
   /** One part of the story under its heading; its time goes into the closing table, with what `row` adds to it. */
   async chapter<T>(title: string, intro: string, act: () => Promise<T>, row: (result: T) => Omit<Partial<TableRow>, 'title'> = () => ({})): Promise<T> {
     this.chapters += 1;
-    this.say(`\n${this.screen.colors.bold(`${this.chapters}. ${title}`)}`);
+    this.say('');
+    this.say(this.screen.colors.bold(`${this.chapters}. ${title}`));
     this.say(intro);
     this.say('');
     const started = Date.now();
@@ -46,7 +48,8 @@ export class Narrator {
   closingTable(): void {
     const total: TableRow = { title: 'Whole story', seconds: (Date.now() - this.startedAt) / 1000 };
     const lines = [...this.rows, total].map((row) => [row.title, seconds(row.seconds), row.bytes === undefined ? '' : bytes(row.bytes), row.note ?? '']);
-    this.say(`\n${this.screen.colors.bold('Stages, times, bytes')}`);
+    this.say('');
+    this.say(this.screen.colors.bold('Stages, times, bytes'));
     for (const line of table([['STAGE', 'TIME', 'BYTES', ''], ...lines])) this.say(`  ${line.trimEnd()}`);
   }
 }

@@ -27,7 +27,7 @@ export async function runOperation(play: Play, operation: OperationInput): Promi
   const limit = play.limitMinutes === undefined ? undefined : AbortSignal.timeout(play.limitMinutes * 60_000);
   const signal = limit === undefined ? play.signal : AbortSignal.any([play.signal, limit]);
   const started = await startOperation(session, operation);
-  screen.out(`${started.workflowId}, also at ${started.url}`);
+  screen.out(`${started.workflowId}${started.url === null ? '' : `, also at ${started.url}`}`);
   const progress = createProgress(screen);
   try {
     const run = await follow(session, started.workflowId, {

@@ -12,7 +12,8 @@ export function stopOnSignals(say: (line: string) => void): AbortSignal {
   const handle = (): void => {
     if (!controller.signal.aborted) {
       firstAt = Date.now();
-      say('\nInterrupted: removing what was started.');
+      say('');
+      say('Interrupted: removing what was started.');
       controller.abort(new Error('interrupted'));
     } else if (Date.now() - firstAt > STUCK_MS) {
       process.exit(130);

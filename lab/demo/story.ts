@@ -86,7 +86,8 @@ function disaster(lab: Lab, narrator: Narrator, puller: Puller, probe: PushedIma
     await breakLab(lab, 'volume', []);
     await breakLab(lab, 'majority', LOST);
     await expectPullToFail(lab, narrator, puller, imageFrom(probe));
-    narrator.say('\nTwo empty hosts take their names and addresses. Their SSH host keys are new, so a person names them to the restore.');
+    narrator.say('');
+    narrator.say('Two empty hosts take their names and addresses. Their SSH host keys are new, so a person names them to the restore.');
     const { replicaIds } = await lab.state.read();
     const targets: RestoreTarget[] = [];
     for (const node of LOST) {

@@ -26,7 +26,7 @@ describe('the drydock command while no worker is up', function () {
       assert.rejects(castVote(doors.session, { ...vote, by: 'mallory' }), { kind: 'Refused', message: /^"mallory" is not an approver/ }),
       assert.rejects(castVote(doors.session, { ...vote, planDigest: 'e'.repeat(64) }), { kind: 'Refused', message: /^This vote is for another plan/ }),
     ]);
-    const sent = await doors.run('approve', id, '--gate', 'plan', '--by', 'second', '--json');
+    const sent = await doors.run('approve', id, '--gate', 'plan', '--plan-digest', 'd'.repeat(64), '--by', 'second', '--json');
     assert.equal(sent.code, EXIT.ok, sent.stderr);
     const outcome = JSON.parse(sent.stdout) as VoteOutcome;
     assert.deepEqual([outcome.via, outcome.accepted], ['signal', null]);

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { EXIT } from '../../domain/contract';
-import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
+import { EXIT_CODES } from '../../domain/exit-codes';
 import { follow } from '../../client/follow';
 import { describeOperation, startOperation, type OperationSummary } from '../../client/operations';
 import type { Session } from '../../client/session';
 import type { Status } from '../../client/status';
 import { castVote } from '../../client/votes';
 import { temporal } from '../helpers/temporal';
-import { Doors } from './fixtures/doors';
+import { Doors, until } from './fixtures/doors';
 import { drydock, start, type Place } from './fixtures/drydock';
 
 describe('the drydock command', function () {
@@ -31,10 +31,9 @@ describe('the drydock command', function () {
   const run: Doors['run'] = (...args) => doors.run(...args);
 
   it('lists every exit code in its help', async () => {
-    assert.deepEqual(Object.keys(EXIT_CODE_MEANINGS).map(Number), [...Object.values(EXIT)].sort((a, b) => a - b));
     const { stdout, code } = await drydock(['--help']);
     assert.equal(code, 0);
-    for (const meaning of Object.values(EXIT_CODE_MEANINGS)) assert.ok(stdout.includes(meaning), meaning);
+    for (const { code: number, meaning } of Object.values(EXIT_CODES)) assert.ok(stdout.includes(`${String(number).padStart(5)}  ${meaning}\n`), meaning);
   });
 
   it('loads neither the AWS SDK nor ssh2 where no vault of that kind is opened', async () => {
@@ -117,7 +116,7 @@ describe('the drydock command', function () {
     const id = await doors.waitingRestore();
     const shown = JSON.parse((await run('show', id, '--json')).stdout) as OperationSummary;
     assert.deepEqual([shown.status, shown.stage, shown.gate?.name, shown.gate?.planDigest], ['waiting', 'plan', 'plan', 'd'.repeat(64)]);
-    const vote = await run('approve', id, '--gate', 'plan', '--by', 'operator', '--reason', 'drill');
+    const vote = await run('approve', id, '--gate', 'plan', '--plan-digest', 'd'.repeat(64), '--by', 'operator', '--reason', 'drill');
     assert.equal(vote.code, EXIT.ok, vote.stderr);
     assert.match(vote.stdout, /Destroy replica 5eb9459a7832[^]*1 \| stop[^]*Plan digest d{64}\napprove by operator counts at gate plan/);
     const again = await castVote(session, { workflowId: id, gate: 'plan', decision: 'approve', by: 'operator' });
@@ -127,9 +126,19 @@ describe('the drydock command', function () {
     assert.match(end.stdout, /lab is restored from backup/);
   });
 
+  it('sends no vote without a terminal for a plan that nobody has named, and prints lines that name it', async () => {
+    const id = await doors.waitingRestore();
+    const vote = await run('approve', id, '--gate', 'plan', '--by', 'operator');
+    assert.equal(vote.code, EXIT.usage);
+    assert.match(vote.stderr, /^drydock: a vote without a terminal needs --plan-digest: [^]*read it with `drydock show restore\/lab\//);
+    assert.equal((await describeOperation(session, id)).status, 'waiting');
+    const shown = await run('show', id);
+    for (const verb of ['approve', 'reject ']) assert.ok(shown.stdout.includes(`drydock ${verb} ${id} --gate plan --plan-digest ${'d'.repeat(64)} --by NAME --reason TEXT`), shown.stdout);
+  });
+
   it('prints why a run does not take a vote, and ends with 4', async () => {
     const id = await doors.waitingRestore();
-    const [stranger, noReason] = await Promise.all([run('approve', id, '--gate', 'plan', '--by', 'mallory'), run('reject', id, '--gate', 'plan', '--by', 'operator')]);
+    const [stranger, noReason] = await Promise.all([run('approve', id, '--gate', 'plan', '--plan-digest', 'd'.repeat(64), '--by', 'mallory'), run('reject', id, '--gate', 'plan', '--by', 'operator')]);
     assert.deepEqual([stranger.code, noReason.code], [EXIT.rejected, EXIT.usage]);
     assert.match(stranger.stderr, /^drydock: "mallory" is not an approver/);
     await assert.rejects(castVote(session, { workflowId: id, gate: 'destroy', decision: 'approve', by: 'operator' }), {
@@ -138,6 +147,17 @@ describe('the drydock command', function () {
     await castVote(session, { workflowId: id, gate: 'plan', decision: 'reject', by: 'operator', reason: 'wrong backup' });
     assert.equal((await follow(session, id))?.error, 'rejected by operator: wrong backup');
     await assert.rejects(castVote(session, { workflowId: id, gate: 'plan', decision: 'approve', by: 'operator' }), { kind: 'Refused', message: `${id} is over (failed): there is nothing to decide` });
+  });
+
+  it('ends a restore with codes of their own when something differs, and when a person has accepted that', async () => {
+    for (const [reason, code, line] of [['differs', EXIT.differs, /differs from the backup: the repository acme\/old is not there/], ['accepted', EXIT.accepted, /accepted so by second at 2026-11-23 03:00:00Z: INC-4711/]] as const) {
+      const { workflowId } = await startOperation(session, { type: 'restore', input: { cluster: 'lab', backup: 'latest', reason } });
+      await until(async () => (await describeOperation(session, workflowId)).gate !== null);
+      await castVote(session, { workflowId, gate: 'plan', decision: 'approve', by: 'operator' });
+      const watched = await run('watch', workflowId);
+      assert.equal(watched.code, code);
+      assert.match(watched.stdout, line);
+    }
   });
 
   it('leaves the run going when watching is interrupted, and says how to come back', async () => {

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import type { Command } from 'commander';
-import { EXIT_CODE_MEANINGS } from '../../client/exit-codes';
 import { createProgram } from '../../client/program';
 import { configSchema } from '../../domain/config';
 import { loadConfig } from '../../worker/config';
@@ -24,10 +23,6 @@ describe('the tables and the example of the README', () => {
       rmSync(folder, { recursive: true });
     }
     for (const field of fields(z.toJSONSchema(configSchema, { io: 'input' }))) assert.match(example, new RegExp(`\\b${field}:`), `the example does not show ${field}`);
-  });
-
-  it('list every exit code as the help does', () => {
-    for (const [code, meaning] of Object.entries(EXIT_CODE_MEANINGS)) assert.ok(README.includes(`| ${code} | ${meaning} |`), `exit code ${code}`);
   });
 
   it('list every command, and what each prints with --json', () => {

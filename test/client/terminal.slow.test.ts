@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EXIT } from '../../domain/contract';
 import { describeOperation } from '../../client/operations';
-import { Doors } from './fixtures/doors';
+import { Doors, until } from './fixtures/doors';
 import { start, startOnTerminal, type Running } from './fixtures/drydock';
 
 const CTRL_C = '\u0003';
@@ -56,6 +56,18 @@ describe('the drydock command on a terminal', function () {
     const { code, stdout } = await running.finished;
     assert.equal(code, EXIT.interrupted, stdout);
     assert.equal((await describeOperation(doors.session, workflowIdIn(running))).status, 'waiting');
+  });
+
+  it('shows the plan and asks before it sends a vote without a digest, and sends none for any other answer than yes', async () => {
+    const id = await doors.waitingRestore();
+    for (const [answer, code, status] of [['y', EXIT.rejected, 'waiting'], ['yes', EXIT.ok, 'completed']] as const) {
+      const voting = onTerminal(['approve', id, '--gate', 'plan', '--by', 'operator']);
+      await voting.said('Is this the plan that you have read?');
+      assert.match(voting.output().stdout, /Destroy replica 5eb9459a7832[^]*Plan digest d{64}/);
+      voting.child.stdin?.write(`${answer}\n`);
+      assert.equal((await voting.finished).code, code);
+      await until(async () => (await describeOperation(doors.session, id)).status === status);
+    }
   });
 
   it('draws bars for what moves, and plain lines where nobody sits', async () => {

@@ -40,6 +40,9 @@ describe('drydock up', function () {
     assert.equal((await fetch(ready.uiUrl)).status, 200);
     const status = JSON.parse((await drydock(['status', '--json', '--config', here.config])).stdout) as Status;
     assert.deepEqual([status.temporal.reachable, status.temporal.workerListens], [true, true]);
+    const unknown = await drydock(['show', 'backup/lab/none', '--config', here.config]);
+    assert.equal(unknown.code, EXIT.notFound);
+    assert.match(unknown.stderr, /there is no workflow "backup\/lab\/none"\n.*keeps runs that are over for 30 days/);
     const second = await drydock(['up', '--config', here.config]);
     assert.equal(second.code, EXIT.failed);
     assert.match(second.stderr, /^drydock: `drydock up` is running already \(process \d+\): Temporal on 127\.0\.0\.1:\d+, UI http:/);
@@ -47,6 +50,16 @@ describe('drydock up', function () {
     assert.equal((await running?.finished)?.code, EXIT.ok);
     assert.equal(isAlive(ready.serverPid), false);
     await access(path.join(here.stateDir, 'temporal.db'));
+  });
+
+  it('leaves word where its UI is, for commands that are led to it by TEMPORAL_ADDRESS', async () => {
+    const [port, uiPort] = await freePorts();
+    running = start(['up', '--json', '--config', here.config, '--port', String(port), '--ui-port', String(uiPort)]);
+    await running.said('}\n');
+    const started = await drydock(['reconcile', 'lab', '--detach', '--json', '--config', here.config], { TEMPORAL_ADDRESS: `127.0.0.1:${port}` });
+    assert.match((JSON.parse(started.stdout) as { url: string }).url, new RegExp(`^http://127\\.0\\.0\\.1:${uiPort}/`));
+    running.child.kill('SIGINT');
+    await running.finished;
   });
 
   it('takes over from one that was killed', async () => {

@@ -96,7 +96,10 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     return show(workflowId);
   }
 
-  const vote = (workflowId: string, name: string, verb = 'approve') => crew.command(verb, workflowId, '--gate', name, '--by', 'operator', '--reason', 'test');
+  async function vote(workflowId: string, name: string, verb = 'approve') {
+    const planDigest = (await show(workflowId)).gate?.planDigest ?? 'no gate is open';
+    return crew.command(verb, workflowId, '--gate', name, '--plan-digest', planDigest, '--by', 'operator', '--reason', 'test');
+  }
 
   it('finds every object of each backup locked as long as the newest backup that relies on it', async () => {
     for (const { status, verified } of [first, latest]) assert.deepEqual([status, verified?.result], ['complete', 'good']);

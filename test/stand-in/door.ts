@@ -50,7 +50,7 @@ export class Door {
     const inside = (what: string): Promise<void> => this.pass(context, what, true, async () => undefined);
     return {
       ucp: async () => this.over(context, 'ucp', standInUcp(), READS.ucp),
-      engine: async () => this.over(context, 'engine', standInEngine(world, inside), READS.engine),
+      engine: async () => ({ engine: this.over(context, 'engine', standInEngine(world, inside), READS.engine) }),
       dtr: () => this.over(context, 'dtr', standInDtr(world), READS.dtr),
       registry: () => this.over(context, 'registry', standInRegistry(), READS.registry),
       host: async (node) => this.over(context, node, standInHost(world, node), []),

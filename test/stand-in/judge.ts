@@ -59,6 +59,6 @@ export function judgeRestore({ before, after, status, cluster, view }: Played): 
     return;
   }
   const isOver = view.steps.every(({ state }) => state === 'done' || state === 'skipped');
-  const hasBegun = after.main.includes(vaultPaths.unfinishedRestore(cluster)) || view.steps.some(({ name, state }) => name === 'destroy' && state === 'failed');
+  const hasBegun = after.main.some((name) => name.startsWith(`${vaultPaths.operations(cluster)}restore-`)) || view.steps.some(({ name, state }) => name === 'destroy' && state === 'failed');
   assert.ok(isOver || hasBegun, 'the vault says that a restore is unfinished');
 }

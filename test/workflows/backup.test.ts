@@ -120,7 +120,7 @@ describe('workflow backup', function () {
       await until(async () => calls.includes('copyImages') || undefined, 'the first pass');
       const second = await client.workflow.start('backup', { workflowId: unique('backup'), taskQueue: queue, args: [{ cluster: first.cluster }] });
       const refused = await failureOf(second.result());
-      assert.equal(refused.type, 'Conflict');
+      assert.equal(refused.type, 'Locked');
       await first.handle.terminate('test');
       const third = await client.workflow.start('reconcile', { workflowId: unique('reconcile'), taskQueue: queue, args: [{ cluster: first.cluster }] });
       assert.deepEqual(await third.result(), { cluster: first.cluster, putBack: ['onlinegc'], left: [] });
