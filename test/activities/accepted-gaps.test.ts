@@ -103,7 +103,7 @@ describe('a backup of a registry that lacks what people have accepted', () => {
     assert.deepEqual(proof.acceptedGaps, [told]);
     assert.deepEqual(notes, [{ kind: 'acceptedGap', ...told }]);
     assert.deepEqual(proof.warnings, []);
-    const planned: Proven = await activityEnvironment().run(async () => proveBackup(cluster(), manifest, new Refusals(), new Progress('x')));
+    const planned: Proven = await activityEnvironment().run(async () => proveBackup(cluster(), manifest, new Refusals(undefined), new Progress('x')));
     assert.match(planned.accepted.join(), /^org0\/app0:v1 lacks 2 parts, the first sha256:[0-9a-f]{64}: accepted by Ann until 2099-12-31 \(lost in 2019\)$/, 'so the plan of a restore says it');
     assert.match(guide, /2 missing parts of images were accepted by people/);
     const { verifyBackup } = verifyActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never });
