@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import type { Gate } from '../domain/contract';
+import type { Decision, Gate } from '../domain/contract';
 import type { Console } from './console';
 import { explain } from './failures';
 import type { Snapshot } from './follow';
@@ -19,8 +19,11 @@ export class GateAsker {
 
   async ask({ run }: Snapshot, progress: Progress): Promise<void> {
     const { gate } = run;
-    if (!gate || this.asked.has(`${gate.name} ${gate.planDigest}`)) return;
-    this.asked.add(`${gate.name} ${gate.planDigest}`);
+    if (!gate) return;
+    // A step that failed again opens its gate again, for the same plan.
+    const key = `${gate.name} ${gate.planDigest} ${gate.openedAt}`;
+    if (this.asked.has(key)) return;
+    this.asked.add(key);
     progress.pause();
     const decision = await this.question(gate);
     if (!decision) {
@@ -37,16 +40,18 @@ export class GateAsker {
   }
 
   /** Undefined leaves the gate open. Ctrl-C at the question ends the watching, as it does everywhere else. */
-  private async question(gate: Gate): Promise<{ decision: 'approve' | 'reject'; reason: string } | undefined> {
+  private async question(gate: Gate): Promise<{ decision: Decision; reason: string } | undefined> {
     const terminal = createInterface({ input: process.stdin, output: process.stderr });
     const interrupted = new AbortController();
     terminal.once('SIGINT', () => interrupted.abort());
     try {
       const { signal } = interrupted;
-      const answer = (await terminal.question(`${this.approver}, approve gate "${gate.name}"? Type approve, reject, or Enter to leave it open: `, { signal })).trim().toLowerCase();
-      if (answer !== 'approve' && answer !== 'reject') return undefined;
+      const words = gate.choices.map(({ decision }) => decision).join(', ');
+      const answer = (await terminal.question(`${this.approver}, what do you decide at gate "${gate.name}"? Type ${words}, or Enter to leave it open: `, { signal })).trim().toLowerCase();
+      const choice = gate.choices.find(({ decision }) => decision === answer);
+      if (choice === undefined) return undefined;
       const reason = (await terminal.question('Reason: ', { signal })).trim();
-      return { decision: answer, reason: reason || 'decided at the terminal' };
+      return { decision: choice.decision, reason: reason || 'decided at the terminal' };
     } catch (error) {
       if (!interrupted.signal.aborted) throw error;
       process.kill(process.pid, 'SIGINT');

@@ -18,6 +18,12 @@ import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
 
+const VOTES = [
+  ['approve', 'approve what a run asks for at a gate'],
+  ['reject', 'reject what a run asks for at a gate'],
+  ['retry', 'at a gate that offers it: have tried again what failed, or looked at again what differs'],
+] as const;
+
 /** `onExit` receives the exit code of the command that ran. */
 export function createProgram(version: string, onExit: (code: number) => void): Command {
   const program = new Command('drydock')
@@ -70,12 +76,12 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     )
     .action((cluster: string, _options, self: Command) => act<RestoreOptions>(self, async (options) => (await import('./commands/restore.js')).run(cluster, options)));
 
-  for (const decision of ['approve', 'reject'] as const) {
-    const vote = withJson(command(`${decision} <workflow-id>`, `${decision} what a run asks for at a gate; works while no worker is up`))
+  for (const [decision, what] of VOTES) {
+    const vote = withJson(command(`${decision} <workflow-id>`, `${what}; works while no worker is up`))
       .requiredOption('--gate <name>', 'name of the gate')
       .requiredOption('--by <name>', 'your name, as it stands in approvers')
       .option('--plan-digest <hex>', 'vote on the plan with this digest only; needed without a terminal (on one: the plan is printed and you are asked)');
-    if (decision === 'approve') vote.option('--reason <text>', 'why; kept with the run');
+    if (decision !== 'reject') vote.option('--reason <text>', 'why; kept with the run');
     else vote.requiredOption('--reason <text>', 'why; kept with the run');
     vote
       .addHelpText('after', example(`drydock ${decision} restore/prod/20261123T081500Z-0c1d2e --gate plan --plan-digest DIGEST --by operator --reason "INC-4711"`))

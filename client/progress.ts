@@ -23,8 +23,8 @@ export function howToVote(workflowId: string, gate: Gate): string[] {
   const who = gate.approvers.join(' or ');
   return [
     `${who} can decide, here in another shell or in the Temporal UI:`,
-    `  drydock approve ${workflowId} --gate ${gate.name} --plan-digest ${gate.planDigest} --by NAME --reason TEXT`,
-    `  drydock reject  ${workflowId} --gate ${gate.name} --plan-digest ${gate.planDigest} --by NAME --reason TEXT`,
+    ...gate.choices.map(({ decision }) => `  drydock ${decision.padEnd(7)} ${workflowId} --gate ${gate.name} --plan-digest ${gate.planDigest} --by NAME --reason TEXT`),
+    ...gate.choices.map(({ decision, means }) => `  ${decision}: ${means}`),
   ];
 }
 

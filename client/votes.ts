@@ -1,6 +1,6 @@
 /** Casting a vote at a gate: as an update when a worker can answer, else as a signal that waits for one. */
 import { WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError } from '@temporalio/client';
-import { MESSAGE, type DecideInput, type DecideResult, type Gate, type OperationView } from '../domain/contract';
+import { MESSAGE, type Decision, type DecideInput, type DecideResult, type Gate, type OperationView } from '../domain/contract';
 import { DrydockError } from '../domain/errors';
 import { examine } from '../domain/gates';
 import { explain } from './failures';
@@ -12,7 +12,7 @@ import type { Session } from './session';
 export interface Vote {
   workflowId: string;
   gate: string;
-  decision: 'approve' | 'reject';
+  decision: Decision;
   by: string;
   reason?: string;
   /** Absent: the digest of the gate that is open now, which is the one `beforeSending` gets to see. */
@@ -22,7 +22,7 @@ export interface Vote {
 export interface VoteOutcome {
   workflowId: string;
   gate: string;
-  decision: 'approve' | 'reject';
+  decision: Decision;
   by: string;
   /** Null for an earlier vote whose digest is not at hand. */
   planDigest: string | null;

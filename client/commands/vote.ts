@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline/promises';
-import { EXIT } from '../../domain/contract';
+import { EXIT, type Decision } from '../../domain/contract';
 import { DrydockError } from '../../domain/errors';
 import { createConsole } from '../console';
 import { printFailure } from '../failures';
@@ -15,8 +15,8 @@ export interface VoteOptions {
   json?: boolean;
 }
 
-/** Approves or rejects at a gate, after printing what is decided. */
-export async function run(decision: 'approve' | 'reject', workflowId: string, options: VoteOptions): Promise<number> {
+/** Approves, rejects or has tried again at a gate, after printing what is decided. */
+export async function run(decision: Decision, workflowId: string, options: VoteOptions): Promise<number> {
   const screen = createConsole({ json: options.json ?? false });
   const { gate, by, reason, planDigest } = options;
   if (planDigest === undefined && !screen.interactive) {
@@ -43,12 +43,12 @@ export async function run(decision: 'approve' | 'reject', workflowId: string, op
 }
 
 /** Whoever has read another plan, in the UI or an hour ago, sees the one that is voted on before the vote is sent. Throws Rejected for another answer than yes. */
-async function confirm(decision: 'approve' | 'reject', gate: string): Promise<void> {
+async function confirm(decision: Decision, gate: string): Promise<void> {
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   const interrupted = new AbortController();
   terminal.once('SIGINT', () => interrupted.abort());
   try {
-    const answer = await terminal.question(`Is this the plan that you have read? Type yes to ${decision} it at gate "${gate}": `, { signal: interrupted.signal });
+    const answer = await terminal.question(`Is this the plan that you have read? Type yes to ${decision} at gate "${gate}": `, { signal: interrupted.signal });
     if (answer.trim().toLowerCase() === 'yes') return;
   } catch (error) {
     if (!interrupted.signal.aborted) throw error;
