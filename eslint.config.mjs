@@ -15,7 +15,7 @@ const ARROWS = {
   // The demo plays a person at the command and at the lab.
   demo: ['lab', 'client', 'domain'],
   bench: ['domain', 'adapters', 'store', 'activities', 'workflows', 'worker', 'client', 'lab', 'test'],
-  test: ['domain', 'adapters', 'store', 'activities', 'workflows', 'worker', 'client', 'lab'],
+  test: ['domain', 'adapters', 'store', 'activities', 'workflows', 'worker', 'client', 'lab', 'demo'],
 };
 /** Folder of a room, where it differs from its name; the inner folder has to stand first. */
 const FOLDERS = { demo: 'lab/demo' };

@@ -15,7 +15,7 @@ import { runLane } from './tests/lane.mjs';
 import { conclude } from './tests/results.mjs';
 
 const LAB_TOOLS = ['docker', 'skopeo', 'ssh', 'ssh-keygen', 'openssl'];
-const TEST_TOOLS = ['gpg', 'ps', 'script', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'fish', 'tcsh', 'bsd-csh', 'zsh', 'bindfs', 'sshfs', 'gpg1', 'docker-registry', 'skopeo', 'openssl'];
+const TEST_TOOLS = ['gpg', 'ps', 'script', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'fish', 'tcsh', 'bsd-csh', 'zsh', 'bindfs', 'sshfs', 'gpg1', 'busybox', 'docker-registry', 'skopeo', 'openssl'];
 const BENCH_TOOLS = ['gpg', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'restic', 'borg'];
 
 /** `npm run demo`: the story of the lab. */

@@ -5,7 +5,6 @@ import { Worker, type NativeConnection } from '@temporalio/worker';
 import type { Logger } from 'pino';
 import { createActivities } from '../activities';
 import type { Config } from '../domain/config';
-import { DrydockError } from '../domain/errors';
 import { operationKey } from '../domain/operation-key';
 import { connectPatiently, refusalOf } from './connect';
 import { installRuntime } from './logging';

@@ -37,7 +37,7 @@ async function sourceOf(vault: Vault, { segment, index, tar }: SegmentEntries, k
     if (sealed && content.length === sealed.bytes && createHash('sha256').update(content).digest('hex') === sealed.sha256) await kept?.cache.write(sealed.sha256, content);
     return bytesAsSource(content);
   } catch (error) {
-    return { read: () => Promise.reject(error as Error) };
+    return { read: () => Promise.reject(error instanceof Error ? error : new Error(String(error))) };
   }
 }
 

@@ -9,7 +9,7 @@ import { standingOf, type Verdict } from '../../domain/verdict';
 import { readManifestJson } from './manifest-file';
 import { mapAtOnce } from '../stream/at-once';
 import { readMarks } from './marks';
-import { SegmentLists, type ListRef } from './segment-lists';
+import { type SegmentLists, type ListRef } from './segment-lists';
 import { tellFault } from './small-file';
 import type { Vault } from './vault';
 import { eachVerdict, type VerdictNames } from './verdicts';

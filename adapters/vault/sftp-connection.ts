@@ -85,7 +85,7 @@ export class SftpConnection {
       } catch (error) {
         // Never sent, since the server does not know it: nothing is waited for.
         this.waiting.delete(reject);
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       }
     });
   }

@@ -25,6 +25,7 @@ export const TOOLS = {
   zsh: { package: 'zsh', why: 'tests of login shells' },
   bindfs: { package: 'bindfs', why: 'tests of file systems that refuse things' },
   sshfs: { package: 'sshfs', why: 'tests of file systems that refuse things' },
+  busybox: { package: 'busybox', why: 'tests of hosts with other tools' },
   gpg1: { package: 'gnupg1', why: 'opening backups with an old gpg' },
   'docker-registry': { package: 'docker-registry', why: 'tests against a real registry' },
   chromium: { package: 'chromium', why: 'tests of the Temporal UI' },

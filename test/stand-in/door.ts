@@ -1,5 +1,5 @@
 /** Every call of every step to the outside goes through this door: it counts them, and at one of them it cancels the run or lets the worker die. */
-import { Context } from '@temporalio/activity';
+import { type Context } from '@temporalio/activity';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connect } from '../../activities/connect';
 import { READS } from '../../activities/guard';
