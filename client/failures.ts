@@ -1,6 +1,6 @@
 /** What a failure means to a person: one sentence, one remedy, one exit code. */
 import { isGrpcServiceError, ServiceError, WorkflowNotFoundError } from '@temporalio/client';
-import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
+import { ApplicationFailure, CancelledFailure, NamespaceNotFoundError, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import type { BackupResult, RestoreResult } from '../domain/contract';
 import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
@@ -63,6 +63,7 @@ export function exitCodeOfResult(type: string, result: unknown): number {
 export function fromTemporal(error: unknown, address: string, namespace: string): unknown {
   if (error instanceof DrydockError) return error;
   if (error instanceof WorkflowNotFoundError) return new DrydockError('NotFound', `there is no workflow "${error.workflowId}"`, { remedy: 'see `drydock status` for what runs', cause: error });
+  if (error instanceof NamespaceNotFoundError) return noNamespace(address, namespace, error);
   const grpc = isGrpcServiceError(error) ? error : error instanceof ServiceError && isGrpcServiceError(error.cause) ? error.cause : undefined;
   if (!grpc) return error;
   switch (grpc.code as number) {
@@ -76,13 +77,14 @@ export function fromTemporal(error: unknown, address: string, namespace: string)
     case GRPC.unimplemented:
       return new DrydockError('TemporalUnavailable', `${address} speaks HTTP/2, but is no Temporal server${said(grpc.details)}`, { remedy: 'check the address and its port', cause: error });
     case GRPC.notFound:
-      if (/namespace/i.test(grpc.message)) {
-        return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause: error });
-      }
-      return error;
+      return /namespace/i.test(grpc.message) ? noNamespace(address, namespace, error) : error;
     default:
       return error;
   }
+}
+
+function noNamespace(address: string, namespace: string, cause: unknown): DrydockError {
+  return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause });
 }
 
 /** `permission denied` may also mean a namespace: a server does not tell strangers which ones it has. */

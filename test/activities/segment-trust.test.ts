@@ -10,6 +10,7 @@ import { SegmentTrust } from '../../activities/backup/segment-trust';
 import { StoredBlobs } from '../../activities/backup/stored';
 import { WorkFiles } from '../../activities/backup/work-files';
 import type { Cluster } from '../../activities/cluster';
+import { ContentCache } from '../../adapters/vault/content-cache';
 import type { BackupFacts, ImagesPass } from '../../activities/contract';
 import { localHost } from '../../adapters/host/local';
 import { readBadSegments } from '../../adapters/vault/bad-segments';
@@ -64,7 +65,7 @@ describe('segments that no sealed backup names', () => {
 
   /** What a step needs of its cluster; the volume is a folder of this machine. `worker`: whose disk holds the working files. */
   const clusterOn = (worker: string): Cluster => ({
-    name: CLUSTER, vault: watched(),
+    name: CLUSTER, vault: watched(), cache: new ContentCache(join(scratch.path, worker, 'cache')),
     config: { policy: { segmentBytes: 1 << 20, streams: 1, stallSeconds: 60, bandwidth: [], nice: 0, ionice: 'none' } },
     images: async () => ({ host: localHost(), root }),
     encryptionKeys: async () => writeKeys,

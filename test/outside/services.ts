@@ -4,6 +4,9 @@ import { rows, type OutsideCall } from './rows';
 const SSH = 'test/adapters/host-ssh.slow.test.ts';
 const HTTP = 'test/adapters/http.test.ts';
 const DOCKER = 'test/adapters/docker.test.ts';
+const SHELL = 'test/adapters/login-shell.slow.test.ts';
+const TEMPORAL = 'test/client/temporal-faults.slow.test.ts';
+const ENGINE = 'test/adapters/ucp-engine.test.ts';
 const ALONE = 'test/client/command-alone.slow.test.ts';
 
 export const SERVICES: OutsideCall[] = [
@@ -20,6 +23,20 @@ export const SERVICES: OutsideCall[] = [
     ['sudo', 'refused', 'wrong password', 'AuthRejected', [SSH, 'says that the password is wrong']],
     ['sudo', 'absent', 'no password is configured, and it wants one', 'a sentence that names the setting', [SSH, 'says that a password is needed when none is configured']],
     ['sudo', 'lies', 'does not ask for the password', 'the command is not fed with it', [SSH, 'does not feed the password to the command when sudo does not ask for it']],
+  ]),
+  ...rows(['adapters/host/ssh-host-key.ts', 'adapters/host/ssh-offer.ts'], [
+    ['SSH: host key', 'refused', 'the server signs with SHA-1 only', 'named as that, whether the key is known or not', [SSH, 'are named when they sign their host key with SHA-1 only, whether the key is known or not']],
+    ['SSH: host key', 'absent', 'known_hosts has the plain name only', 'taken as ssh takes it; another key is not', [SSH, 'are taken by the plain name in known_hosts, as ssh takes them; another key than that is not known']],
+    ['SSH: connection', 'refused', 'no cipher or key exchange in common', 'named with what the server offers', [SSH, 'are named with what they offer when there is no cipher or key exchange in common']],
+    ['SSH: login', 'slow', 'takes longer than usual', 'waited for as long as loginTimeout says, then named', [SSH, 'may let a login wait as long as the configuration says, and are named when it takes longer']],
+  ]),
+  ...rows(['adapters/host/ssh-start.ts', 'adapters/host/marks.ts'], [
+    ['login shell', 'lies', 'prints before a command', 'none of it is taken for the command\'s own', [SHELL, 'prints before a command: none of it is taken for the command\'s own']],
+    ['login shell', 'lies', 'prints behind a command, and ends with its own code', 'neither counts', [SHELL, 'prints behind a command, and ends with a code of its own: neither counts']],
+    ['login shell', 'lies', 'prints without end', 'refused; nothing is kept of it', [SHELL, 'prints without end: refused, and nothing is kept of it']],
+    ['login shell', 'absent', 'ends before the command, or is none', 'named with what it printed', [SHELL, 'ends before the command, or is none: named with what it printed']],
+    ['login shell', 'slow', 'waits for input', 'named within its limit', [SHELL, 'replaces itself by another shell that waits for input: named within the limit, as what it is']],
+    ['sudo', 'lies', 'its lecture, and what PAM says', 'not taken for output', [SHELL, 'does not hear the lecture of sudo, nor what PAM says when sudo opens and closes']],
   ]),
   ...rows(['adapters/host/local.ts'], [
     ['this machine: command', 'absent', 'not installed', 'NotFound', ['test/adapters/host-local.test.ts', 'fails as over SSH for an unexpected exit code and for a command that is not there']],
@@ -67,6 +84,10 @@ export const SERVICES: OutsideCall[] = [
     ['UCP: address', 'absent', 'one of several does not answer', 'the next one', ['test/e2e/adapters-ucp.test.ts', 'goes to the next address when one does not answer']],
     ['UCP: bundle', 'lies', 'names that lead elsewhere, no zip, a file missing', 'refused', ['test/adapters/ucp.test.ts', 'are refused when a name would leave the folder']],
     ['UCP: kept bundle', 'lies', 'torn, or about to end', 'fetched anew', ['test/adapters/ucp.test.ts', 'are fetched anew when the kept one is about to end or is torn']],
+    ['UCP: kept bundle', 'refused', 'UCP does not know its key any more', 'fetched once more, and said', [ENGINE, 'takes a new bundle in place of a kept one whose key UCP does not know any more']],
+    ['UCP: configured bundle', 'refused', 'UCP does not take it', 'named; none is fetched in its place', [ENGINE, 'names the configured bundle that UCP refuses, and fetches none in its place']],
+    ['UCP: engine', 'absent', 'the manager that the bundle names is gone', 'the next manager of ucp.urls', [ENGINE, 'is reached at another manager of ucp.urls when the one that the bundle names is gone']],
+    ['UCP: engine', 'slow', 'a manager is silent', 'not waited for', [ENGINE, 'does not wait for one that is silent, and takes its late answer back']],
   ]),
   ...rows(['adapters/secrets/secrets.ts'], [
     ['secret file or variable', 'absent', 'not there, or empty', 'InvalidInput with the reference, never the content', ['test/vault/s3-faults.slow.test.ts', 'says which keys are wrong, and what to do about it']],
@@ -80,7 +101,16 @@ export const SERVICES: OutsideCall[] = [
   ...rows(['adapters/extract/target.ts'], [
     ['folder to extract into', 'refused', 'it exists already', 'a sentence; nothing is written', ['test/extract/extract.slow.test.ts', 'refuses a directory that exists, an unknown repository and a wrong vault']],
   ]),
+  ...rows(['adapters/vault/content-cache.ts'], [
+    ['copies of indexes under stateDir', 'lies', 'spoilt', 'thrown away; the vault is read', ['test/vault/content-cache.test.ts', 'are believed only with the digest that is asked for; a spoilt one is thrown away']],
+    ['copies of indexes under stateDir', 'refused', 'the folder cannot be written', 'none are kept', ['test/vault/content-cache.test.ts', 'are written by several at once without harm, and a folder that cannot be written is none']],
+  ]),
+  ...rows(['adapters/temporal/knock.ts'], [
+    ['Temporal: connection', 'refused', 'TLS, certificate, name, key or namespace is not right', 'each named by the command, with its way out', [TEMPORAL, 'is named by the command, each cause with its way out']],
+    ['Temporal: connection', 'lies', 'something else than Temporal answers', 'named by the worker, once in its log where waiting may help', [TEMPORAL, 'is named by the worker: once in its log where waiting may help, else at its end']],
+  ]),
   ...rows([], [
+    ['Temporal: run', 'lies', 'its workflow code was changed', 'said wherever it is looked at, with the server\'s words', ['test/client/stuck.slow.test.ts', 'is named by approve, show, status and watch, with the server\'s words and the way out']],
     ['Temporal: server', 'absent', 'nobody listens', 'where it was looked for, and how to start one', [ALONE, 'says where it looked for Temporal and how to start one']],
     ['Temporal: worker', 'absent', 'none listens', 'said, and waited for', [ALONE, 'says so when no worker listens, and goes on waiting']],
     ['Temporal: worker', 'cut', 'killed in any step', 'the next one goes on', ['test/workflows/worker-killed.slow.test.ts', 'is replaced by the next one, whichever step it died in']],
