@@ -57,7 +57,7 @@ async function testAll(args) {
   return () => conclude(total);
 }
 
-/** `npm run test:long`: runs are cut at every point, of which `test:all` tries some. Arguments: mocha's options. */
+/** `npm run test:long`: runs are cut at every point. Arguments: mocha's options. */
 async function testLong(args) {
   await ensurePackages();
   const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);

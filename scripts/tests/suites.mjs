@@ -8,6 +8,8 @@ import { inRoot } from '../lib/paths.mjs';
 const SLOW = [/^test\/adapters\/docker[^/]*\.test\.ts$/, /\.slow\.test\.ts$/];
 /** What talks to Temporal waits more than it works. */
 const TEMPORAL = [/^test\/client\//, /^test\/(worker|workflows)\//];
+/** Cuts whole runs at every point, for an hour: `npm run test:long`. */
+const LONG = /^test\/sweep\//;
 const LAB = /^test\/lab\//;
 const E2E = /^test\/e2e\//;
 /** Far longer than the others: begun first, so that neither is left alone at the end. */
@@ -20,7 +22,7 @@ const GIB_FOR_TWO_LABS = 8;
 export function suitesOf(lane, files = allTestFiles()) {
   const end2end = files.filter((file) => E2E.test(file));
   const lab = files.filter((file) => LAB.test(file));
-  const others = files.filter((file) => !E2E.test(file) && !LAB.test(file));
+  const others = files.filter((file) => !E2E.test(file) && !LAB.test(file) && !LONG.test(file));
   const slow = others.filter((file) => SLOW.some((pattern) => pattern.test(file)));
   const fast = others.filter((file) => !slow.includes(file));
   // Three processes keep the fast lane below two minutes on two cores: two that talk to Temporal, and all else.
