@@ -218,7 +218,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.equal(mended.code, 0, mended.stderr);
   });
 
-  it('goes on after kill -9 while images are written; fails after the point of no return; and succeeds when it is started again as it was', async () => {
+  it('goes on after kill -9 while images are written; asks people when a step fails behind the point of no return, and stops there; and succeeds when it is started again as it was', async () => {
     const targets = JSON.parse(await readFile(crew.dtr.file('targets.json'), 'utf8')) as { replicaId: string; node: string; hostKey: string }[];
     await breakLab(crew.dtr.lab, 'volume', ['node-1']);
     const [restored] = crew.dtr.ids;
@@ -232,7 +232,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const first = await runs.start({ backup, targets });
     const plan = await runs.gate(first, 'plan');
     assert.match(plan.gate.details, /the old \*\*node-2\*\*: its entry in the Swarm is down/);
-    assert.match(plan.gate.details, /ports 8080\/8443/);
+    assert.match(plan.gate.details, /ports 8080 and 8443/);
     await runs.vote(first, 'plan');
     const { gate } = await runs.gate(first, 'destroy');
     assert.match(gate.question, /POINT OF NO RETURN.*switched off and stay off: the old node-2, the old node-3/);
@@ -243,10 +243,14 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     await crew.killWorker('SIGKILL');
     assert.equal(crew.dtr.on('node-1', `rm ${HELD_TAR} && pkill -CONT -x tar`).code, 0);
     await crew.startWorker();
+    const held = await runs.gate(first, 'metadata-failed');
+    assert.match(held.gate.question, /metadata[^ ]*\.tar\.gz\.gpg/);
+    assert.match(held.gate.details, /The images lie on node-1; the metadata is not restored/);
+    await runs.vote(first, 'metadata-failed', { decision: 'reject', reason: 'another night' });
     const failed = await runs.end(first);
     await rename(`${archive}.away`, archive);
     assert.equal(failed.status, 'failed');
-    assert.match(failed.error ?? '', /metadata\.tar\.gz\.gpg/);
+    assert.match(failed.error ?? '', /operator stopped the restore there: another night\. The images lie on node-1/);
     assert.ok((await runs.attempts(first)).get('restoreImages')! > 1);
 
     const again = await runs.start({ backup, targets });
