@@ -369,7 +369,7 @@ describe('copies of a vault', function () {
       return { beats: beats.filter(({ phase }) => phase === 'copying to mirror'), done };
     };
     // The second backup is sealed, and its verdict and a part of the first are there.
-    const cut = await attempt((to) => killedAfter(to, (second.segments.length + 3) * 2 + 6));
+    const cut = await attempt((to) => killedAfter(to, (second.segments.length + 5) * 2 + 6));
     assert.equal(cut.done, null);
     assert.ok((await names(copyDirectory)).includes(manifestOf(second.backupId)));
     const whole = cut.beats[0]!;
