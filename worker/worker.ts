@@ -34,9 +34,9 @@ export async function runWorker(config: Config, run: WorkerRun): Promise<void> {
   if (!connection) return;
   try {
     const client = new Client({ connection, namespace: settings.namespace });
-    await sweepLeftWork(client, config, run);
     const worker = await createWorker(connection, client, config, settings, run);
-    await runUntilAborted(worker, run);
+    // Beside the runs: what they work on is younger than what goes.
+    await Promise.all([runUntilAborted(worker, run), sweepLeftWork(client, config, run)]);
   } finally {
     await connection.close();
   }

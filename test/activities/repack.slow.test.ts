@@ -31,7 +31,7 @@ describe('repacking of mostly dead segments', function () {
   let today: SealedManifest;
   const ago = (days: number): Date => new Date(Date.now() - days * DAY);
   const file = (name: string): string => join(here.directory, name);
-  const deps = () => ({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
+  const deps = () => ({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client, refuseWithoutLock: () => Promise.resolve() });
 
   /** One backup, verified; its segments count as written long ago. */
   async function seal(tree: RegistryTree, startedAt: Date): Promise<SealedManifest> {

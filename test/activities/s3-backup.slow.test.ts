@@ -54,7 +54,7 @@ describe('a backup in a bucket in compliance mode', function () {
       stateDir: scratch.path, vaults: { v: { s3: settings } },
       clusters: { [CLUSTER]: { vault: 'v', keep: { last: 1 }, retention: { hold: '7d' }, encryption: encryptionSchema.parse({ passphrase: `file:${join(scratch.path, 'passphrase')}` }), hosts: {} } },
     } as unknown as Config;
-    return createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
+    return createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client, refuseWithoutLock: () => Promise.resolve() });
   }
 
   const prune = (): Promise<PruneResult> => activityEnvironment().run(activities().prune as (input: unknown) => Promise<PruneResult>, { cluster: CLUSTER, operation: 'prune_test', dryRun: false });
