@@ -52,7 +52,7 @@ describe('a backup in a bucket in compliance mode', function () {
   function activities(): ReturnType<typeof createActivities> {
     const config = {
       stateDir: scratch.path, vaults: { v: { s3: settings } },
-      clusters: { [CLUSTER]: { vault: 'v', keep: { last: 1 }, retention: { hold: '7d' }, encryption: encryptionSchema.parse({ passphrase: `file:${join(scratch.path, 'passphrase')}` }), hosts: {} } },
+      clusters: { [CLUSTER]: { vault: 'v', copies: [], keep: { last: 1 }, retention: { hold: '7d' }, encryption: encryptionSchema.parse({ passphrase: `file:${join(scratch.path, 'passphrase')}` }), hosts: {} } },
     } as unknown as Config;
     return createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client, refuseWithoutLock: () => Promise.resolve() });
   }
