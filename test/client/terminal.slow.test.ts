@@ -26,7 +26,7 @@ describe('the drydock command on a terminal', function () {
 
   it('asks the approver at the gate and goes on with the answer', async () => {
     const running = onTerminal(['restore', 'lab', '--backup', 'latest', '--approve-as', 'second']);
-    await running.said('second, approve gate "plan"?');
+    await running.said('second, what do you decide at gate "plan"?');
     running.child.stdin?.write('approve\n');
     await running.said('Reason: ');
     running.child.stdin?.write('INC-4711\n');
@@ -38,7 +38,7 @@ describe('the drydock command on a terminal', function () {
 
   it('leaves the gate open when the answer is Enter, and the run going on Ctrl-C', async () => {
     const running = onTerminal(['restore', 'lab', '--backup', 'latest', '--approve-as', 'operator']);
-    await running.said('operator, approve gate "plan"?');
+    await running.said('operator, what do you decide at gate "plan"?');
     running.child.stdin?.write('\n');
     await running.said('Left open: the run waits.');
     running.child.stdin?.write(CTRL_C);
@@ -51,7 +51,7 @@ describe('the drydock command on a terminal', function () {
 
   it('ends the watching on Ctrl-C at the question itself', async () => {
     const running = onTerminal(['restore', 'lab', '--backup', 'latest', '--approve-as', 'operator']);
-    await running.said('operator, approve gate "plan"?');
+    await running.said('operator, what do you decide at gate "plan"?');
     running.child.stdin?.write(CTRL_C);
     const { code, stdout } = await running.finished;
     assert.equal(code, EXIT.interrupted, stdout);
