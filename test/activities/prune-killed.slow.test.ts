@@ -22,7 +22,7 @@ describe('prune', function () {
     await putSegment(segment(5));
     await prune();
     await ageMarks(8);
-    const kept = [`${id(3)}/RESTORE.md`, `${id(3)}/manifest.json`];
+    const kept = [`${id(3)}/RESTORE.md`, `${id(3)}/manifest.json`, `${id(3)}/segments.jsonl`];
     await cp(here.directory, doomed, { recursive: true, preserveTimestamps: true });
     let steps = 0;
     for (let ended = false; !ended; steps += 1) {
