@@ -1,5 +1,5 @@
 /** Failures of a run as the three doors show them: a kind, one sentence, a remedy. */
-import { ActivityFailure, ApplicationFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { isErrorKind, type ErrorKind } from '../domain/errors';
 import { mistakesInWords } from '../domain/mistakes';
@@ -31,6 +31,8 @@ export function inOwnWords<Input, Result>(workflow: (input: Input) => Promise<Re
 
 /** Cancellations and failures of an unknown kind stay as they are. */
 function unwrapped(error: unknown): unknown {
+  // A worker that died while its step was cancelled says nothing any more: what ended the run is the cancel all the same.
+  if (CancellationScope.current().consideredCancelled && error instanceof ActivityFailure && error.cause instanceof TimeoutFailure) return new CancelledFailure('Workflow cancelled');
   if (!(error instanceof ActivityFailure) || !(error.cause instanceof ApplicationFailure)) return error;
   const { type, message, details } = error.cause;
   if (!isErrorKind(type)) return error;

@@ -86,6 +86,6 @@ describe('the drydock command without a Temporal server', function () {
     const { code, stdout, stderr } = await drydock(['backup', 'lab', '--json', '--config', here.config]);
     assert.equal(code, EXIT.unreachable);
     assert.equal(stdout, '');
-    assert.match(stderr, /^drydock: no Temporal server answers at 127\.0\.0\.1:1\n {2}start one with `drydock up`/);
+    assert.match(stderr, /^drydock: no Temporal server answers at 127\.0\.0\.1:1 \(connection refused\)\n {2}start one with `drydock up`/);
   });
 });
