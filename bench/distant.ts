@@ -19,6 +19,7 @@ import { Refusals } from '../activities/restore/refusals';
 import { readBlobList } from '../activities/restore/backup';
 import { ContentCache } from '../adapters/vault/content-cache';
 import { openDirectoryVault } from '../adapters/vault/directory';
+import { readManifest } from '../adapters/vault/manifest-file';
 import { openS3Vault } from '../adapters/vault/s3';
 import type { BlobLine, Manifest } from '../domain/manifest';
 import { vaultPaths } from '../domain/vault-format';
@@ -116,7 +117,8 @@ async function unchanged(cluster: Cluster, newest: Manifest): Promise<void> {
     proof: { counts: { repositories: 0, tags: 0, manifests: 0, blobs: lines.length, inFlight: 0, gaps: 0, acceptedGaps: 0 }, imageBytes: 0, gaps: [], acceptedGaps: [], layouts: [], unproven: [], warnings: [] },
   };
   const sealed = await seal(cluster, sealStep, signal);
-  if (sealed.status !== 'complete') throw new Error(`sealed as ${JSON.stringify(sealed)}`);
+  const { counts } = (await readManifest(cluster.vault, CLUSTER, backupId)).manifest;
+  if (sealed.status !== 'complete' || counts.segments !== newest.counts.segments) throw new Error(`sealed as ${JSON.stringify(sealed)}, with ${counts.segments} segments`);
 }
 
 async function configure(folder: string, endpoint: string): Promise<void> {
