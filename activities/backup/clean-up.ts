@@ -15,17 +15,13 @@ import { removeDeadAttempts } from '../operation-label';
 export async function cleanUp(cluster: Cluster, step: BackupStep, abandoned: boolean): Promise<void> {
   await rm(await cluster.workDir(step.operation), { recursive: true, force: true });
   const { vault, name } = cluster;
-  if (abandoned) {
-    try {
-      await removeUnsealed(vault, name, step.backupId);
-    } catch (error) {
-      // A backup that the check refused may have come before its vault.
-      if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
-    }
-  } else {
-    await removeUnnamed(vault, name, step.backupId);
-    if (cluster.config.images !== 'docker') return;
+  try {
+    await (abandoned ? removeUnsealed : removeUnnamed)(vault, name, step.backupId);
+  } catch (error) {
+    // A backup that the check refused may have come before its vault, and one that has been forgotten since its seal has no manifest.
+    if (!(error instanceof DrydockError && error.kind === 'NotFound')) throw error;
   }
+  if (!abandoned && cluster.config.images !== 'docker') return;
   await removeDeadAttempts(await cluster.engine(), step.operation);
 }
 

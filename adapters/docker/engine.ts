@@ -116,7 +116,7 @@ export interface Engine {
   run(options: RunOptions): Promise<RunResult>;
   /** Background container (for holding a mount); returns its id. Log driver none, AutoRemove. */
   start(options: Omit<RunOptions, 'stdin' | 'onStdout' | 'onStderrLine' | 'onStarted' | 'stallMs'>): Promise<string>;
-  /** `docker exec -i` in a running container, as its root. Throws NotFound, Conflict (it does not run); the signal's reason when it fires before the command has begun. */
+  /** `docker exec -i` in a running container, as its root. Throws NotFound, Conflict (it does not run); the signal's reason when it fires before the engine was told to start. */
   exec(id: string, command: string[], signal?: AbortSignal): Promise<ContainerCommand>;
   /** Through UCP a volume is `<node>/<name>`. Null when it does not exist. */
   volume(name: string): Promise<VolumeDetails | null>;

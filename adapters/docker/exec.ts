@@ -11,10 +11,16 @@ import type { RawTransport } from './transport';
 /** An engine may hear of the end of a command after its streams have ended. */
 const EXIT_LOOKS = 50;
 const LOOK_EVERY_MS = 100;
+/** How long a cancelled start is waited for. */
+const START_GRACE_MS = 5_000;
 
-/** Starts a prepared exec instance and takes its streams apart. `inspect` asks the engine what became of it. */
+/**
+ * Starts a prepared exec instance and takes its streams apart. `inspect` asks the engine what became of it. A signal that fires once the engine has been told does not
+ * keep the command from running: its streams are given all the same, by which it can be ended; an engine that does not give them in time ends in the signal's reason.
+ */
 export async function startCommand(transport: RawTransport, id: string, inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>, signal?: AbortSignal): Promise<ContainerCommand> {
-  const socket = await hijack(transport, `/exec/${id}/start`, 'exec', { body: { Detach: false, Tty: false }, signal });
+  signal?.throwIfAborted();
+  const socket = await whileStarting(signal, (late) => hijack(transport, `/exec/${id}/start`, 'exec', { body: { Detach: false, Tty: false }, signal: late }));
   const stdout = new PassThrough({ highWaterMark: 256 * 1024 });
   const stderr = new PassThrough({ highWaterMark: 256 * 1024 });
   // Whoever reads gets the error; one that nobody waits for yet must not end the process.
@@ -44,6 +50,20 @@ export async function startCommand(transport: RawTransport, id: string, inspect:
       stderr.destroy();
     },
   };
+}
+
+/** With a signal that fires a grace later than the one given. */
+async function whileStarting<T>(signal: AbortSignal | undefined, start: (late: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const onAbort = (): void => void (timer = setTimeout(() => late.abort(signal?.reason), START_GRACE_MS));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await start(late.signal);
+  } finally {
+    signal?.removeEventListener('abort', onAbort);
+    clearTimeout(timer);
+  }
 }
 
 async function exitCode(inspect: () => Promise<{ Running: boolean; ExitCode: number | null }>): Promise<number | null> {

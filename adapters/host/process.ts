@@ -158,9 +158,14 @@ export class ChannelProcess implements RemoteProcess {
     await this.killing;
   }
 
-  /** When the connection is gone, the far side has closed the command's streams and nothing more can be done from here. */
+  /**
+   * When the connection is gone, the far side has closed the command's streams and nothing more can be done from here. A command that is about to begin may run
+   * all the same: its group is waited for.
+   */
   private async endGroup(): Promise<void> {
-    if (this.group !== undefined && this.connection.lost() === undefined) await this.connection.endGroup(this.group, this.options.root);
+    const { start, connection, options } = this;
+    const group = this.group ?? (await Promise.race([start.group.catch(() => start.seenGroup), sleep(KILL_GRACE_MS, undefined, { ref: false })]));
+    if (group !== undefined && connection.lost() === undefined) await connection.endGroup(group, options.root);
   }
 
   private async endRemote(): Promise<void> {

@@ -133,6 +133,17 @@ describe('a registry volume behind a helper container', function () {
     assert.equal(await runs(`sleep\0${seconds}`), false);
   });
 
+  it('leaves no command that goes on, at whatever moment of its beginning the signal fires', async () => {
+    const host = await start();
+    for (const after of [0, 5, 10, 20, 40, 60, 80, 120]) {
+      const seconds = unusual();
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(new Error('cancelled')), after);
+      await assert.rejects(host.exec(['sleep', seconds], { signal: controller.signal }), /cancelled/);
+      assert.equal(await runs(`sleep\0${seconds}`), false, `cancelled after ${after} ms`);
+    }
+  });
+
   it('shows an error, not a clean end of the output, when the command is killed by someone else', async () => {
     const host = await start();
     for (const script of ['echo part; kill -9 $$', 'echo part; kill -9 $PPID']) {

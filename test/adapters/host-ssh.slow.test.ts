@@ -201,6 +201,17 @@ describe('a host over SSH', function () {
       assert.equal(await runs(`sleep\0${mark}`), false);
     });
 
+    it('leaves no command that goes on, at whatever moment of its beginning the signal fires', async () => {
+      const host = await connect();
+      for (const after of [0, 2, 5, 10, 15, 20, 30, 50]) {
+        const seconds = unusual();
+        const controller = new AbortController();
+        setTimeout(() => controller.abort(new Error('cancelled')), after);
+        await assert.rejects(host.exec(['sleep', seconds], { signal: controller.signal }), /cancelled/);
+        assert.equal(await runs(`sleep\0${seconds}`), false, `cancelled after ${after} ms`);
+      }
+    });
+
     it('rejects with the reason of the signal and ends the command when the signal fires', async () => {
       const host = await connect();
       const seconds = unusual();

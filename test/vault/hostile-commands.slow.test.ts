@@ -127,14 +127,26 @@ describe('prune of a vault that someone forged', function () {
   });
   afterEach(() => scene.here.remove());
 
-  it('removes what its marks give up, and nothing outside its own cluster, whatever ids tombstones and manifests name', async () => {
+  it('removes nothing while the list of segments of a backup names what is no segment, and says so', async () => {
+    const { id, segment, prune, putSegment, putBackup, names } = scene;
+    await putSegment(segment(1));
+    await putBackup(1, [segment(1), `../../other/segments/${segment(1)}`, '..', '/etc/passwd']);
+    await putBackup(2, []);
+    const before = await names('lab/');
+    const { removed, marked, notes } = await prune();
+    assert.deepEqual([removed.backups, removed.segments, marked.backups, marked.segments], [[], 0, [], 0]);
+    assert.match(notes.join(' '), new RegExp(`${id(1)}/segments.jsonl has a line of an unknown form.*nobody knows what it needs`));
+    assert.deepEqual(await names('lab/'), before);
+  });
+
+  it('removes what its marks give up, and nothing outside its own cluster, whatever ids tombstones name', async () => {
     const { here, id, segment, prune, put, putSegment, putBackup, names, ageMarks } = scene;
     const outside = path.join(here.path, 'outside');
     await mkdir(outside);
     await writeFile(path.join(outside, 'manifest.json'), 'not yours');
     for (const name of [`other/backups/${id(1)}/manifest.json`, `other/segments/${segment(1)}.tar.gpg`, `other/segments/${segment(1)}.index`, `other/verdicts/${id(1)}/20261101T020000Z.json`, 'lab2/backups/x/manifest.json']) await put(name, 'not yours');
     await putSegment(segment(1));
-    await putBackup(1, [segment(1), `../../other/segments/${segment(1)}`, '..', '/etc/passwd']);
+    await putBackup(1, [segment(1)]);
     await putBackup(2, []);
     const mark = (name: string, content: object): Promise<void> => put(`lab/tombstones/${name}.20261101T020000Z.json`, JSON.stringify({ format: 1, kind: 'backup', at: '2026-11-01T02:00:00.000Z', by: 'x', why: 'x', ...content }));
     await mark(id(1), { id: id(1) });
@@ -144,15 +156,15 @@ describe('prune of a vault that someone forged', function () {
     await symlink(outside, path.join(here.directory, `lab/backups/${id(1)}/linked`));
     await symlink(outside, path.join(here.directory, `lab/backups/${id(4)}`));
     await symlink(outside, path.join(here.directory, 'lab/tombstones/linked.20261101T020000Z.json'));
-    // The worker's own memory of its vault lies under stateDir.
-    const others = async (): Promise<string[]> => (await filesBelow(here.path)).filter((name) => !name.includes('/vault/lab/') && !name.endsWith('/vaults/v.json'));
+    // The worker's own memory of its vault, and what it has read of it, lie under stateDir.
+    const others = async (): Promise<string[]> => (await filesBelow(here.path)).filter((name) => !name.includes('/vault/lab/') && !name.endsWith('/vaults/v.json') && !name.includes('/cache/'));
     const before = await others();
     const first = await prune();
     assert.deepEqual([first.removed.backups, first.removed.segments, first.marked.segments], [[id(1)], 0, 1], 'its segment was needed when the run began');
     await ageMarks(8);
     assert.equal((await prune()).removed.segments, 1);
     assert.deepEqual(await others(), before);
-    assert.deepEqual(await names(`lab/backups/${id(2)}/`), ['RESTORE.md', 'manifest.json'], 'a tombstone that is about something else gives nothing up');
+    assert.deepEqual(await names(`lab/backups/${id(2)}/`), ['RESTORE.md', 'manifest.json', 'segments.jsonl'], 'a tombstone that is about something else gives nothing up');
     assert.deepEqual((await names('lab/tombstones/')).filter((name) => /^(other|segments|backups)\./.test(name)), [], 'marks of what is not there are cleared away');
   });
 

@@ -42,8 +42,9 @@ for (const mode of ['compliance', 'governance'] as const) {
     }
 
     it('locks what is written, small or in parts, and nobody can delete it', async () => {
-      await vault.put('lab/manifest.json', 'x');
-      const upload = await vault.upload('lab/a.tar.gpg');
+      const long = openS3Vault(settings(600));
+      await long.put('lab/manifest.json', 'x');
+      const upload = await long.upload('lab/a.tar.gpg');
       await new Promise<void>((resolve, reject) => upload.stream.write(Buffer.alloc(20 << 20), (error) => (error ? reject(error) : resolve())));
       await upload.commit();
       for (const name of ['lab/manifest.json', 'lab/a.tar.gpg']) {
@@ -80,7 +81,7 @@ for (const mode of ['compliance', 'governance'] as const) {
 
     it('leaves alone what other programs keep and remove in the same bucket', async () => {
       const theirs = ['photos/cat.jpg', 'notes.txt', 'app/operations/today.json', 'app/segments/000123.index', 'lab/backups/other.gpg', 'probe-42'];
-      const ours = [vaultPaths.manifest('lab', '20261123T020000Z-1a2b3c'), vaultPaths.operation('lab', 'backup_lab'), vaultPaths.badSegments('lab', '20261123T020000Z-1a2b3c', '2026-11-23T03:00:00.000Z'), SEGMENT];
+      const ours = [vaultPaths.manifest('lab', '20261123T020000Z-1a2b3c'), vaultPaths.operation('lab', 'freeze-0123456789abcdef.1.json'), vaultPaths.badSegments('lab', '20261123T020000Z-1a2b3c', '2026-11-23T03:00:00.000Z'), SEGMENT];
       for (const name of [...theirs, ...ours]) {
         await vault.put(name, 'x');
         await vault.remove(name);
@@ -113,9 +114,10 @@ for (const mode of ['compliance', 'governance'] as const) {
 
     if (mode === 'compliance') it('is renewed with one call for each object that a backup names, not by asking first', async () => {
       const objects = 1000;
+      const patient = openS3Vault(settings(60));
       const segments = Array.from({ length: objects / 2 }, (_, at) => ({ segment: `20261123T020000Z-${at.toString(16).padStart(12, '0')}` }));
       const all = segments.flatMap(({ segment }) => [vaultPaths.segment('lab', segment), vaultPaths.segmentIndex('lab', segment)]);
-      for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((name) => vault.put(name, 'x')));
+      for (let at = 0; at < all.length; at += 50) await Promise.all(all.slice(at, at + 50).map((name) => patient.put(name, 'x')));
       const proxy = await startS3Proxy(Number(new URL(s3.settings(bucket).endpoint!).port), {});
       const counted = openS3Vault({ ...settings(600), endpoint: proxy.url });
       try {
