@@ -61,7 +61,7 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .requiredOption('--backup <id>', 'backup id, or latest')
     .option('--vault <name>', 'read from another vault than the cluster\'s own, such as a copy')
     .option('--target <replica=node,...>', 'host that takes the place of a lost one: REPLICA=NODE[,host=ADDRESS,port=PORT,key=FILE]; may be repeated', collect)
-    .option('--force', 'although the cluster is healthy, or has lost only a minority')
+    .option('--force', 'although all replicas are healthy, or only a minority is lost')
     .option('--accept-missing-owners', 'although owners of repositories do not exist on the target UCP')
     .option('--accept-unsigned', 'although a signature is asked for and the backup has no good one')
     .option('--reason <text>', 'why; kept with the run')

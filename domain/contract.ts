@@ -50,7 +50,7 @@ export const restoreInput = z.strictObject({
   /** Another vault than the cluster's own, such as a copy. */
   vault: safeName.optional(),
   targets: z.array(restoreTarget).optional(),
-  /** Restore although the cluster is healthy or only a minority is lost. */
+  /** Restore although all replicas are healthy or only a minority is lost. */
   force: z.boolean().optional(),
   /** Go on although owners of repositories do not exist on the target UCP. */
   acceptMissingOwners: z.boolean().optional(),

@@ -86,7 +86,7 @@ function placed(replica: Replica, targets: RestoreTarget[]): Replica {
 function refuseHealthy({ diagnosis, force }: PlanInput): Finding[] {
   if (force) return [];
   if (diagnosis.verdict === 'healthy') {
-    return [{ what: 'the cluster is healthy, a restore would only throw away what was pushed since the backup', remedy: 'leave it as it is, or say force' }];
+    return [{ what: 'all replicas are healthy (nobody has looked at the images), and a restore throws away what was pushed since the backup', remedy: 'leave it as it is, or say force where the images are lost or damaged' }];
   }
   if (diagnosis.verdict === 'minorityLost') {
     const lost = diagnosis.replicas.filter(({ healthy }) => !healthy).map(({ id }) => id).join(',');

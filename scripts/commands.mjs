@@ -13,6 +13,7 @@ import { ensureTemporal } from './setup/temporal.mjs';
 import { ensureVersitygw } from './setup/versitygw.mjs';
 import { runLane } from './tests/lane.mjs';
 import { conclude } from './tests/results.mjs';
+import { LONG } from './tests/suites.mjs';
 
 const LAB_TOOLS = ['docker', 'skopeo', 'ssh', 'ssh-keygen', 'openssl'];
 const TEST_TOOLS = ['gpg', 'ps', 'script', 'tar', 'ssh', 'ssh-keygen', 'sshd', 'sudo', 'fish', 'tcsh', 'bsd-csh', 'zsh', 'bindfs', 'sshfs', 'gpg1', 'busybox', 'docker-registry', 'skopeo', 'openssl'];
@@ -57,12 +58,13 @@ async function testAll(args) {
   return () => conclude(total);
 }
 
-/** `npm run test:long`: runs are cut at every point. Arguments: mocha's options. */
+/** `npm run test:long`: runs are cut at every point, and what the whole suite plays on one version or form only is played on all. Arguments: as for `npm test`. */
 async function testLong(args) {
   await ensurePackages();
-  const [temporal] = await Promise.all([ensureTemporal(), ensureTools(TEST_TOOLS)]);
-  process.env.DRYDOCK_SWEEP = 'full';
-  return conclude(await runLane('all', ['test/sweep', ...args], { temporal }));
+  const [temporal] = await Promise.all([ensureTemporal(), prepareLab(LAB_TOOLS, { versions: ['2.9.4', '2.5.3'], laterTools: TEST_TOOLS }), ensureBuilt()]);
+  process.env.DRYDOCK_TESTS = 'long';
+  const chosen = args.some((arg) => existsSync(inRoot(arg))) ? [] : LONG;
+  return conclude(await runLane('all', [...chosen, ...args], { temporal }));
 }
 
 /** `npm run bench`: from compiled files, as the product is installed; a loader of TypeScript would be measured as well. Standard output belongs to the bench. */
@@ -131,7 +133,7 @@ export const commands = {
   lab: { run: lab, keepsEngine: () => true },
   test: { run: test, keepsEngine: () => true },
   'test-all': { run: testAll, keepsEngine: () => false },
-  'test-long': { run: testLong, keepsEngine: () => true },
+  'test-long': { run: testLong, keepsEngine: () => false },
   bench: { run: bench, keepsEngine: () => true },
   'stop-engine': { run: stopStartedEngine, keepsEngine: () => true },
 };

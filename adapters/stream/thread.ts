@@ -8,7 +8,7 @@ export function startThread(directory: string, name: string): Worker {
   // Secrets may be named by environment variables, which are looked up when they are needed.
   const options: WorkerOptions = { env: SHARE_ENV, execArgv: [] };
   if (!file.endsWith('.ts')) return new Worker(file, options);
-  return new Worker(`require('tsx/cjs'); require(${JSON.stringify(file)})`, { ...options, eval: true });
+  return new Worker(`require(${JSON.stringify(process.env.DRYDOCK_TYPESCRIPT ?? 'tsx/cjs')}); require(${JSON.stringify(file)})`, { ...options, eval: true });
 }
 
 /** A DrydockError on its way between threads, where only plain data arrives whole. */

@@ -12,6 +12,8 @@ import { allTestFiles, suitesOf } from './suites.mjs';
 
 /** Mocha's own main; its usual door starts another process and cuts clean-up short when a signal comes. */
 const MOCHA = 'node_modules/mocha/lib/cli/cli.js';
+/** See there. */
+const LOADER = './scripts/tests/typescript.cjs';
 const LAST_WORDS = 2_000;
 
 /**
@@ -71,7 +73,7 @@ async function runProcess(files, results, output, { options, temporal }) {
     if (from === 'stderr') lastWords = (lastWords + chunk.toString()).slice(-LAST_WORDS);
   };
   try {
-    const code = await runNode(['--import', 'tsx', MOCHA, ...options, ...files], { temporal, onOutput, env: { DRYDOCK_TEST_RESULTS: file, ...colour() } });
+    const code = await runNode(['--require', LOADER, MOCHA, ...options, ...files], { temporal, onOutput, env: { DRYDOCK_TEST_RESULTS: file, ...colour() } });
     addResults(results, { results: file, files, code, lastWords });
     if (files.length === 1) output.write(`  ${files[0]}: ${elapsed(started)}\n`);
   } finally {

@@ -6,10 +6,12 @@ import { inRoot } from '../lib/paths.mjs';
 
 /** Files that start containers, or take long, although their folder belongs to the fast lane. */
 const SLOW = [/^test\/adapters\/docker[^/]*\.test\.ts$/, /\.slow\.test\.ts$/];
-/** What talks to Temporal waits more than it works. */
-const TEMPORAL = [/^test\/client\//, /^test\/(worker|workflows)\//];
-/** Cuts whole runs at every point, for an hour: `npm run test:long`. */
-const LONG = /^test\/sweep\//;
+/** Processes of the fast lane, about as long as each other; all else is one more. What talks to Temporal waits more than it works. */
+const PARTS = [/^test\/client\//, /^test\/(worker|workflows)\//, /^test\/(activities|extract|scripts)\//];
+/** What `npm run test:long` runs: runs cut at every point, and files that play more when they have hours (test/helpers/long.ts). */
+export const LONG = ['test/sweep', 'test/e2e/without-us.test.ts', 'test/e2e/backup-steps-2.5.test.ts'];
+/** Only there. */
+const ONLY_LONG = /^test\/sweep\//;
 const LAB = /^test\/lab\//;
 const E2E = /^test\/e2e\//;
 /** Far longer than the others: begun first, so that neither is left alone at the end. */
@@ -22,15 +24,14 @@ const GIB_FOR_TWO_LABS = 8;
 export function suitesOf(lane, files = allTestFiles()) {
   const end2end = files.filter((file) => E2E.test(file));
   const lab = files.filter((file) => LAB.test(file));
-  const others = files.filter((file) => !E2E.test(file) && !LAB.test(file) && !LONG.test(file));
+  const others = files.filter((file) => !E2E.test(file) && !LAB.test(file) && !ONLY_LONG.test(file));
   const slow = others.filter((file) => SLOW.some((pattern) => pattern.test(file)));
   const fast = others.filter((file) => !slow.includes(file));
-  // Three processes keep the fast lane below two minutes on two cores: two that talk to Temporal, and all else.
-  const thirds = [...TEMPORAL.map((pattern) => fast.filter((file) => pattern.test(file))), fast.filter((file) => !TEMPORAL.some((pattern) => pattern.test(file)))].filter((list) => list.length > 0);
+  const parts = [...PARTS, { test: (file) => !PARTS.some((pattern) => pattern.test(file)) }].map((part) => fast.filter((file) => part.test(file))).filter((list) => list.length > 0);
   // A process per file keeps a crash of one lab test from hiding the others.
   const perFile = (list) => list.map((file) => [file]);
   const suites = [
-    { name: 'fast', processes: thirds, atOnce: 3 },
+    { name: 'fast', processes: parts, atOnce: 3 },
     { name: 'end to end, lab and slow', processes: perFile([...LONGEST.filter((file) => end2end.includes(file)), ...end2end.filter((file) => !LONGEST.includes(file)), ...lab]), light: perFile(slow), ...sideBySide(labsAtOnce()), againAlone: true },
   ];
   return suites.filter((suite) => suite.processes.length > 0 && (lane === 'all' || suite.name === 'fast'));

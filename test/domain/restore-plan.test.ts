@@ -27,7 +27,7 @@ describe('the plan of a restore', () => {
   });
 
   it('refuses a healthy cluster and a lost minority, unless forced, and says how to join instead', () => {
-    assert.match(refusals({ diagnosis: diagnosis(states(HEALTHY)) })[0]!, /the cluster is healthy/);
+    assert.match(refusals({ diagnosis: diagnosis(states(HEALTHY)) })[0]!, /all replicas are healthy/);
     const minority = diagnosis(states({ ...HEALTHY, 'node-3': {} }));
     assert.match(refusals({ diagnosis: minority })[0]!, /only a minority .* use the bootstrapper.s "remove --replica-ids 000000000003" and then "join"/);
     const forced = decideRestore(input({ diagnosis: minority, force: true }));

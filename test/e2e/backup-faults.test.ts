@@ -139,7 +139,7 @@ describe('a backup under faults, and on other sites', function () {
   it('is refused for the bundle of another UCP, after a few tries and not for ever', async () => {
     const { error, remedy, attempts } = await refusal('bundle', 5);
     assert.match(error, /UCP does not take the client bundle .*other-bundle/);
-    assert.match(remedy, /client bundle/);
+    assert.match(remedy, /ucp\.bundle/);
     assert.ok(attempts <= 5);
   });
 

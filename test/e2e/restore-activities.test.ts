@@ -38,7 +38,7 @@ describe('the steps of a restore, on a lab with one replica', function () {
     it('refuses a cluster that is healthy, and plans it when forced', async () => {
       const { kind, message, remedy } = await refused(backupId, { force: false });
       assert.equal(kind, 'Refused');
-      assert.match(message, /the cluster is healthy/);
+      assert.match(message, /all replicas are healthy/);
       assert.match(remedy, /force/);
       const plan = await steps.plan(backupId);
       assert.deepEqual(plan.decisions.destroys, [{ id: replica, node: NODE }]);

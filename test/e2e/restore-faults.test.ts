@@ -125,11 +125,11 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   const ucpNodes = (): string => crew.dtr.on('ucp', "docker node ls --format '{{.Hostname}} {{.Status}}'").stdout;
   const running = (node: 'node-1' | 'node-2' | 'node-3'): string => crew.dtr.on(node, 'docker ps --format {{.Names}} --filter name=dtr- | sort').stdout;
 
-  it('is refused while the cluster is healthy, by the command too, with what to do instead', async () => {
+  it('is refused while all replicas are healthy, by the command too, with what to do instead', async () => {
     const { code, stdout } = await crew.command('restore', 'lab', '--backup', 'latest', '--json');
     assert.equal(code, EXIT.failed);
     const { error, remedy } = JSON.parse(stdout) as { error: string; remedy: string };
-    assert.match(error, /the cluster is healthy/);
+    assert.match(error, /all replicas are healthy/);
     assert.match(remedy, /force/);
   });
 

@@ -12,6 +12,7 @@ const START_MS = 60_000;
 const START_TRIES = 3;
 
 let environment: Promise<TestWorkflowEnvironment> | undefined;
+const stops: (() => Promise<void>)[] = [];
 const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
 
 /**
@@ -36,6 +37,11 @@ export function temporal(): Promise<TestWorkflowEnvironment> {
 /** All that Temporal keeps of a run, as one text, payloads as they are: for tests of what must not stand there. */
 export async function historyText(client: Client, workflowId: string): Promise<string> {
   return textOf(await client.workflow.getHandle(workflowId).fetchHistory());
+}
+
+/** What uses the server until the last test of this process is over, and how to end it. */
+export function beforeItStops(stop: () => Promise<void>): void {
+  stops.push(stop);
 }
 
 /** By hand, because the `toJSON` of protocol messages makes base64 of every payload, in which nothing would ever be found. */
@@ -98,5 +104,6 @@ after(async function stopTemporal() {
   if (environment === undefined) return;
   const started = await environment.catch(() => undefined);
   environment = undefined;
+  for (const stop of stops.splice(0)) await stop();
   await started?.teardown();
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import pLimit from 'p-limit';
+import { IS_LONG } from '../helpers/long';
 import { scratchDirectory, type Scratch } from '../helpers/vault';
 import { comparable, judgeBackup, judgeRestore, refuseLeftovers } from '../stand-in/judge';
 import type { Point } from '../stand-in/door';
@@ -7,8 +8,6 @@ import { BACKUP, scenesOf } from '../stand-in/scenes';
 import { HASTY, KILLED } from '../stand-in/schedule';
 import { Stage, type Played, type Scene } from '../stand-in/stage';
 
-/** All points; else some of each step, other ones each day. */
-const IS_FULL = process.env.DRYDOCK_SWEEP === 'full';
 const A_STEP = 2;
 const AT_ONCE = 12;
 
@@ -17,7 +16,7 @@ const AT_ONCE = 12;
  * clean run, so that a new step is swept as soon as there is one.
  */
 describe('a run that is cut in the middle', function () {
-  this.timeout(IS_FULL ? 1_500_000 : 600_000);
+  this.timeout(IS_LONG ? 1_500_000 : 600_000);
   const clean = new Map<string, Played>();
   let scenes: Scene[] = [];
   let scratch: Scratch;
@@ -105,7 +104,7 @@ function pointsOf({ door }: Played, act: Point['act']): Point[] {
   return door.changing().flatMap((step) => {
     const { length } = door.calls.get(step)!;
     const all = Array.from({ length }, (_, at) => ({ step, call: at + 1, act }));
-    if (IS_FULL) return all;
+    if (IS_LONG) return all;
     const changes = all.filter(({ call }) => door.calls.get(step)![call - 1]!.changes);
     // One after a change, and one anywhere.
     return [changes[day % changes.length]!, all[(day * 7) % length]!].slice(0, A_STEP).filter(({ call }, at, chosen) => chosen.findIndex((each) => each.call === call) === at);

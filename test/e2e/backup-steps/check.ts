@@ -25,10 +25,14 @@ export function check(scene: BackupScene): void {
       broken.stateDir = scene.dtr.file('no-vault-used');
       broken.clusters.lab!.hosts = {};
       broken.clusters.lab!.encryption = { ...scene.cluster.encryption, passphrase: 'env:DRYDOCK_TEST_NOT_SET' };
-      const failed = await new BackupRun(broken).failure('checkBackup', {});
-      assert.equal(failed.type, 'Refused');
-      for (const part of ['directory above', 'DRYDOCK_TEST_NOT_SET', 'node-1']) assert.match(failed.message, new RegExp(part));
-      assert.equal((failed.message.match(/\(\d\) .+? - \w+/g) ?? []).length >= 3, true, failed.message);
+      // Nothing is written for keys that would open nothing: the vault's own fault is found when the keys are right.
+      for (const parts of [['DRYDOCK_TEST_NOT_SET', 'node-1'], ['directory above', 'node-1']]) {
+        const failed = await new BackupRun(broken).failure('checkBackup', {});
+        assert.equal(failed.type, 'Refused');
+        for (const part of parts) assert.match(failed.message, new RegExp(part));
+        assert.equal((failed.message.match(/\(\d\) .+? - \w+/g) ?? []).length, parts.length, failed.message);
+        broken.clusters.lab!.encryption = scene.cluster.encryption;
+      }
     });
 
     it('refuses a wrong password and a user who is no administrator before it looks at anything else', async () => {

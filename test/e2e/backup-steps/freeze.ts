@@ -49,6 +49,7 @@ export function freeze(scene: BackupScene): void {
 
     it('notices a collection that was started by hand, and no other job', async () => {
       const run = scene.newRun();
+      await run.check();
       const since = await run.freeze();
       assert.deepEqual(await run.run('deletionsSince', { facts: run.facts, since }), { jobs: [] });
       const { body } = await scene.dtr.api<{ id: string }>('POST', '/api/v0/jobs', { action: scene.gc, parameters: {} });

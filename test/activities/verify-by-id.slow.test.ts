@@ -1,0 +1,3 @@
+import { verifications } from './verify-cases';
+
+verifications('id');
