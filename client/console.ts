@@ -1,5 +1,6 @@
 /** Where the command writes: results on standard output, everything said on the way on standard error. */
 import picocolors from 'picocolors';
+import { fold } from './fold';
 import { visible } from './format';
 
 export type Colors = ReturnType<typeof picocolors.createColors>;
@@ -17,6 +18,14 @@ export interface Console {
   json(value: unknown): void;
 }
 
+/** A terminal that gives less than this as its width does not know it. */
+const LEAST_COLUMNS = 20;
+
+/** A pipe gets lines as they are: who reads there wants one for each thing. */
+function write(stream: NodeJS.WriteStream, line: string): void {
+  stream.write(`${stream.isTTY && stream.columns >= LEAST_COLUMNS ? fold(line, stream.columns) : line}\n`);
+}
+
 /** The colours that `colors` is used for here, and their ends. */
 const COLOUR = /(\u001b\[(?:1|22|31|32|33|39)m)/;
 
@@ -29,8 +38,8 @@ export function createConsole(options: { json: boolean }): Console {
   return {
     interactive: !options.json && stderr.isTTY && stdin.isTTY,
     colors: picocolors.createColors(isColoured),
-    out: (line) => (options.json ? stderr : stdout).write(`${shown(line)}\n`),
-    say: (line) => stderr.write(`${shown(line)}\n`),
+    out: (line) => write(options.json ? stderr : stdout, shown(line)),
+    say: (line) => write(stderr, shown(line)),
     json: (value) => stdout.write(`${JSON.stringify(value, null, 2)}\n`),
   };
 }

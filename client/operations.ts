@@ -18,6 +18,7 @@ import { mistakesInWords } from '../domain/mistakes';
 import { workflowUrl } from '../worker/temporal-settings';
 import { EXIT } from '../domain/exit-codes';
 import { exitCodeOfResult, explain } from './failures';
+import { count } from './format';
 import type { Session } from './session';
 import { stuckText } from './stuck';
 
@@ -128,7 +129,7 @@ export async function describeOperation(session: Session, workflowId: string): P
     if (!(error instanceof DrydockError) || !(error.cause instanceof WorkflowNotFoundError)) throw error;
     const days = await retentionDays(session).catch(() => undefined);
     if (days === undefined) throw error;
-    throw new DrydockError('NotFound', error.message, { remedy: `see \`drydock status\` for what runs; this server keeps runs that are over for ${days} days (what backups and verdicts say stays in the vault: \`drydock list\`)`, cause: error.cause });
+    throw new DrydockError('NotFound', error.message, { remedy: `see \`drydock status\` for what runs; this server keeps runs that are over for ${count(days, 'day')} (what backups and verdicts say stays in the vault: \`drydock list\`)`, cause: error.cause });
   }
 }
 

@@ -17,6 +17,7 @@ import type { InitOptions, VaultOptions } from './commands/vault';
 import type { VerifyOptions } from './commands/verify';
 import type { VoteOptions } from './commands/vote';
 import { EXIT_CODES_HELP } from './exit-codes';
+import { example, subcommandTerm } from './help';
 
 const VOTES = [
   ['approve', 'approve what a run asks for at a gate'],
@@ -31,6 +32,7 @@ export function createProgram(version: string, onExit: (code: number) => void): 
     .version(version)
     .option('--config <file>', 'configuration file (else DRYDOCK_CONFIG, else ./drydock.yaml)')
     .showSuggestionAfterError()
+    .configureHelp({ subcommandTerm })
     .addHelpText('after', EXAMPLES + EXIT_CODES_HELP);
 
   /** A command with the options that all have; `--config` may stand before or after its name. */
@@ -196,15 +198,11 @@ export function createProgram(version: string, onExit: (code: number) => void): 
 }
 
 const EXAMPLES = example(
-  'drydock up                                  # a first Temporal and a worker, on this machine',
+  'drydock up    # a first Temporal and a worker, on this machine',
   'drydock backup prod',
   'drydock restore prod --backup latest',
   'drydock approve WORKFLOW_ID --gate plan --plan-digest DIGEST --by operator --reason "INC-4711"',
 );
-
-function example(...lines: string[]): string {
-  return `\n${lines.length > 1 ? 'Examples' : 'Example'}:\n${lines.map((line) => `  ${line}\n`).join('')}`;
-}
 
 function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];

@@ -33,7 +33,8 @@ describe('the drydock command', function () {
   it('lists every exit code in its help', async () => {
     const { stdout, code } = await drydock(['--help']);
     assert.equal(code, 0);
-    for (const { code: number, meaning } of Object.values(EXIT_CODES)) assert.ok(stdout.includes(`${String(number).padStart(5)}  ${meaning}\n`), meaning);
+    const unfolded = stdout.replace(/\n {7}/g, ' ');
+    for (const { code: number, meaning } of Object.values(EXIT_CODES)) assert.ok(unfolded.includes(`${String(number).padStart(5)}  ${meaning}\n`), meaning);
   });
 
   it('loads neither the AWS SDK nor ssh2 where no vault of that kind is opened', async () => {

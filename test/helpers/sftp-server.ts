@@ -24,10 +24,18 @@ export interface MemorySftp {
   stop(): Promise<void>;
 }
 
+/** One in some hundreds that ssh2 makes is malformed: neither it nor ssh-keygen reads it. */
+function keyPair(): { public: string; private: string } {
+  for (;;) {
+    const pair = utils.generateKeyPairSync('ed25519');
+    if (!(utils.parseKey(pair.private) instanceof Error)) return pair;
+  }
+}
+
 export async function startMemorySftp(faults: SftpFaults = {}): Promise<MemorySftp> {
   const dir = mkdtempSync(path.join(tmpdir(), 'drydock-sftp-'));
-  const hostKey = utils.generateKeyPairSync('ed25519');
-  writeFileSync(path.join(dir, 'key'), utils.generateKeyPairSync('ed25519').private, { mode: 0o600 });
+  const hostKey = keyPair();
+  writeFileSync(path.join(dir, 'key'), keyPair().private, { mode: 0o600 });
   const tree = new Map<string, Buffer | null>([['/', null], ['/srv', null]]);
   const server = new Server({ hostKeys: [hostKey.private] }, (client) => {
     client.on('error', () => undefined);

@@ -30,6 +30,7 @@ export interface Played {
   after: State;
   status: 'completed' | 'cancelled' | 'failed';
   /** Of a failed run. */
+  kind: string;
   message: string;
   view: OperationView;
 }
@@ -96,17 +97,17 @@ export class Stage {
     const handle = await client.workflow.start(scene.operation, { workflowId, taskQueue: this.queue, args: [{ cluster, ...scene.input }] });
     const ended = this.end(handle);
     const approving = approve(handle, ended);
-    const { status, message } = await ended;
+    const { status, kind, message } = await ended;
     await approving;
     const view = await handle.query<OperationView>('state');
     await until(async () => (await client.workflow.getHandle(lockId(cluster)).describe().catch(() => null))?.status.name === 'RUNNING' ? undefined : true, `the lock of ${workflowId}`, 10);
-    return { scene, door, world, cluster, before, after: await stateOf(world), status, message, view };
+    return { scene, door, world, cluster, before, after: await stateOf(world), status, kind, message, view };
   }
 
-  private async end(handle: WorkflowHandle): Promise<Pick<Played, 'status' | 'message'>> {
+  private async end(handle: WorkflowHandle): Promise<Pick<Played, 'status' | 'kind' | 'message'>> {
     const failure = await handle.result().then(() => null, (error: unknown) => failureOf(Promise.reject(error as Error)));
-    if (failure === null) return { status: 'completed', message: '' };
-    return failure.type === 'Cancelled' ? { status: 'cancelled', message: '' } : { status: 'failed', message: failure.message };
+    if (failure === null) return { status: 'completed', kind: '', message: '' };
+    return failure.type === 'Cancelled' ? { status: 'cancelled', kind: 'Cancelled', message: '' } : { status: 'failed', kind: failure.type, message: failure.message };
   }
 
   private configure(cluster: string, world: World, settings: Record<string, unknown>): void {
