@@ -8,6 +8,7 @@ import type { Manifest } from '../../domain/manifest';
 import { historyText, temporal } from '../helpers/temporal';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, resultOf, type Cron } from './crew';
+import { RestoreRuns } from './restore-runs';
 
 const BLOBS_OF_ID = '/var/lib/docker/volumes/dtr-registry-*/_data/docker/registry/v2/blobs/id';
 
@@ -153,6 +154,35 @@ describe('a backup of DTR 2.9.4', function () {
     assert.ok(putBack.slice(1).every((text) => /^the container .* was removed$/.test(text)), putBack.join());
     assert.deepEqual((await crew.crons()).map((cron) => cron.action).sort(), crons.map((cron) => cron.action).sort());
   });
+
+  for (const step of ['freeze', 'seal'] as const) {
+    it(`that is cancelled in the step ${step} leaves crons, containers and vault as its report says`, async () => {
+      const runs = await RestoreRuns.open(crew.env.DRYDOCK_CONFIG!, crew.env.TEMPORAL_ADDRESS!);
+      try {
+        const before = await outside();
+        const { workflowId } = resultOf<{ workflowId: string }>(await crew.command('backup', 'lab', '--detach', '--json'), 0);
+        await runs.stage(workflowId, step);
+        await runs.cancel(workflowId);
+        const { status, error } = await runs.end(workflowId);
+        const after = await outside();
+        // The seal may have been through when it heard of the cancel; then the backup stands.
+        assert.ok(status === 'cancelled' || (step === 'seal' && status === 'completed'), `${status}: ${error}`);
+        assert.deepEqual([after.crons, after.containers], [before.crons, before.containers]);
+        const { backups } = resultOf<{ backups: { id: string; status: string }[] }>(await crew.command('list', 'lab', '--json'), 0);
+        const added = after.backups.filter((id) => !before.backups.includes(id));
+        assert.ok(added.every((id) => backups.some((backup) => backup.id === id && backup.status === 'complete')), `half a backup lies in the vault: ${added.join()}`);
+        if (status === 'completed') assert.equal(added.length, 1);
+      } finally {
+        await runs.close();
+      }
+    });
+  }
+
+  /** What a backup may touch. */
+  async function outside(): Promise<{ crons: Cron[]; containers: string; backups: string[] }> {
+    const names = (await crew.vaultFiles()).map((file) => /\/backups\/([^/]+)\//.exec(file)?.[1]).filter((id) => id !== undefined);
+    return { crons: await crew.crons(), containers: crew.dtr.on('node-1', "docker ps -a --format '{{.Names}} {{.State}}' | sort").stdout, backups: [...new Set(names)] };
+  }
 
   it('is sealed as incomplete, with the image named, when a blob has been broken for long', async () => {
     // All large ones: which of them no image needs any more is not for a test to guess.

@@ -17,6 +17,15 @@ import { Crew, editConfig, resultOf } from './crew';
 import { LockedBucket } from './locked-bucket';
 import { segmentsOf } from '../../adapters/vault/segment-list';
 
+/** As long as Temporal takes one, and all that an id may hold: a leading sign, what a shell or a terminal would act on, other scripts. */
+const ODD_ID = longAs("-restore/lab/größer; $(touch /tmp/odd) 'it' \"is\" \u0007\t\\ ✓ ", 1000);
+/** A step ends within half a minute of its cancel; the rest is for the start of what it had stopped, and for a busy machine. */
+const STOPPED_SECONDS = 90;
+
+function longAs(text: string, bytes: number): string {
+  return text + 'x'.repeat(bytes - Buffer.byteLength(text));
+}
+
 /** Between the locks of what a manifest names and the manifest's own. */
 const SEAL_MS = 60_000;
 
@@ -76,7 +85,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
   }
 
   async function show(workflowId: string): Promise<Shown> {
-    return resultOf(await crew.command('show', workflowId, '--json'), 0);
+    return resultOf(await crew.command('show', '--json', '--', workflowId), 0);
   }
 
   function gate(workflowId: string, name: string): Promise<Shown> {
@@ -98,7 +107,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
 
   async function vote(workflowId: string, name: string, verb = 'approve') {
     const planDigest = (await show(workflowId)).gate?.planDigest ?? 'no gate is open';
-    return crew.command(verb, workflowId, '--gate', name, '--plan-digest', planDigest, '--by', 'operator', '--reason', 'test');
+    return crew.command(verb, '--gate', name, '--plan-digest', planDigest, '--by', 'operator', '--reason', 'test', '--', workflowId);
   }
 
   it('finds every object of each backup locked as long as the newest backup that relies on it', async () => {
@@ -175,6 +184,22 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     }, 'the registry', 120);
   });
 
+  it('that is cancelled while it stops the replica has started everything again when it ends', async () => {
+    const running = (): string => crew.dtr.on('node-1', 'docker ps --format {{.Names}} --filter name=dtr- | sort').stdout;
+    const before = running();
+    const workflowId = await launch('--force');
+    await gate(workflowId, 'plan');
+    assert.equal((await vote(workflowId, 'plan')).code, 0);
+    await until(async () => (running() === before ? undefined : true), 'a container to be stopped', 120);
+    const cancelled = Date.now();
+    assert.equal((await crew.command('cancel', workflowId)).code, 0);
+    const { status } = await ended(workflowId);
+    const took = (Date.now() - cancelled) / 1000;
+    assert.equal(status, 'cancelled');
+    assert.equal(running(), before);
+    assert.ok(took < STOPPED_SECONDS, `it took ${took} s`);
+  });
+
   it('names the owners that the target UCP does not know, and is planned from the copy as well', async () => {
     await crew.dtr.lab.ucp.api('DELETE', '/accounts/alice');
     const shown = await ended(await launch('--force'));
@@ -185,14 +210,14 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     assert.equal((await ended(accepted)).status, 'cancelled');
   });
 
-  it('brings everything back on a host that was rebuilt empty, with votes given while no worker was up', async () => {
+  it('brings everything back on a host that was rebuilt empty, with votes given while no worker was up, under the longest and oddest of ids', async () => {
     const { hostKey } = await rebuild(crew.dtr.lab, 'node-1', { images: true, trust: false });
     const [id] = crew.dtr.ids;
     const unknownKey = await ended(await launch('--accept-missing-owners'));
     assert.match(unknownKey.error ?? '', /host key/i);
     const { client } = await temporal();
     const handle = await client.workflow.start('restore', {
-      workflowId: 'restore/lab/by-hand', taskQueue: 'drydock',
+      workflowId: ODD_ID, taskQueue: 'drydock',
       args: [{ cluster: 'lab', backup: latest.backupId, acceptMissingOwners: true, targets: [{ replicaId: id, node: 'node-1', hostKey }] }],
     });
     await gate(handle.workflowId, 'plan');
