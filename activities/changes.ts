@@ -10,11 +10,12 @@ import type { ChangePlace } from '../store/changes/place';
 import { statePlace } from '../store/changes/state-place';
 import { vaultPlace } from '../store/changes/vault-place';
 import type { Cluster } from './cluster';
+import { forCleanUp } from './guard';
 
 /** `targets`: hosts that a restore uses although drydock.yaml has others, or none. */
 export function changesOf(cluster: Cluster, targets: readonly RestoreTarget[] = []): Changes {
   const { name, stateDir } = cluster;
-  const vaults = [{ name: cluster.vaultName, vault: cluster.vault }, ...cluster.otherVaults()].map((each) => vaultPlace({ ...each, stateDir }, name));
+  const vaults = [{ name: cluster.vaultName, vault: cluster.vault }, ...cluster.otherVaults()].map((each) => vaultPlace({ ...each, stateDir }, name, forCleanUp(each.vault)));
   const hosts = new Map<string, ChangePlace>();
   if (cluster.config.ssh !== undefined) {
     for (const node of Object.keys(cluster.config.hosts)) hosts.set(node, hostPlace(node, () => cluster.host(node), name));

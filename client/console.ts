@@ -21,9 +21,13 @@ export interface Console {
 /** A terminal that gives less than this as its width does not know it. */
 const LEAST_COLUMNS = 20;
 
-/** A pipe gets lines as they are: who reads there wants one for each thing. */
+/** A line as it fits a terminal. A pipe gets it as it is: who reads there wants one for each thing. */
+export function fitted(line: string, stream: NodeJS.WriteStream): string {
+  return stream.isTTY && stream.columns >= LEAST_COLUMNS ? fold(line, stream.columns) : line;
+}
+
 function write(stream: NodeJS.WriteStream, line: string): void {
-  stream.write(`${stream.isTTY && stream.columns >= LEAST_COLUMNS ? fold(line, stream.columns) : line}\n`);
+  stream.write(`${fitted(line, stream)}\n`);
 }
 
 /** The colours that `colors` is used for here, and their ends. */

@@ -4,7 +4,7 @@ const COLOUR = /\u001b\[[0-9;]*m/g;
 /** What people copy is never folded: the terminal's own wrapping leaves it one line. */
 const COMMAND = /^ *(?:drydock|docker|skopeo|temporal) /;
 /** `  label   text`: what does not fit stands below the text. */
-const LABELLED = /^ {0,4}[A-Za-z][^ ]*(?: [^ ]+){0,2} {2,}(?=\S)/;
+const LABELLED = /^ {0,4}[A-Za-z0-9][^ ]*(?: [^ ]+){0,2} {2,}(?=\S)/;
 const WIDEST_LABEL = 26;
 
 /** `columns`: of the terminal. A word that is wider than that stays whole. Colours take no room. */

@@ -18,6 +18,7 @@ import type { Cluster } from '../cluster';
 import type { BackupActivities, BackupStep } from '../contract';
 import { besideRecords } from '../copy/records';
 import { report } from '../pulse';
+import { forCleanUp } from '../guard';
 import { sha256Of } from '../sha256';
 import { ownArtifact } from './artifact';
 import { besideTexts, mendBeside, storeBeside, storeSignature } from './beside';
@@ -68,8 +69,13 @@ async function sealAnew(cluster: Cluster, step: SealStep, signal: AbortSignal): 
   // From here on the backup would exist, whatever its run says.
   signal.throwIfAborted();
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
-  await mendBeside(cluster, { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
+  await mendBeside(whateverComes(cluster), { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
   return resultOf(manifest, content, step);
+}
+
+/** The backup exists: a run that is cancelled now must be able to say so, with all that belongs to it in its place. */
+function whateverComes(cluster: Cluster): Cluster {
+  return Object.create(cluster, { vault: { value: forCleanUp(cluster.vault) } }) as Cluster;
 }
 
 /** The metadata was taken in read-only mode, so the registry comes back in it. */

@@ -7,7 +7,7 @@ import { EXIT } from '../../domain/contract';
 import type { ImageSizes, RepositorySize } from '../../domain/image-sizes';
 import type { TagLine } from '../../domain/manifest';
 import { withBackup, type BackupChoice } from '../backups';
-import { createConsole, type Console } from '../console';
+import { createConsole, fitted, type Console } from '../console';
 import { bytes, count, table, visible } from '../format';
 import { parseRepo } from './extract';
 
@@ -69,9 +69,10 @@ async function platformsOf(backup: SealedBackup, tags: TagLine[]): Promise<Map<s
 async function printLines(listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null): Promise<void> {
   for (const { repository, size, tags } of listed) {
     const visibility = tags[0]?.visibility === undefined ? '' : `, ${tags[0].visibility}`;
-    await write(`${visible(repository)}: ${count(tags.length, 'tag')}, ${bytes(size.bytes)} (${bytes(size.exclusiveBytes)} only here, ${bytes(size.sharedBytes)} shared)${visibility}\n`);
+    const head = `${visible(repository)}: ${count(tags.length, 'tag')}, ${bytes(size.bytes)} (${bytes(size.exclusiveBytes)} only here, ${bytes(size.sharedBytes)} shared)${visibility}`;
+    await write(`${fitted(head, process.stdout)}\n`);
     const rows = tags.map((tag) => [`  ${visible(tag.name)}`, tag.digest, bytes(sizes.bytesOf(hexOf(tag))), [...(platforms?.get(tag.digest) ?? []).map(visible), ...(tag.state === 'whole' ? [] : [NOT_WHOLE[tag.state]])].join(' ')]);
-    await write(table(rows).map((line) => `${line.trimEnd()}\n`).join(''));
+    await write(table(rows).map((line) => `${fitted(line.trimEnd(), process.stdout)}\n`).join(''));
   }
 }
 

@@ -2,11 +2,14 @@
 import { randomBytes } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
+import type { Vault } from '../../adapters/vault/vault';
 import { findOther, knownId, vaultId, type NamedVault } from '../../adapters/vault/known-vaults';
 import { RECORD_MAX_BYTES, RECORD_NAME, type ChangePlace } from './place';
 
-/** A vault that is not the known one (a disk that is not mounted looks like that) cannot be looked at; where none was ever made or used, nothing lies and nothing is put. */
-export function vaultPlace(named: NamedVault, cluster: string): ChangePlace {
+/**
+ * `cleanUp`: the same vault as it may be used when the step was cancelled. A vault that is not the known one (a disk that is not mounted looks like that) cannot be looked at; where none was ever made or used, nothing lies and nothing is put.
+ */
+export function vaultPlace(named: NamedVault, cluster: string, cleanUp: Vault = named.vault): ChangePlace {
   const { vault, name } = named;
   const folder = vaultPaths.operations(cluster);
   /** False where there is no vault yet. */
@@ -50,7 +53,7 @@ export function vaultPlace(named: NamedVault, cluster: string): ChangePlace {
       await mustBeThere();
       const probe = `probe-${randomBytes(8).toString('hex')}`;
       await vault.put(probe, '');
-      await vault.remove(probe);
+      await cleanUp.remove(probe);
     },
   };
 }

@@ -82,7 +82,7 @@ describe('what the command shows', function () {
     { name: 'restore-detached', line: 'restore lab --backup latest --detach' },
     { name: 'restore-asked', line: 'restore lab --backup latest --approve-as second', typed: [{ at: 'what do you decide at gate "plan"?', keys: 'approve\n' }, { at: 'Reason: ', keys: 'INC-4711\n' }], onlyOnTerminals: true },
     { name: 'show-run', line: 'show RUN', before: waiting },
-    { name: 'watch-interrupted', line: 'watch RUN', before: waiting, typed: [{ at: 'Plan digest', keys: CTRL_C }], onlyOnTerminals: true },
+    { name: 'watch-interrupted', line: 'watch RUN', before: waiting, typed: [{ at: 'reject: end the run', keys: CTRL_C }], onlyOnTerminals: true },
     { name: 'approve', line: 'approve RUN --gate plan --by operator', before: waiting, typed: [question] },
     { name: 'approve-digest', line: `approve RUN --gate plan --by operator --plan-digest ${DIGEST}`, before: waiting },
     { name: 'approve-stranger', line: `approve RUN --gate plan --by mallory --plan-digest ${DIGEST}`, before: waiting },

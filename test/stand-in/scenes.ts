@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import { vaultPaths } from '../../domain/vault-format';
+import { freezeRecord, leaveRecord } from '../helpers/changes';
 import type { Played, Scene, Stage } from './stage';
 import { SECOND, SPARE, World } from './world';
 
@@ -65,7 +66,7 @@ async function giveUp(world: World, cluster: string, backup: string): Promise<vo
 /** As a backup that died in the middle left it. */
 async function leaveFrozen(world: World, cluster: string): Promise<void> {
   const vault = openDirectoryVault(world.vaultDirectory('main'));
-  const crons = [...world.crons.values()];
+  const crons = [...world.crons.values()].map((cron) => ({ ...cron }));
   world.crons.clear();
-  await vault.put(vaultPaths.operation(cluster, 'dead'), JSON.stringify({ operation: 'dead', cluster, recordedAt: new Date().toISOString(), crons, readOnlyBefore: null }));
+await leaveRecord(vault, freezeRecord({ cluster, operation: 'dead', workflowId: 'dead', crons }));
 }
