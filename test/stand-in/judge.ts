@@ -23,9 +23,9 @@ async function namesIn(world: World, vault: string): Promise<string[]> {
   return names.sort();
 }
 
-/** The same for two runs of one operation: cluster, ids and times are their own. */
+/** The same for two runs of one operation: cluster, ids and times are their own, and so are the names that each attempt gives what it writes. */
 export function comparable(state: State, cluster: string): State {
-  return JSON.parse(JSON.stringify(state).replaceAll(cluster, 'CLUSTER').replace(/\d{8}T\d{6}Z(-[0-9a-f]{6})?/g, 'TIME')) as State;
+  return JSON.parse(JSON.stringify(state).replaceAll(cluster, 'CLUSTER').replace(/\d{8}T\d{6}Z(-[0-9a-f]{6})?/g, 'TIME').replace(/-[0-9a-f]{8}\./g, '-OWN.')) as State;
 }
 
 /** Whatever happened: nothing of ours runs on. */
