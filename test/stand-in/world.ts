@@ -49,7 +49,7 @@ export class World {
 
   /** Two healthy replicas that share no storage; the registry's images lie on the first. */
   async build(): Promise<void> {
-    this.nodes = ['node-1', 'node-2', SPARE].map((hostname, at) => ({ id: `member-${at}`, hostname, state: 'ready', availability: 'active', role: 'manager', address: `10.0.0.${at + 1}` }));
+    this.nodes = ['node-1', 'node-2', SPARE].map((hostname, at) => ({ id: `member-${at}`, hostname, state: 'ready', availability: 'active', role: at === 0 ? 'manager' : 'worker', address: `10.0.0.${at + 1}` }));
     this.settings = {
       dtrHost: 'dtr.example', httpProxy: '', httpsProxy: '', noProxy: '', logProtocol: 'internal', logHost: '', logLevel: 'INFO', scanningEnabled: false, scanningSyncOnline: false,
       readOnlyRegistry: false, replicaSettings: {},
