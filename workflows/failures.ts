@@ -1,5 +1,5 @@
 /** Failures of a run as the three doors show them: a kind, one sentence, a remedy. */
-import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, TimeoutFailure } from '@temporalio/workflow';
+import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 import type { z } from 'zod';
 import { isErrorKind, type ErrorKind } from '../domain/errors';
 import { mistakesInWords } from '../domain/mistakes';
@@ -46,7 +46,8 @@ export function isKind(error: unknown, kind: ErrorKind): boolean {
 /** The same failure, saying as well what could not be put back: then even a cancelled run must end as failed, or nobody would look. */
 export function withLeftovers(error: unknown, leftovers: string[]): unknown {
   if (leftovers.length === 0) return error;
-  return fail('NotPutBack', `${sentenceOf(error)} And not all was put back: ${leftovers.join(' ')}`, 'put it back with `drydock reconcile CLUSTER`, or by hand');
+  const why = isCancellation(error) ? 'The run was cancelled' : sentenceOf(error).replace(/\.$/, '');
+  return fail('NotPutBack', `${why}. And not all was put back: ${leftovers.join(' ')}`, 'put it back with `drydock reconcile CLUSTER`, or by hand');
 }
 
 /** The remedy that a failure carries, if it has one. */

@@ -55,8 +55,18 @@ export async function loadTrustedSigners(encryption: EncryptionConfig): Promise<
       trusted.push(key.toPublic());
     }
   }
-  const own = await loadSigningKey(encryption);
-  return own ? [...trusted, own.toPublic()] : trusted;
+  return [...trusted, ...(await ownSigners(encryption))];
+}
+
+/** What this site's own key signed counts as well when that key can sign no more: a restore must not wait for a new one. Nothing is unlocked for it. */
+async function ownSigners({ signingKey }: EncryptionConfig): Promise<openpgp.PublicKey[]> {
+  if (signingKey === undefined) return [];
+  const keys = await readPrivateKeys(await resolveSecret(signingKey, 'key'), signingKey);
+  const faults: unknown[] = [];
+  const able: openpgp.PublicKey[] = [];
+  for (const key of keys) await assertUsable(key, 'verify', signingKey).then(() => able.push(key.toPublic()), (fault: unknown) => faults.push(fault));
+  if (able.length === 0) throw faults[0];
+  return able;
 }
 
 /** An armoured signature of exactly these bytes. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import * as openpgp from 'openpgp';
 import { loadSigningKey, loadTrustedSigners, signDetached, verifyDetached } from '../../adapters/openpgp/sign';
 import { GpgHome, makeKey } from '../helpers/openpgp-keys';
 import { isError, scratchDirectory, type Scratch } from '../helpers/vault';
@@ -54,6 +55,18 @@ describe('signatures of manifests', function () {
     const old = await makeKey(scratch.path, 'ended', { date: new Date('2020-01-01'), keyExpirationTime: 86_400 });
     await assert.rejects(loadSigningKey({ signingKey: `file:${old.privateFile}` }), isError('InvalidInput', /expired on 2020-01-02/));
     assert.equal((await loadTrustedSigners({ signedBy: [old.publicFile] })).length, 1);
+  });
+
+  it('that are there already are read although the site\'s own key can sign no more: it has expired, was revoked, or stays locked', async () => {
+    const ended = await makeKey(scratch.path, 'own-ended', { date: new Date('2020-01-01'), keyExpirationTime: 86_400 });
+    const locked = await makeKey(scratch.path, 'own-locked', { passphrase: 'lost' });
+    const fresh = await makeKey(scratch.path, 'own-fresh');
+    const { privateKey: revoked } = await openpgp.revokeKey({ key: fresh.privateKey, reasonForRevocation: { flag: openpgp.enums.reasonForRevocation.keySuperseded }, format: 'object' });
+    await writeFile(join(scratch.path, 'own-revoked.key'), revoked.armor());
+    for (const file of [ended.privateFile, locked.privateFile, join(scratch.path, 'own-revoked.key')]) {
+      await assert.rejects(loadSigningKey({ signingKey: `file:${file}` }));
+      assert.equal((await loadTrustedSigners({ signingKey: `file:${file}` })).length, 1, file);
+    }
   });
 
   it('are made with the only key of a file that can sign; where several can, none is chosen in silence', async () => {

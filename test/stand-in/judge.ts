@@ -65,9 +65,18 @@ export function judgeRestore({ before, after, status, kind, message, cluster, vi
   if (!isMarked) {
     // Cancelled before anything was destroyed, or behind the step after which nothing is left to do.
     const isOver = view.steps.every(({ state }) => state === 'done' || state === 'skipped');
-    if (!isOver) assert.deepEqual(after, before);
+    if (!isOver) judgePutBack(before, after, kind, message);
     return;
   }
   assert.equal(kind, 'Unfinished', message);
   assert.ok(message.length > 80, `it says in what state the registry is: ${message}`);
+}
+
+/** All is as before, but for hosts that were taken out of the Swarm: nothing puts those back, so the run says which. */
+function judgePutBack({ members: membersBefore, ...before }: State, { members, ...after }: State, kind: string, message: string): void {
+  assert.deepEqual(after, before);
+  const gone = membersBefore.filter((member) => !members.includes(member)).map((member) => member.split(' ')[0]!);
+  assert.equal(members.length + gone.length, membersBefore.length);
+  if (gone.length > 0) assert.equal(kind, 'NotPutBack', message);
+  for (const node of gone) assert.ok(message.includes(node), `the run says that ${node} is out of the Swarm: ${message}`);
 }
