@@ -1,14 +1,14 @@
 /** What the backup froze, and what stays closed until the restore is confirmed. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { activityInfo } from '@temporalio/activity';
-import type { Cron } from '../../adapters/dtr/dtr';
 import { savedCronSchema, type ChangeOf } from '../../domain/changes';
 import { isDeletion } from '../../domain/deletions';
 import { DrydockError } from '../../domain/errors';
-import { canonicalJson, type RestoreDecisions } from '../../domain/plan';
+import type { RestoreDecisions } from '../../domain/plan';
 import { changeId, changesOf, newChange, ownChange } from '../changes';
 import type { Cluster } from '../cluster';
 import type { SavedCron, ThawResult } from '../contract';
+import { putBackCron } from '../crons';
 
 const LOOKS = 20;
 const LOOK_MS = 1_500;
@@ -53,26 +53,6 @@ export async function restoreCrons(cluster: Cluster, { decisions, held }: { deci
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
   const more = held.filter(({ action }) => !decisions.crons.some((cron) => cron.action === action));
-  for (const wanted of [...decisions.crons, ...more]) {
-    const present = await dtr.cron(wanted.action);
-    if (present === null) {
-      await dtr.putCron(wanted);
-      await verify(await dtr.cron(wanted.action), wanted);
-      result.putBack.push(wanted.action);
-    } else if (meaning(present) !== meaning(wanted)) {
-      result.left.push(`the cron ${wanted.action} is set to "${present.schedule}" (the backup has "${wanted.schedule}"): it was left as it is`);
-    }
-  }
+  for (const wanted of [...decisions.crons, ...more]) await putBackCron(dtr, wanted, result, 'in the backup');
   return result;
-}
-
-async function verify(found: Cron | null, wanted: Cron): Promise<void> {
-  if (found !== null && meaning(found) === meaning(wanted)) return;
-  throw new DrydockError('RegistryUnavailable', `the cron ${wanted.action} was put back, but DTR does not show it as it was`, { remedy: `set it by hand: "${wanted.schedule}"` });
-}
-
-/** What makes two crons the same; ids and next runs are DTR's own. */
-function meaning({ action, schedule, retries, parameters, deadline }: Cron): string {
-  const empty = parameters === null || parameters === undefined || (typeof parameters === 'object' && Object.keys(parameters).length === 0);
-  return canonicalJson({ action, schedule, retries, deadline, parameters: empty ? null : parameters });
 }
