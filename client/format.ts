@@ -25,9 +25,7 @@ export function between(from: string, to: string): number {
   return Math.max(0, (Date.parse(to) - Date.parse(from)) / 1000);
 }
 
-export function count(number: number, one: string, many = `${one}s`): string {
-  return `${number} ${number === 1 ? one : many}`;
-}
+export { count } from '../domain/count';
 
 /** `2026-11-23 02:00:13Z`. */
 export function time(iso: string): string {

@@ -1,6 +1,7 @@
 /**
  * What is odd in the registry itself: it comes back as it is, so it is told once, when a backup is proven, and is no damage of the backup. Digests are in our form (digest.ts).
  */
+import { count } from './count';
 import { NONE } from './column';
 import type { CopyList } from './copy-list';
 import { DigestNumbers } from './digest-numbers';
@@ -43,7 +44,7 @@ export class Oddities {
     return [
       ...this.wrongSizes(refs, copies.refs.sizesOf(number) ?? []),
       ...(others.length > 0 ? [`${others.length} of the parts of its index are no manifests (a build cache has such), the first ${this.shown(others[0]!)}`] : []),
-      ...(unreadable > 0 ? [`its manifest ${showDigest(manifest)} has ${unreadable} reference(s) without a digest that can be read`] : []),
+      ...(unreadable > 0 ? [`its manifest ${showDigest(manifest)} has ${count(unreadable, 'reference')} without a digest that can be read`] : []),
     ];
   }
 

@@ -1,4 +1,5 @@
 /** From a backup, a diagnosis and targets to the decisions of a restore, with all that speaks against it. */
+import { count } from './count';
 import { storageFlagText } from './bootstrapper-flags';
 import type { RestoreTarget } from './contract';
 import type { Manifest, Replica } from './manifest';
@@ -190,7 +191,7 @@ export function planMarkdown(plan: RestorePlan): string {
         ...d.joins.map((each) => `then joined: ${replica(each)}, ${portsOf(each)}`),
         ...d.targets.map((target) => `target for \`${target.replicaId}\`: ${target.node}${target.host === undefined ? '' : ` (SSH ${target.host})`}${target.hostKey === undefined ? '' : `, trusted by the new host key \`${keyText(target.hostKey)}\``}`),
         `storage: ${d.storage.kind}${d.volume === null ? '' : `, volume \`${d.volume.name}\``}; flag \`${storageFlagText(d)}\``,
-        d.storage.kind === 'external' ? `images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'})` : `images: ${estimates.tags} tags of ${estimates.repositories} repositories; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already`,
+        d.storage.kind === 'external' ? `images: **not in this backup** (${d.storage.external ?? 'kept elsewhere'})` : `images: ${count(estimates.tags, 'tag')} of ${count(estimates.repositories, 'repository', 'repositories')}; ${binary(estimates.bytesToMove)} to move, ${binary(estimates.bytesKept)} seem to be there already`,
         `vulnerability database: ${SCANNING[d.scanning]}`,
         `crons put back: ${d.crons.map(({ action }) => action).join(', ') || 'none'}`,
         ...(d.readOnly ? ['the registry was read-only before the backup, and stays so'] : []),

@@ -1,4 +1,5 @@
 import { CancellationScope, isCancellation, uuid4, workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import type { BackupFacts, BackupStep, FreezeRecord, ImagesPass, MetadataTaken, Policy, Proof } from '../activities/contract';
 import type { VerifyLevel } from '../domain/verify-level';
 import { backupInput, type BackupInput, type BackupResult } from '../domain/contract';
@@ -47,7 +48,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
   let sealed = false;
   try {
     // 2. Check: all findings at once, before anything is changed.
-    const facts = await operation.step('check', () => few.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${f.replicas.length} replica(s)` }));
+    const facts = await operation.step('check', () => few.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${count(f.replicas.length, 'replica')}` }));
     operation.warn(...facts.warnings);
 
     // 3. Everything new, while nothing is frozen.
@@ -223,7 +224,7 @@ async function whileFrozen(operation: Operation, step: BackupStep, facts: Backup
   let since = frozenAt;
   for (let round = 0; ; round++) {
     const metadata = await operation.step('metadata', () => long.takeMetadata.executeWithOptions({ summary: 'Run the vendor\'s backup and read along' }, [{ ...step, facts, round }]), (m) => ({
-      text: `${m.documents} rows in ${Object.keys(m.tables).length} tables`, bytes: m.artifact.plainBytes,
+      text: `${count(m.documents, 'row')} in ${count(Object.keys(m.tables).length, 'table')}`, bytes: m.artifact.plainBytes,
     }));
     const passes: ImagesPass[] = [];
     if (facts.volume) {
@@ -255,11 +256,11 @@ function beginThaw(operation: Operation, step: BackupStep, record: FreezeRecord,
 }
 
 function movedNote(pass: ImagesPass): { text: string; bytes: number } {
-  return { text: `${pass.stored.blobs} of ${pass.listed.blobs} blobs moved, ${mib(pass.stored.bytes)}`, bytes: pass.stored.bytes };
+  return { text: `${pass.stored.blobs} of ${count(pass.listed.blobs, 'blob')} moved, ${mib(pass.stored.bytes)}`, bytes: pass.stored.bytes };
 }
 
 function proofNote({ counts }: Proof): { text: string } {
-  return { text: `${counts.tags} tags, ${counts.gaps} gaps${counts.acceptedGaps === 0 ? '' : ` and ${counts.acceptedGaps} accepted ones`}, ${counts.inFlight} in flight` };
+  return { text: `${count(counts.tags, 'tag')}, ${count(counts.gaps, 'gap')}${counts.acceptedGaps === 0 ? '' : ` and ${counts.acceptedGaps} accepted ones`}, ${counts.inFlight} in flight` };
 }
 
 function frozenNote(record: FreezeRecord): string {

@@ -1,4 +1,5 @@
 import { workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import { copyInput, type CopiedTo, type CopyInput, type CopyResult } from '../domain/copy';
 import { operationKey } from '../domain/operation-key';
 import { long, quick } from './activities';
@@ -33,5 +34,5 @@ export async function copy(input: CopyInput): Promise<CopyResult> {
 
 /** For the line of the step. */
 export function copiedNote({ copied, already, bytes, findingCount }: CopiedTo): { text: string; bytes: number } {
-  return { text: `${copied.length} copied, ${already} there before, ${mib(bytes)} moved${findingCount > 0 ? `; ${findingCount} finding(s)` : ''}`, bytes };
+  return { text: `${copied.length} copied, ${already} there before, ${mib(bytes)} moved${findingCount > 0 ? `; ${count(findingCount, 'finding')}` : ''}`, bytes };
 }

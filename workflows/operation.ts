@@ -208,11 +208,14 @@ export class Operation {
   private markdown(): string {
     const lines: string[] = [];
     if (this.isCancelling) lines.push(this.cancellingText(), '');
+    // What is wrong at this moment comes before all else.
+    for (const trouble of this.troubles.values()) lines.push(`**Warning:** ${trouble}`, '');
     if (this.gate) lines.push(...gateLines(this.gate), '');
     lines.push('| Step | State | |', '| --- | --- | --- |');
     for (const step of this.steps) lines.push(`| ${cell(step.title)} | ${step.state} | ${cell(step.note ?? '')} |`);
-    for (const warning of [...this.warnings, ...this.troubles.values()]) lines.push('', `Warning: ${warning}`);
-    return lines.join('\n');
+    for (const warning of this.warnings) lines.push('', `Warning: ${warning}`);
+    // The UI cuts off the last lines of what it draws.
+    return [...lines, '', '&nbsp;', '', '&nbsp;'].join('\n');
   }
 
   private cancellingText(): string {

@@ -1,4 +1,5 @@
 import { isCancellation, workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import { pruneInput, type PruneInput, type PruneResult } from '../domain/prune-result';
 import { operationKey } from '../domain/operation-key';
 import { few, long, quick } from './activities';
@@ -47,5 +48,5 @@ export async function pruneCopies(operation: Operation, step: { cluster: string;
 
 /** For the line of the step. */
 export function prunedNote({ removed, marked }: PruneResult): { text: string } {
-  return { text: `${removed.backups.length} backup(s), ${removed.segments} segment(s), ${mib(removed.bytes)} removed; ${marked.backups.length} backup(s), ${marked.segments} segment(s) marked` };
+  return { text: `${count(removed.backups.length, 'backup')}, ${count(removed.segments, 'segment')}, ${mib(removed.bytes)} removed; ${count(marked.backups.length, 'backup')}, ${count(marked.segments, 'segment')} marked` };
 }

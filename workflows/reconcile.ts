@@ -1,4 +1,5 @@
 import { workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import type { ThawResult } from '../activities/contract';
 import { reconcileInput, type ReconcileInput, type ReconcileResult } from '../domain/contract';
 import { operationKey } from '../domain/operation-key';
@@ -33,7 +34,7 @@ export async function reconcile(input: ReconcileInput): Promise<ReconcileResult>
   if (endRestore !== undefined) {
     await operation.step('end', async () => take(await quick.endRestore.executeWithOptions({ summary: `People say that ${endRestore} is over` }, [{ ...step, restore: endRestore }])));
   }
-  const { changes, notes } = await operation.step('look', () => quick.listChanges.executeWithOptions({ summary: 'Read what was recorded' }, [step]), (found) => ({ text: `${found.changes.length} record(s)` }));
+  const { changes, notes } = await operation.step('look', () => quick.listChanges.executeWithOptions({ summary: 'Read what was recorded' }, [step]), (found) => ({ text: count(found.changes.length, 'record') }));
   left.push(...notes);
   await operation.step('put-back', async () => {
     // Containers first, as nothing else can be put back into a registry that is stopped; else oldest first: the newest operation recorded what older ones had left.

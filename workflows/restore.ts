@@ -1,4 +1,5 @@
 import { CancellationScope, isCancellation, workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import type { Confirmed, Policy } from '../activities/contract';
 import { restoreInput, type RestoreInput, type RestoreResult } from '../domain/contract';
 import type { RestoreDecisions, RestorePlan } from '../domain/plan';
@@ -61,7 +62,7 @@ export async function restore(input: RestoreInput): Promise<RestoreResult> {
         });
         containers.push(...(await quick.stopReplica.executeWithOptions({ summary: `Stop replica ${id} on ${node}` }, [{ ...step, id, node }])).stopped);
       }
-    }, () => ({ text: `${decisions.stops.length} replica(s)` }));
+    }, () => ({ text: count(decisions.stops.length, 'replica') }));
     await passGate(operation, policy, plan, 'destroy', destroyQuestion(plan));
     // Days may have passed at the gate: what people said to be off must still be off.
     if (decisions.fences.length > 0) await quick.refuseReturned.executeWithOptions({ summary: 'Are the hosts off that were said to be?' }, [{ ...step, decisions }]);
@@ -102,7 +103,7 @@ async function destroyAll(operation: Operation, step: Step, { decisions }: Resto
       await operation.step('destroy', async () => {
         for (const { id, node } of decisions.destroys) await long.destroyReplica.executeWithOptions({ summary: `Destroy replica ${id} on ${node}` }, [{ ...step, decisions, id, node }]);
         await long.passNoReturn.executeWithOptions({ summary: 'Point of no return' }, [{ ...step, decisions }]);
-      }, () => ({ text: `${decisions.destroys.length} replica(s), ${decisions.fences.length} host(s) fenced` }));
+      }, () => ({ text: `${count(decisions.destroys.length, 'replica')}, ${count(decisions.fences.length, 'host')} fenced` }));
       return;
     } catch (error) {
       if (!(await isBehindNoReturn(step, decisions))) throw withLeftovers(error, await undo.run());
@@ -129,7 +130,7 @@ async function behindThePoint(operation: Operation, step: Step, plan: RestorePla
   // 2. Images, by digest: what is there already and right is kept.
   behind.state = 'The registry is destroyed; its images are being written, its metadata is not restored.';
   const images = await persevere(operation, behind, 'images', () => patient.restoreImages.executeWithOptions({ summary: 'Write missing images, hash them where they lie' }, [{ ...step, decisions }]), ({ kept, written }) => ({
-    text: `${written.blobs} blobs written (${mib(written.bytes)}), ${kept.blobs} kept`, bytes: written.bytes,
+    text: `${count(written.blobs, 'blob')} written (${mib(written.bytes)}), ${kept.blobs} kept`, bytes: written.bytes,
   }));
 
   // 3. Metadata, then health; read-only until it is confirmed, and nothing is deleted until people say so.
@@ -210,12 +211,12 @@ async function fetchVulnerabilities(operation: Operation, step: Step, { decision
 async function agreedConfirmation(operation: Operation, step: Step, { decisions }: RestorePlan, behind: Behind): Promise<{ confirmed: Confirmed; accepted: RestoreResult['accepted'] }> {
   for (;;) {
     const confirmed = await persevere(operation, behind, 'confirm', () => patient.confirmRestore.executeWithOptions({ summary: 'Pull a sample by digest, compare with the backup' }, [{ ...step, decisions }]), (c) => ({
-      text: `${c.tags} tags in ${c.repositories} repositories, ${c.pulled} images pulled by digest`,
+      text: `${count(c.tags, 'tag')} in ${count(c.repositories, 'repository', 'repositories')}, ${count(c.pulled, 'image')} pulled by digest`,
     }));
     if (confirmed.missingCount + confirmed.differenceCount === 0) return { confirmed, accepted: null };
     const vote = await operation.waitAtGate({
       name: 'confirm',
-      question: `The restored registry differs from the backup: ${confirmed.missingCount} image(s) cannot be pulled, ${confirmed.differenceCount} other difference(s). It is read-only; nothing is lost by waiting.`,
+      question: `The restored registry differs from the backup: ${count(confirmed.missingCount, 'image')} cannot be pulled, ${count(confirmed.differenceCount, 'other difference')}. It is read-only; nothing is lost by waiting.`,
       details: confirmationMarkdown(confirmed),
       planDigest: confirmed.digest,
       approvers: behind.approvers,

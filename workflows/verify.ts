@@ -1,4 +1,5 @@
 import { workflowInfo } from '@temporalio/workflow';
+import { count } from '../domain/count';
 import { verifyInput, type VerifyInput } from '../domain/verify-input';
 import type { VerifyResult } from '../domain/verify';
 import { operationKey } from '../domain/operation-key';
@@ -22,6 +23,6 @@ export async function verify(input: VerifyInput): Promise<VerifyResult> {
 
 /** For the line of the step. */
 export function verdictNote(result: VerifyResult): { text: string; bytes: number } {
-  const what = result.result === 'good' ? 'good' : `${result.findingCount} finding(s)`;
+  const what = result.result === 'good' ? 'good' : count(result.findingCount, 'finding');
   return { text: `${result.level}: ${what}`, bytes: result.checked.bytes };
 }

@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { count } from '../../domain/count';
 import { recordWrapped } from '../../adapters/vault/access';
 import { writeArtifact, writeClear } from '../../adapters/vault/artifacts';
 import { hasDigest } from '../../adapters/vault/copy-object';
@@ -204,7 +205,7 @@ async function refuseMarked({ vault, name }: Cluster, segments: readonly Segment
   const marked = await markedSegments(vault, name);
   const lost = segments.filter(({ segment }) => marked.has(segment));
   if (lost.length === 0) return;
-  throw new DrydockError('WorkLost', `${lost.length} segment(s) that this backup relies on were marked for removal while it ran`, { remedy: 'their blobs are copied again' });
+  throw new DrydockError('WorkLost', `${count(lost.length, 'segment')} that this backup relies on ${lost.length === 1 ? 'was' : 'were'} marked for removal while it ran`, { remedy: 'their blobs are copied again' });
 }
 
 function lostAccess(segment: string): DrydockError {

@@ -34,12 +34,12 @@ export async function planForget(cluster: Cluster, { backup, everywhere }: { bac
   const gates = elsewhere.flatMap(({ where, gate }) => (everywhere && gate !== null ? [`in ${where} ${gate}`] : []));
   const held = picture.facts.find(({ id }) => id === backup);
   const lines = [
-    `## Forget backup ${backup} of ${name}`,
-    '### What is lost',
+    `## Forget backup ${backup} of ${name}`, '',
+    '### What is lost', '',
     ...(manifest !== null && typeof manifest !== 'string' ? lostLines(manifest, await segmentsOf(vault, manifest, signal).catch(unlessDamaged), picture) : [`- it cannot be read: ${manifest ?? 'its manifest has just gone'}`]),
     ...(held ? [`- ${held.bad ? 'a verification found it damaged' : held.verified ? 'it is verified' : 'it is not verified'}${held.drilled ? ', and a drill restored it' : ''}`] : []),
-    `- it can be taken back with \`drydock forget ${backup} --undo\` for ${cluster.config.retention.hold}; then \`prune\` removes it`,
-    '### What remains',
+    `- it can be taken back with \`drydock forget ${backup} --undo\` for ${cluster.config.retention.hold}; then \`prune\` removes it`, '',
+    '### What remains', '',
     ...(remaining.length === 0 ? ['- no other backup of this cluster'] : remaining.slice(0, SHOWN_OTHERS).map((line) => `- ${line}`)),
     ...(remaining.length > SHOWN_OTHERS ? [`- and ${remaining.length - SHOWN_OTHERS} more`] : []),
     ...elsewhere.map(({ where, gate }) => `- the same backup in ${where}${everywhere ? `, where it is given up as well${gate === null ? '' : ` although ${gate}`}` : `; no copy from there brings it to ${cluster.vaultName} again until this is taken back`}`),

@@ -1,4 +1,5 @@
 /** Writes what lives in mostly dead segments into new ones, for the backups to come. What stands is neither changed nor removed here. */
+import { count } from '../../domain/count';
 import { canDecrypt } from '../../adapters/openpgp/keyring';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { verifyCiphertext } from '../../adapters/vault/artifacts';
@@ -46,19 +47,19 @@ export async function repack(cluster: Cluster, step: { operation: string; dryRun
   const keys = await cluster.decryptionKeys();
   const dead = candidates.reduce((sum, { bytes, liveBytes }) => sum + bytes - liveBytes, 0);
   if (!canDecrypt(keys)) {
-    notes.push(`${candidates.length} segment(s) are mostly dead (${mib(dead)}); they are not repacked, because this worker has no key that opens them.`);
+    notes.push(`${mostlyDead(candidates.length)} (${mib(dead)}); nothing was repacked, because this worker has no key that opens them.`);
     return NOTHING;
   }
   const stored = await StoredBlobs.load(cluster.vault, cluster.name, { signal, kept: await keptIndexes(cluster, signal) });
   const open = await liveBlobs(cluster, manifest, candidates, stored).catch((error: unknown) => {
     if (!(error instanceof DrydockError) || error.retryable) throw error;
-    notes.push(`${candidates.length} segment(s) are mostly dead (${mib(dead)}); they are not repacked: ${error.message}.`);
+    notes.push(`${mostlyDead(candidates.length)} (${mib(dead)}); nothing was repacked: ${error.message}.`);
     return [];
   });
   const free = await cluster.vault.freeBytes();
   const needed = open.reduce((sum, { size }) => sum + size, 0) * OVERHEAD;
   if (free !== null && free < needed) {
-    notes.push(`${candidates.length} segment(s) are mostly dead; they are not repacked, because that needs ${mib(needed)} and ${mib(free)} are free.`);
+    notes.push(`${mostlyDead(candidates.length)}; nothing was repacked, because that needs ${mib(needed)} and ${mib(free)} are free.`);
     return NOTHING;
   }
   const damaged = step.dryRun ? new Set<string>() : await writeAnew(cluster, step.operation, { open, recorded: recordedSegments(refs) }, stored, signal, notes);
@@ -139,4 +140,8 @@ function isUnreadable(error: unknown): error is DrydockError {
 
 function mib(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+}
+
+function mostlyDead(segments: number): string {
+  return `${count(segments, 'segment')} ${segments === 1 ? 'is' : 'are'} mostly dead`;
 }

@@ -148,8 +148,10 @@ class ContainerHost implements Host {
       output.once('finish', resolve);
     });
     if (output.code !== null) return exitOf(output.code);
-    const code = await command.exitCode();
-    // Commands go with their container: what looks like a kill is then a lost connection, and may be tried again.
+    // Commands go with their container: what looks like a kill, or is not known any more, is then a lost connection, and may be tried again.
+    const code = await command.exitCode().catch(async (error: unknown) => {
+      throw (await this.isGone()) ? this.cut() : error;
+    });
     if (code === null || code === 0 || (await this.isGone())) throw this.cut();
     return exitOf(code);
   }

@@ -164,6 +164,7 @@ export class ChannelProcess implements RemoteProcess {
    */
   private async endGroup(): Promise<void> {
     const { start, connection, options } = this;
+    if (connection.lost() !== undefined) return;
     const group = this.group ?? (await Promise.race([start.group.catch(() => start.seenGroup), sleep(KILL_GRACE_MS, undefined, { ref: false })]));
     if (group !== undefined && connection.lost() === undefined) await connection.endGroup(group, options.root);
   }

@@ -95,7 +95,7 @@ describe('forgetting a backup', () => {
     await forget(newest.backupId);
     const { gate, details } = await plan(old.backupId);
     assert.equal(gate, 'it is the last verified backup of this cluster');
-    assert.match(details, /### What is lost\n- complete, begun 2026-11-01T02:00:00\.000Z[^]*### What remains\n- no other backup of this cluster/);
+    assert.match(details, /## Forget [^\n]*\n\n### What is lost\n\n- complete, begun 2026-11-01T02:00:00\.000Z[^]*\n\n### What remains\n\n- no other backup of this cluster/);
   });
 
   it('asks people for the newest drilled one, and for one that cannot be read', async () => {

@@ -13,6 +13,7 @@ const START_TRIES = 3;
 
 let environment: Promise<TestWorkflowEnvironment> | undefined;
 const stops: (() => Promise<void>)[] = [];
+let uiPort: number | undefined;
 const bundles = new Map<string, Promise<WorkflowBundleWithSourceMap>>();
 
 /**
@@ -37,6 +38,11 @@ export function temporal(): Promise<TestWorkflowEnvironment> {
 /** All that Temporal keeps of a run, as one text, payloads as they are: for tests of what must not stand there. */
 export async function historyText(client: Client, workflowId: string): Promise<string> {
   return textOf(await client.workflow.getHandle(workflowId).fetchHistory());
+}
+
+/** Gives the server of this process its UI at this port; to be said before anything asks for the server. */
+export function withUi(port: number): void {
+  uiPort = port;
 }
 
 /** What uses the server until the last test of this process is over, and how to end it. */
@@ -73,7 +79,7 @@ async function start(): Promise<TestWorkflowEnvironment> {
   const executable = { type: 'existing-path', path: temporalCli() } as const;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await TestWorkflowEnvironment.createLocal({ server: { executable, log: { format: 'pretty', level: 'error' } } });
+      return await TestWorkflowEnvironment.createLocal({ server: { executable, ...(uiPort === undefined ? {} : { ui: true, uiPort }), log: { format: 'pretty', level: 'error' } } });
     } catch (error) {
       if (attempt === START_TRIES) throw error;
     }
