@@ -6,6 +6,9 @@ import { builtCommand } from '../helpers/product';
 /** More than any output is high, so that nothing scrolls away. */
 const ROWS = 400;
 
+/** A person reads first: what the program was about to write stands there by then. */
+const TYPING_MS = 700;
+
 export interface Shown {
   code: number | null;
   /** As it lies on the screen at the end, without blank ends of lines; nothing below the last line. */
@@ -43,7 +46,7 @@ export async function onTerminal(args: string[], columns: number, { env, typed =
     if (next === undefined || !raw.slice(from).includes(next.at)) return;
     from = raw.length;
     left.shift();
-    child.stdin.write(next.keys);
+    setTimeout(() => child.stdin.write(next.keys), TYPING_MS);
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, text: await drawn(settle(raw), columns) };
