@@ -29,6 +29,7 @@ export class Looks {
     private readonly cluster: Cluster,
     private readonly hold: Duration,
     private readonly signal: AbortSignal,
+    private readonly quickMs = QUICK_MS,
   ) {
     this.lists = new SegmentLists(cluster.cache);
   }
@@ -60,6 +61,6 @@ export class Looks {
     if (this.last === undefined) return this.take();
     const { look, began, ended } = this.last;
     const took = ended - began;
-    return took > QUICK_MS && performance.now() - ended < took ? look : this.take();
+    return took > this.quickMs && performance.now() - ended < took ? look : this.take();
   }
 }

@@ -21,12 +21,13 @@ const SHOWN_NOTES = 50;
 
 /**
  * Step 12. Removes what was marked longer ago than the hold, each thing judged anew right before it goes, then marks what is given up now. Every step
- * may be the last: what a killed run left half removed has its tombstone still, so the next run ends it. Throws Refused when the vault's clock and this one disagree.
+ * may be the last: what a killed run left half removed has its tombstone still, so the next run ends it. `quickMs`: see `Looks`. Throws Refused when the vault's clock and this one
+ * disagree.
  */
-export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSignal): Promise<PruneResult> {
+export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSignal, quickMs?: number): Promise<PruneResult> {
   const hold = toDuration(cluster.config.retention.hold);
   await refuseNewer(cluster.vault);
-  const looks = new Looks(cluster, hold, signal);
+  const looks = new Looks(cluster, hold, signal, quickMs);
   await refuseWrongClock(cluster);
   report({ phase: 'looking at the vault', bytesDone: 0 });
   const first = await looks.take();

@@ -181,7 +181,7 @@ export class Changes {
     return {
       changes: newestOf(found).filter(({ state }) => state !== 'ended'),
       unread: faults,
-      damaged: broken.filter(({ id }) => !readable.has(id)).map(({ place, name }) => ({ place, name })),
+      damaged: broken.filter(({ id }) => !readable.has(id)).map(({ place, name }) => ({ place, name })).sort((a, b) => (a.place + a.name < b.place + b.name ? -1 : 1)),
       found, files, looked: done,
     };
   }

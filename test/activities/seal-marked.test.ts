@@ -80,7 +80,7 @@ describe('the seal of a backup', function () {
     await mark(segment);
     const failure = (await run.seal().catch((error: unknown) => error)) as ApplicationFailure;
     assert.deepEqual([failure.type, await isSealed(run)], ['WorkLost', false]);
-    assert.match(failure.message, /1 segment\(s\) that this backup relies on were marked for removal while it ran/);
+    assert.match(failure.message, /1 segment that this backup relies on was marked for removal while it ran/);
     const stored = await StoredBlobs.load(here.vault, 'lab');
     const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
     for await (const { path, sha256, segment: of } of readBlobList(cluster, earlier)) assert.equal(stored.good(path, sha256) === undefined, of === segment, 'the next pass stores just these anew');

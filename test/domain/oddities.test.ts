@@ -88,7 +88,7 @@ describe('what is odd in the registry itself', () => {
   });
 
   it('is a reference without a digest', () => {
-    assert.deepEqual(new Scene().stored(d('a'), 9, { layers: [], unreadable: 2 }).odd, [`acme/app:1: its manifest sha256:${d('a')} has 2 reference(s) without a digest that can be read`]);
+    assert.deepEqual(new Scene().stored(d('a'), 9, { layers: [], unreadable: 2 }).odd, [`acme/app:1: its manifest sha256:${d('a')} has 2 references without a digest that can be read`]);
   });
 
   it('bears an index of indexes, a thousand deep', () => {
