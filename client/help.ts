@@ -1,7 +1,7 @@
 /** The form of help texts: nothing in them is wider than 80 columns, the least that a terminal has. */
 import type { Argument, Command } from 'commander';
 
-const COLUMNS = 80;
+export const COLUMNS = 80;
 /** Where a command line may be folded: before an option, a pipe, or the next command. */
 const FOLDS = / (?=--?[a-z]|\||&&)/;
 
@@ -21,17 +21,6 @@ function foldedCommand(line: string): string {
     else rows.push(`      ${part}`);
   }
   return rows.join(' \\\n');
-}
-
-/** `label` once, and the text beside it on as many lines as it takes. */
-export function beside(label: string, text: string): string {
-  const rows = [''];
-  for (const word of text.split(' ')) {
-    const longer = rows.at(-1) === '' ? word : `${rows.at(-1)!} ${word}`;
-    if (label.length + longer.length <= COLUMNS) rows[rows.length - 1] = longer;
-    else rows.push(word);
-  }
-  return rows.map((row, at) => `${at === 0 ? label : ' '.repeat(label.length)}${row}\n`).join('');
 }
 
 /** In a list of commands: that each has options need not be said, and the room is wanted for what it does. */

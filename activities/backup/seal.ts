@@ -70,7 +70,12 @@ async function sealAnew(cluster: Cluster, step: SealStep, signal: AbortSignal): 
   // From here on the backup would exist, whatever its run says.
   signal.throwIfAborted();
   await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
-  await mendBeside(whateverComes(cluster), { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
+  try {
+    await mendBeside(whateverComes(cluster), { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
+  } catch (error) {
+    // A cancelled step has no other attempt, and the backup exists all the same.
+    if (!signal.aborted) throw error;
+  }
   return resultOf(manifest, content, step);
 }
 

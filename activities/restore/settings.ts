@@ -53,6 +53,7 @@ export async function restoreCrons(cluster: Cluster, { decisions, held }: { deci
   const dtr = await cluster.dtr();
   const result: ThawResult = { putBack: [], left: [] };
   const more = held.filter(({ action }) => !decisions.crons.some((cron) => cron.action === action));
-  for (const wanted of [...decisions.crons, ...more]) await putBackCron(dtr, wanted, result, 'in the backup');
+  for (const wanted of decisions.crons) await putBackCron(dtr, wanted, result, 'in the backup');
+  for (const wanted of more) await putBackCron(dtr, wanted, result, 'before it was held');
   return result;
 }

@@ -12,7 +12,7 @@ import { allTestFiles, suitesOf } from './suites.mjs';
 
 /** Mocha's own main; its usual door starts another process and cuts clean-up short when a signal comes. */
 const MOCHA = 'node_modules/mocha/lib/cli/cli.js';
-/** See there. */
+/** What lets a test, and the threads that it starts, be TypeScript. */
 const LOADER = './scripts/tests/typescript.cjs';
 const LAST_WORDS = 2_000;
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackupResult, OperationMemo, RestoreResult } from '../../domain/contract';
@@ -232,6 +233,7 @@ describe('a restore of DTR 2.5.3 with a local volume, from a bucket in complianc
     }
     const result = (await handle.result()) as RestoreResult;
     assert.equal(result.status, 'restored');
+    for (const isMade of [existsSync('/tmp/odd'), crew.dtr.on('node-1', 'test -e /tmp/odd').code === 0]) assert.equal(isMade, false, 'a shell has acted on the id');
     assert.deepEqual(await bucket.names(vaultPaths.operations('lab')), []);
     assert.ok(result.counts.pulled >= images.repositories.length);
     for (const { repository, tag, digest } of images.images) {
