@@ -36,7 +36,8 @@ const COLOUR = /(\u001b\[(?:1|22|31|32|33|39)m)/;
 /** With `json`, standard output carries the object only. NO_COLOR is honoured. */
 export function createConsole(options: { json: boolean }): Console {
   const { stdin, stdout, stderr } = process;
-  const isColoured = stderr.isTTY && stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  // A plain boolean: given `undefined`, picocolors asks the environment itself, and paints in a pipe where CI or FORCE_COLOR is set.
+  const isColoured = Boolean(stderr.isTTY && stdout.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb');
   // What stands between two colours is at an even place.
   const shown = (line: string): string => (isColoured ? line.split(COLOUR).map((part, at) => (at % 2 === 0 ? visible(part) : part)).join('') : visible(line));
   return {

@@ -85,4 +85,12 @@ describe('the drydock command on a terminal', function () {
     const [painted, plain] = await Promise.all([onTerminal(['status']).finished, onTerminal(['status'], { NO_COLOR: '1' }).finished]);
     assert.deepEqual([painted.stdout.includes(ESCAPE), plain.stdout.includes(ESCAPE)], [true, false]);
   });
+
+  it('paints nothing in a pipe, whatever the environment says of colours', async () => {
+    for (const env of [{ CI: 'true' }, { FORCE_COLOR: '1' }]) {
+      const { stdout, stderr } = await start(['status', '--config', doors.here.config], { NO_COLOR: '', ...env }).finished;
+      assert.match(stdout, /Temporal at/);
+      assert.doesNotMatch(stdout + stderr, /\u001b|\\x1b/);
+    }
+  });
 });
