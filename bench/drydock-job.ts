@@ -4,6 +4,7 @@
  */
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
 import pLimit from 'p-limit';
 import { StoredBlobs } from '../activities/backup/stored';
 import { connectHost } from '../adapters/host/ssh';
@@ -18,16 +19,17 @@ import { readIndexes } from '../adapters/vault/segment-index';
 import type { WantedBlob } from '../adapters/vault/segment-reader';
 import { hostSchema } from '../domain/config';
 import { vaultPaths } from '../domain/vault-format';
-import type { Vault } from '../adapters/vault/vault';
+import type { Vault, VaultUpload } from '../adapters/vault/vault';
 import { parseBlobPath } from '../domain/layout';
 import type { Host } from '../adapters/host/host';
 
 const CLUSTER = 'bench';
 const SEGMENT_BYTES = 256 * 1024 * 1024;
+const SEGMENTS = vaultPaths.segment(CLUSTER, '');
 
 export type Job =
   | { do: 'connect'; port: number; keyFile: string; knownHosts: string; passphraseFile: string }
-  | { do: 'backup'; vault: string; volume: string; name: string }
+  | { do: 'backup'; vault: string; volume: string; name: string; isUnstored?: true }
   | { do: 'restore'; vault: string; volume: string; name: string }
   | { do: 'verify'; vault: string };
 
@@ -75,9 +77,16 @@ async function timed(job: Exclude<Job, { do: 'connect' }>, context: Context): Pr
 
 async function run(job: Exclude<Job, { do: 'connect' }>, { host, passphrase }: Context): Promise<number> {
   const vault = openDirectoryVault(job.vault);
-  if (job.do === 'backup') return backup(vault, host, passphrase, job);
+  if (job.do === 'backup') return backup(job.isUnstored ? unstored(vault) : vault, host, passphrase, job);
   if (job.do === 'restore') return restore(vault, host, passphrase, job);
   return verify(vault);
+}
+
+/** Takes segments, and forgets them. */
+function unstored(vault: Vault): Vault {
+  const nowhere = (): VaultUpload => ({ stream: new Writable({ write: (_chunk, _encoding, done) => done() }), commit: () => Promise.resolve(), abort: () => Promise.resolve() });
+  const upload: Vault['upload'] = (name, options) => (name.startsWith(SEGMENTS) ? Promise.resolve(nowhere()) : vault.upload(name, options));
+  return new Proxy(vault, { get: (target, name) => (name === 'upload' ? upload : Reflect.get(target, name, target) as unknown) });
 }
 
 /** Listing, what is new, segments, tree: what a backup does with images. Returns the bytes that were moved. */

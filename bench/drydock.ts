@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
-import { watchMemory, type Measured } from './measure';
+import { watchCpu, watchMemory, type Measured } from './measure';
 import type { Job, JobDone } from './drydock-job';
 import { freshTarget, type Place } from './peers';
 
@@ -19,20 +19,26 @@ export class Drydock {
     private readonly place: Place,
   ) {}
 
-  static async start(place: Place, ssh: { port: number; keyFile: string; knownHosts: string }): Promise<Drydock> {
+  static async start(place: Place): Promise<Drydock> {
     const child = spawn(process.execPath, [...process.execArgv, require.resolve('./drydock-job')], { stdio: ['pipe', 'pipe', 'inherit'] });
     const drydock = new Drydock(child, createInterface({ input: child.stdout })[Symbol.asyncIterator](), place);
-    await drydock.ask({ do: 'connect', ...ssh, passphraseFile: place.passphraseFile });
+    const { port, keyFile, knownHosts } = place.sshd;
+    await drydock.ask({ do: 'connect', port, keyFile, knownHosts, passphraseFile: place.passphraseFile });
     return drydock;
   }
 
   async prepare(): Promise<void> {
-    await rm(this.vault, { recursive: true, force: true });
+    for (const folder of [this.vault, path.join(this.place.base, 'unstored')]) await rm(folder, { recursive: true, force: true });
   }
 
   backup(): Promise<DrydockRun> {
     this.backups += 1;
     return this.ask({ do: 'backup', vault: this.vault, volume: this.place.volume, name: `backup-${this.backups}` });
+  }
+
+  /** A first backup whose segments are thrown away as soon as they are made. */
+  backupUnstored(): Promise<DrydockRun> {
+    return this.ask({ do: 'backup', vault: path.join(this.place.base, 'unstored'), volume: this.place.volume, name: 'unstored', isUnstored: true });
   }
 
   /** Of the newest backup; into an empty folder, or over what is in `target`. */
@@ -55,10 +61,11 @@ export class Drydock {
 
   private async ask(job: Job): Promise<DrydockRun> {
     const memory = watchMemory(this.process.pid!);
+    const far = watchCpu(this.place.sshd.pid);
     this.process.stdin?.write(`${JSON.stringify(job)}\n`);
     const answer = await this.lines.next();
     const { idleMiB, peakMiB } = memory.stop();
     if (answer.done) throw new Error(`Drydock's job ended at ${job.do}`);
-    return { ...(JSON.parse(answer.value) as JobDone), peakMemoryMiB: peakMiB, idleMiB };
+    return { ...(JSON.parse(answer.value) as JobDone), farCpuSeconds: far.seconds(), peakMemoryMiB: peakMiB, idleMiB };
   }
 }

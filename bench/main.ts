@@ -8,7 +8,7 @@ import { startSshd } from '../test/helpers/sshd';
 import { addBlobs, addLinks, sizeOf } from './corpus';
 import { Drydock } from './drydock';
 import { measureMillion } from './million';
-import type { Place } from './peers';
+import { PEERS, type PeerName, type Place } from './peers';
 import { markdown, summarise } from './report';
 import { playRound, type Sample } from './rounds';
 
@@ -21,6 +21,7 @@ interface Options {
   corpus?: string;
   size: number;
   rounds: number;
+  tools?: PeerName[];
   json?: boolean;
   million: boolean;
 }
@@ -31,6 +32,7 @@ async function main(): Promise<void> {
     .option('--corpus <dir>', 'a directory in a registry\'s layout, which is not changed (default: a new one of --size)')
     .option('--size <MiB>', 'size of the corpus that is made', wholeNumber, 1024)
     .option('--rounds <n>', 'how often everything is measured', wholeNumber, 3)
+    .option('--tools <names>', 'only these peers beside Drydock, as they are named in the results, with commas between', toolNames)
     .option('--no-million', 'leave out the plan and proof of 1,000,000 blobs')
     .option('--json', 'print one object instead of writing bench/results.md')
     .parse();
@@ -38,7 +40,7 @@ async function main(): Promise<void> {
   refuseWithoutRoot();
   const say = (what: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${what}\n`);
   const base = await mkdtemp(path.join(tmpdir(), 'drydock-bench-'));
-  const sshd = await startSshd();
+  const sshd = await startSshd({ sftp: '/usr/lib/openssh/sftp-server' });
   try {
     const volume = path.join(base, 'volume');
     if (options.corpus !== undefined) {
@@ -52,18 +54,19 @@ async function main(): Promise<void> {
     const corpus = await sizeOf(volume);
     const passphraseFile = path.join(base, 'passphrase');
     await writeFile(passphraseFile, 'of the bench\n', { mode: 0o600 });
-    const ssh = `ssh -F none -p ${sshd.port} -i ${sshd.keyFile} -o UserKnownHostsFile=${sshd.knownHosts} -o BatchMode=yes root@127.0.0.1`;
-    const place: Place = { base, volume, passphraseFile, ssh };
-    const drydock = await Drydock.start(place, sshd);
+    const place: Place = { base, volume, passphraseFile, sshd };
+    const drydock = await Drydock.start(place);
     const samples: Sample[] = [];
+    const peers = options.tools === undefined ? PEERS : PEERS.filter(({ name }) => options.tools!.includes(name));
     try {
-      for (let round = 0; round < options.rounds; round++) samples.push(...(await playRound(place, drydock, round, (what) => say(`round ${round + 1}, ${what}`))));
+      for (let round = 0; round < options.rounds; round++) samples.push(...(await playRound(place, drydock, peers, round, (what) => say(`round ${round + 1}, ${what}`))));
     } finally {
       await drydock.stop();
     }
-    say('1,000,000 blobs');
+    if (options.million) say('1,000,000 blobs');
     const results = summarise(samples, corpus, options.rounds, options.million ? await measureMillion(base) : null);
     if (options.json === true) process.stdout.write(`${JSON.stringify(results)}\n`);
+    else if (options.tools !== undefined) process.stdout.write(markdown(results, new Date()));
     else await writeResults(markdown(results, new Date()));
   } finally {
     await sshd.stop();
@@ -87,6 +90,14 @@ function refuseWithoutRoot(): void {
   if (process.getuid?.() === 0) return;
   process.stderr.write('the bench starts sshd, so it has to run as root\n');
   process.exit(2);
+}
+
+function toolNames(text: string): PeerName[] {
+  return text.split(',').map((name) => {
+    const peer = PEERS.find((each) => each.name === name);
+    if (!peer) throw new InvalidArgumentError(`expected some of ${PEERS.map((each) => each.name).join(', ')}`);
+    return peer.name;
+  });
 }
 
 function wholeNumber(text: string): number {

@@ -7,6 +7,8 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export interface TestSshd {
+  /** Of the daemon; its connections are its children. */
+  pid: number;
   port: number;
   /** Folder of keys and known_hosts. */
   dir: string;
@@ -55,7 +57,7 @@ export async function startSshd(
   const daemon = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', file('config')], { stdio: 'ignore' });
   await listening(port);
   return {
-    port, dir, keyFile: file('user_key'), knownHosts: file('known_hosts'), hostKey, user, passwordFile: file('sudo_password'),
+    pid: daemon.pid!, port, dir, keyFile: file('user_key'), knownHosts: file('known_hosts'), hostKey, user, passwordFile: file('sudo_password'),
     addLogin: (login) => {
       const added = addLogin(login);
       logins.push(added);

@@ -51,25 +51,23 @@ export async function judgeBackup(played: Played): Promise<void> {
 }
 
 /**
- * Until the step that destroys, all is as before; behind it the run says that it is unfinished, and so does the vault, until its last step is through.
+ * Until the first destruction, all is as before. Behind it the run says that it is unfinished, and so does the vault until the registry is released; then the run names
+ * the crons that are still off. What was cancelled behind its last step is as in `clean`, a run that was not cut.
  */
-export function judgeRestore({ before, after, status, kind, message, cluster, view }: Played): void {
-  const destroy = view.steps.find(({ name }) => name === 'destroy');
-  if (destroy?.startedAt === undefined) {
+export function judgeRestore({ before, after, status, kind, message, cluster, view }: Played, clean: Played): void {
+  const step = (name: string): (typeof view.steps)[number] | undefined => view.steps.find((each) => each.name === name);
+  if (step('destroy')?.startedAt === undefined) {
     assert.equal(status, 'cancelled', message);
     assert.deepEqual(after, before);
     return;
   }
-  if (status === 'completed') return;
+  if (view.steps.every(({ state }) => state === 'done' || state === 'skipped')) return assert.deepEqual(comparable(after, cluster), comparable(clean.after, clean.cluster));
   const isMarked = after.main.some((name) => name.startsWith(`${vaultPaths.operations(cluster)}restore-`));
-  if (!isMarked) {
-    // Cancelled before anything was destroyed, or behind the step after which nothing is left to do.
-    const isOver = view.steps.every(({ state }) => state === 'done' || state === 'skipped');
-    if (!isOver) judgePutBack(before, after, kind, message);
-    return;
-  }
+  if (!isMarked && step('images')?.startedAt === undefined) return judgePutBack(before, after, kind, message);
   assert.equal(kind, 'Unfinished', message);
   assert.ok(message.length > 80, `it says in what state the registry is: ${message}`);
+  if (step('release')?.startedAt === undefined) return assert.ok(isMarked, `the vault says that the restore is unfinished: ${message}`);
+  for (const cron of Object.keys(before.crons).filter((name) => !(name in after.crons))) assert.ok(message.includes(cron), `the run says that ${cron} is off: ${message}`);
 }
 
 /** All is as before, but for hosts that were taken out of the Swarm: nothing puts those back, so the run says which. */

@@ -48,7 +48,7 @@ describe('a run that is cut in the middle', function () {
     it(`leaves what its report says when it is cancelled: ${operation}`, () => sweep(operation, 'cancel', async (played) => {
       refuseLeftovers(played);
       if (played.status === 'completed') return assert.deepEqual(endOf(played), endOf(clean.get(operation)!));
-      if (operation === 'restore') return judgeRestore(played);
+      if (operation === 'restore') return judgeRestore(played, clean.get('restore')!);
       assert.notEqual(played.status, 'failed', played.message);
       if (operation === 'backup') return judgeBackup(played);
       // What is left half done is done by the same operation once more.
@@ -73,8 +73,8 @@ describe('a run that is cut in the middle', function () {
     const call = 1 + clean.get('restore')!.door.calls.get(step)!.findIndex(({ changes }) => changes);
     const point: Point = { step, call, act: 'cancelUnheard' };
     const [hasty, patient] = await Promise.all([stage.play(slow, point, HASTY), stage.play(slow, point)]);
-    assert.throws(() => judgeRestore(hasty), assert.AssertionError);
-    judgeRestore(patient);
+    assert.throws(() => judgeRestore(hasty, clean.get('restore')!), assert.AssertionError);
+    judgeRestore(patient, clean.get('restore')!);
   });
 
   async function sweep(operation: string, act: 'cancel' | 'kill', judge: (played: Played) => Promise<void> | void): Promise<void> {
