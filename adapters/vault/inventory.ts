@@ -1,5 +1,6 @@
 /** All names of a vault, each put where it belongs by the format. One listing; nothing is read. */
 import { backupIdSchema } from '../../domain/contract';
+import { isProbe } from './probe';
 import type { Vault, VaultEntry } from './vault';
 
 export interface ClusterFiles {
@@ -29,7 +30,6 @@ const TOMBSTONE = /^([0-9A-Za-z][0-9A-Za-z-]*)\.[0-9TZ]+\.json$/;
 
 /** What only Drydock writes: a time and random digits, alone or before what stands behind a segment's id. */
 const STAMPED = /^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6}(?:[0-9a-f]{6})?(?:$|\.)/;
-const PROBE = /^probe-[0-9a-f]{16}$/;
 
 export async function takeInventory(vault: Vault, signal?: AbortSignal): Promise<Inventory> {
   const inventory: Inventory = { clusters: new Map(), hasVaultFile: false, unknown: [], names: 0, bytes: 0 };
@@ -79,7 +79,7 @@ function place(inventory: Inventory, entry: VaultEntry): boolean {
  * another's, so their cluster must be among `known`, where the clusters of other names are added; names come in order, those of backups first.
  */
 export function isSurelyOurs(name: string, known: Set<string>): boolean {
-  if (name === 'vault.json' || PROBE.test(name) || name.startsWith('.drydock-tmp/')) return true;
+  if (name === 'vault.json' || isProbe(name) || name.startsWith('.drydock-tmp/')) return true;
   const nothing: Inventory = { clusters: new Map(), hasVaultFile: false, unknown: [], names: 0, bytes: 0 };
   if (!place(nothing, { name, size: 0, modified: new Date(0) })) return false;
   const [cluster = '', kind = '', id = ''] = name.split('/');

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import { checkVaultFile, newVaultFile, VAULT_FILE_MAX_BYTES } from './vault-file';
-import type { Vault } from './vault';
+import type { Vault, VaultEntry } from './vault';
 
 /** Creates vault.json in a new vault. Throws IntegrityMismatch or VersionMismatch for one that this Drydock must not use. */
 export async function ensureVaultFile(vault: Vault): Promise<void> {
@@ -19,12 +19,39 @@ export async function ensureVaultFile(vault: Vault): Promise<void> {
   checkVaultFile(await vault.readAll(vaultPaths.vaultFile, VAULT_FILE_MAX_BYTES), vault.description);
 }
 
+const PREFIX = 'probe-';
+/** In a bucket that others use as well, theirs may be called so, too. */
+const PROBE = /^probe-[0-9a-f]{16}$/;
+/** No look at a vault takes so long: what is older was left by a worker that died. */
+const LEFT_MS = 3_600_000;
+
+/** The name of a probe; where whoever wrote it died, a later check of the vault removes it. */
+export function newProbe(): string {
+  return `${PREFIX}${randomBytes(8).toString('hex')}`;
+}
+
+export function isProbe(name: string): boolean {
+  return PROBE.test(name);
+}
+
+/** Removes what dead workers left, by the vault's own time, and says whether `own` is listed. */
+async function sweepProbes(vault: Vault, own: VaultEntry): Promise<boolean> {
+  let isListed = false;
+  const left: string[] = [];
+  for await (const { name, modified } of vault.list(PREFIX)) {
+    isListed ||= name === own.name;
+    if (isProbe(name) && own.modified.getTime() - modified.getTime() > LEFT_MS) left.push(name);
+  }
+  for (const name of left) await vault.remove(name);
+  return isListed;
+}
+
 /**
  * Writes a probe, reads it whole and in part, looks at it and for it, writes it a second time, which must be refused, and removes it whatever happens. Throws
  * VaultUnavailable when it does not come back as it was, Refused when the vault cannot do what backups rest on.
  */
 export async function tryProbe(vault: Vault): Promise<void> {
-  const name = `probe-${randomBytes(8).toString('hex')}`;
+  const name = newProbe();
   await vault.put(name, name);
   try {
     await comesBack(vault, name);
@@ -42,9 +69,7 @@ async function comesBack(vault: Vault, name: string): Promise<void> {
   const part: Buffer[] = [];
   for await (const piece of (await vault.read(name, { offset: 3, length: 5 })) as AsyncIterable<Buffer>) part.push(piece);
   if (Buffer.concat(part).toString() !== name.slice(3, 8)) throw cannot(vault, 'gives another part of a file than was asked for', 'single images are read by ranges');
-  let isListed = false;
-  for await (const entry of vault.list(name)) isListed ||= entry.name === name;
-  if (!isListed) throw cannot(vault, 'does not list what was written', 'what is not listed would be taken for gone');
+  if (!(await sweepProbes(vault, found))) throw cannot(vault, 'does not list what was written', 'what is not listed would be taken for gone');
 }
 
 /** Of two writers of one name exactly one may win. */

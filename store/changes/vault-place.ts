@@ -1,9 +1,9 @@
 /** `<cluster>/operations/` of a vault. */
-import { randomBytes } from 'node:crypto';
 import { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Vault } from '../../adapters/vault/vault';
 import { findOther, knownId, vaultId, type NamedVault } from '../../adapters/vault/known-vaults';
+import { newProbe } from '../../adapters/vault/probe';
 import { RECORD_MAX_BYTES, RECORD_NAME, type ChangePlace } from './place';
 
 /**
@@ -51,7 +51,7 @@ export function vaultPlace(named: NamedVault, cluster: string, cleanUp: Vault = 
     },
     async tryOut() {
       await mustBeThere();
-      const probe = `probe-${randomBytes(8).toString('hex')}`;
+      const probe = newProbe();
       await vault.put(probe, '');
       await cleanUp.remove(probe);
     },

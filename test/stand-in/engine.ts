@@ -18,7 +18,7 @@ export function standInEngine(world: World, inside: (what: string) => Promise<vo
     info: async () => ({ serverVersion: 'ucp/3.1.0', isUcp: true, clusterId: 'ucp-id' }),
     containers: async ({ name, labels = [] } = {}) =>
       [...world.containers.values()]
-        .filter((each) => (name === undefined || each.name.includes(name)) && labels.every((label) => label === Object.entries(each.labels).map(([key, value]) => `${key}=${value}`).join()))
+        .filter((each) => (name === undefined || each.name.includes(name)) && labels.every((label) => Object.entries(each.labels).some(([key, value]) => label === key || label === `${key}=${value}`)))
         .map((each) => ({ id: each.id, names: [each.name], image: imageOf(each.name), state: each.running ? 'running' : 'exited', status: '', labels: each.labels })),
     container: async (idOrName) => {
       const found = required(idOrName);

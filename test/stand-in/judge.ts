@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { OPERATION_LABEL } from '../../activities/operation-label';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import { isProbe } from '../../adapters/vault/probe';
 import { manifestSchema } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Played } from './stage';
@@ -21,6 +22,12 @@ async function namesIn(world: World, vault: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name } of openDirectoryVault(world.vaultDirectory(vault)).list('')) if (!/\/(segments|verdicts)\/|^vault\.json$/.test(name)) names.push(name);
   return names.sort();
+}
+
+/** As after an hour: a check removes the probes that dead workers left. */
+export function withoutProbes(state: State): State {
+  const others = (names: string[]): string[] => names.filter((name) => !isProbe(name));
+  return { ...state, main: others(state.main), mirror: others(state.mirror) };
 }
 
 /** The same for two runs of one operation: cluster, ids and times are their own, and so are the names that each attempt gives what it writes. */

@@ -33,6 +33,15 @@ describe('a vault in a directory', () => {
     assert.deepEqual(await names(vault, ''), ['vault.json'], 'the probe is gone');
   });
 
+  it('loses with a check the probes of workers that died, and neither younger ones nor what others call so', async () => {
+    const all = ['probe-0123456789abcdef', 'probe-fedcba9876543210', 'probe-42'];
+    for (const name of all) await vault.put(name, '');
+    const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
+    for (const name of [all[0]!, all[2]!]) await utimes(join(scratch.directory, name), hoursAgo, hoursAgo);
+    await vault.check();
+    assert.deepEqual(await names(vault, ''), [all[2], all[1], 'vault.json']);
+  });
+
   it('of an unknown newer format is refused with a sentence', async () => {
     const file = join(scratch.directory, 'vault.json');
     await writeFile(file, (await readFile(file, 'utf8')).replace('"format":1', '"format":2'));
