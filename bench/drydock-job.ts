@@ -25,7 +25,7 @@ import type { Host } from '../adapters/host/host';
 
 const CLUSTER = 'bench';
 const SEGMENT_BYTES = 256 * 1024 * 1024;
-const SEGMENTS = vaultPaths.segment(CLUSTER, '');
+const SEGMENTS = vaultPaths.segments(CLUSTER);
 
 export type Job =
   | { do: 'connect'; port: number; keyFile: string; knownHosts: string; passphraseFile: string }

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { Client, utils, type ConnectConfig } from 'ssh2';
 import { DrydockError } from '../../domain/errors';
@@ -19,6 +19,8 @@ export interface SshOptions {
   signal?: AbortSignal;
   /** Where the settings of a host stand in drydock.yaml, for messages. Default: `hosts.<name>`. */
   place?: (name: string) => string;
+  /** Makes the socket to the first host. Default: `net.connect`. */
+  call?: (address: { host: string; port: number }) => Socket;
 }
 
 /** So long may a host take to take a call. */
@@ -43,7 +45,7 @@ export async function openConnection(name: string, config: HostConfig, options: 
   const through = config.jump === undefined ? [] : await openJump(name, config.jump, options, [...path, name]);
   try {
     const [last] = through;
-    const dial = last === undefined ? () => dialDirectly(config, options.signal) : () => forward(last, name, config);
+    const dial = last === undefined ? () => dialDirectly(config, options) : () => forward(last, name, config);
     return [await login(name, config, options, dial), ...through];
   } catch (error) {
     for (const client of through) client.end();
@@ -134,9 +136,9 @@ function shakeHands(settings: ConnectConfig, signal: AbortSignal | undefined): P
 }
 
 /** A host that is off takes no call: that is known sooner than what a slow login is given. Rejects with the socket's error, or the signal's reason. */
-function dialDirectly({ address, port }: HostConfig, signal: AbortSignal | undefined): Promise<Duplex> {
+function dialDirectly({ address, port }: HostConfig, { signal, call = connect }: SshOptions): Promise<Duplex> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port });
+    const socket = call({ host: address, port });
     const timer = setTimeout(() => socket.destroy(new Error(`it did not answer within ${CALL_TIMEOUT_MS / 1000} s`)), CALL_TIMEOUT_MS);
     const onAbort = () => {
       socket.destroy(signal?.reason as Error);

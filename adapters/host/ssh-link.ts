@@ -129,7 +129,7 @@ class SshThread {
     return thread;
   }
 
-  connect(name: string, config: HostConfig, { signal, place: _place, ...options }: SshOptions): Promise<SshLink> {
+  connect(name: string, config: HostConfig, { signal, place: _place, call: _call, ...options }: SshOptions): Promise<SshLink> {
     const number = (lastNumber += 1);
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error);

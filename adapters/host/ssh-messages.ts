@@ -10,7 +10,7 @@ export type ChannelStream = 'output' | 'errors';
 
 /** `abort` gives up connecting; `taken` says that so much memory of output has been read; `memory` may be used again; `release` closes a channel that nobody reads. */
 export type ToSshThread =
-  | { kind: 'connect'; connection: number; name: string; config: HostConfig; options: Omit<SshOptions, 'signal' | 'place'> }
+  | { kind: 'connect'; connection: number; name: string; config: HostConfig; options: Omit<SshOptions, 'signal' | 'place' | 'call'> }
   | { kind: 'abort'; connection: number }
   | { kind: 'close'; connection: number }
   | { kind: 'exec'; connection: number; channel: number; command: string }

@@ -10,6 +10,7 @@ import { DrydockError } from '../../domain/errors';
 import { failureOf } from '../stream/thread';
 import { openConnection } from './ssh-connect';
 import { FRAME_BYTES, type ChannelStream, type FromSshThread, type ToSshThread } from './ssh-messages';
+import { connectSocket } from './ssh-socket';
 
 /** So much memory of a stream may be on its way to its reader; then the channel waits, and the far side with it. */
 const IN_FLIGHT_BYTES = 8 * FRAME_BYTES;
@@ -137,7 +138,7 @@ class Connection {
 
   async open({ name, config, options }: Extract<ToSshThread, { kind: 'connect' }>): Promise<void> {
     try {
-      this.clients = await openConnection(name, config, { ...options, signal: this.stop.signal });
+      this.clients = await openConnection(name, config, { ...options, signal: this.stop.signal, call: connectSocket });
     } catch (error) {
       connections.delete(this.number);
       // Given up: nobody waits for the answer.
