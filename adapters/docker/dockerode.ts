@@ -135,7 +135,7 @@ class DockerodeEngine implements Engine {
       state: node.Status?.State ?? 'unknown',
       availability: node.Spec?.Availability ?? '',
       role: node.Spec?.Role ?? '',
-      address: node.Status?.Addr ?? '',
+      address: addressOf(node),
     }));
   }
 
@@ -221,7 +221,18 @@ interface RawNode {
   ID: string;
   Description?: { Hostname?: string };
   Status?: { State?: string; Addr?: string };
+  /** Of managers alone. */
+  ManagerStatus?: { Addr?: string };
   Spec?: { Availability?: string; Role?: string };
+}
+
+/** Where others reach a member; '' where it is not known. The leader may be listed as it sees itself (moby#35437), and its true address is where managers meet. */
+function addressOf({ Status, ManagerStatus }: RawNode): string {
+  const own = Status?.Addr ?? '';
+  const isOwnView = /^(|0\.0\.0\.0|::|127\..*|::1)$/.test(own);
+  const met = isOwnView ? (ManagerStatus?.Addr ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1') : '';
+  if (met !== '') return met;
+  return /^(0\.0\.0\.0|::)$/.test(own) ? '' : own;
 }
 
 type PortMap = Record<string, { HostPort?: string }[] | null>;
