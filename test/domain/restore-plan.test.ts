@@ -46,6 +46,15 @@ describe('the plan of a restore', () => {
     assert.deepEqual(refusals({ members: [member('node-1', true), member('node-2', true), member('node-3', true), member('node-9', false)] }), [], 'a manager without a replica is not ours');
   });
 
+  it('names a lost manager by its id where a rebuilt host has the same name, since Docker takes no name that two members have', () => {
+    const members = [{ id: 'old2', hostname: 'node-2', ready: false, manager: true }, { id: 'new2', hostname: 'node-2', ready: true, manager: false }, { id: 'old3', hostname: 'node-3', ready: false, manager: true },
+      { id: 'one', hostname: 'node-1', ready: true, manager: true }, { id: 'four', hostname: 'node-4', ready: true, manager: true }, { id: 'five', hostname: 'ucp', ready: true, manager: true }];
+    const found = refusals({ members, targets: [{ replicaId: IDS[2], node: 'node-4' }] });
+    assert.deepEqual(found, ['node-3, the old node-2 are managers of the Swarm and lost, and Docker removes none that was not demoted | run docker node demote node-3 old2 on a manager that is left, then start the restore again (or bring them back)']);
+    const alone = refusals({ members: members.filter(({ hostname }) => hostname !== 'node-3'), targets: [{ replicaId: IDS[2], node: 'node-4' }] });
+    assert.match(alone[0]!, /^the old node-2 is a manager .* run docker node demote old2 on a manager that is left, then start the restore again$/, 'a host that was replaced is not to be brought back');
+  });
+
   it('refuses a lost node without a replacement, by name', () => {
     const members = [{ hostname: 'node-1', ready: true }, { hostname: 'node-2', ready: false }];
     const found = refusals({ members });
