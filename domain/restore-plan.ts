@@ -144,12 +144,15 @@ function refuseLostManagers(input: PlanInput): Finding[] {
   const isShared = (member: MemberNode): boolean => input.members.some((other) => other !== member && other.hostname === member.hostname);
   const names = uniqueSorted(lost.map((member) => (isShared(member) ? `the old ${member.hostname}` : member.hostname)));
   const references = uniqueSorted(lost.map((member) => (isShared(member) ? (member.id ?? member.hostname) : member.hostname)));
+  // What is left behind by a cluster that begins anew is no manager any more: Docker removes it, and would not demote it.
   const isMajorityLost = managers.filter(({ ready }) => ready).length * 2 <= managers.length;
-  const first = isMajorityLost ? 'the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left, then ' : '';
-  const them = lost.length > 1 ? 'them' : 'it';
+  const way = isMajorityLost
+    ? 'the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left'
+    : `run docker node demote ${references.join(' ')} on a manager that is left`;
+  const back = lost.every(isShared) ? '' : ` (or bring ${lost.length > 1 ? 'them' : 'it'} back)`;
   return [{
     what: `${names.join(', ')} ${lost.length > 1 ? 'are managers' : 'is a manager'} of the Swarm and lost, and Docker removes none that was not demoted`,
-    remedy: `${first}run docker node demote ${references.join(' ')} on a manager that is left, then start the restore again${lost.every(isShared) ? '' : ` (or bring ${them} back)`}`,
+    remedy: `${way}, then start the restore again${back}`,
   }];
 }
 

@@ -134,7 +134,7 @@ class DockerodeEngine implements Engine {
       hostname: node.Description?.Hostname ?? '',
       state: node.Status?.State ?? 'unknown',
       availability: node.Spec?.Availability ?? '',
-      role: node.Spec?.Role ?? '',
+      role: roleOf(node),
       address: addressOf(node),
     }));
   }
@@ -222,8 +222,13 @@ interface RawNode {
   Description?: { Hostname?: string };
   Status?: { State?: string; Addr?: string };
   /** Of managers alone. */
-  ManagerStatus?: { Addr?: string };
+  ManagerStatus?: { Addr?: string } | null;
   Spec?: { Availability?: string; Role?: string };
+}
+
+/** One that `--force-new-cluster` has left behind still calls itself a manager, and has no status as one. */
+function roleOf({ Spec, ManagerStatus }: RawNode): string {
+  return Spec?.Role === 'manager' && (ManagerStatus ?? null) === null ? 'worker' : (Spec?.Role ?? '');
 }
 
 /** Where others reach a member; '' where it is not known. The leader may be listed as it sees itself (moby#35437), and its true address is where managers meet. */
