@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Host } from '../../adapters/host/host';
+import { Readable } from 'node:stream';
+import type { ExecOptions, Host } from '../../adapters/host/host';
 import { connectHost } from '../../adapters/host/ssh';
 import { openDirectoryVault } from '../../adapters/vault/directory';
 import { hostSchema, type HostConfig } from '../../domain/config';
@@ -18,6 +19,7 @@ import { restoreRecord } from '../helpers/changes';
 import { failure } from '../helpers/failure';
 import { moodyVault } from '../helpers/moody-vault';
 import { startSshd, type TestSshd } from '../helpers/sshd';
+import { until } from '../workflows/fixtures/harness';
 
 const NODE = 'node-1';
 
@@ -95,6 +97,20 @@ describe('records of changes on a host, over SSH', function () {
     const { unread } = await changes.read({ hosts: true });
     assert.match(unread.map(({ place, why }) => `${place}: ${why}`).join(), /^host node-1: .*sudo/);
     assert.equal(existsSync(folder()), false);
+  });
+
+  it('that a lost connection cuts on their way are none: nothing lies under their name, nor beside it', async () => {
+    const host = await connectHost(NODE, withPassword(), { knownHosts: sshd.knownHosts, hosts: {} });
+    open.push(host);
+    const halves = async function* (text: string): AsyncGenerator<Buffer> {
+      yield Buffer.from(text.slice(0, text.length >> 1));
+      await until(async () => (existsSync(folder()) && readdirSync(folder()).some((name) => statSync(join(folder(), name)).size > 0)) || undefined, 'the first half');
+      sshd.dropConnections();
+    };
+    const cutting: Host = Object.create(host, { exec: { value: (command: string[], options: ExecOptions = {}) => host.exec(command, { ...options, input: Readable.from(halves(options.input as string)) }) } }) as Host;
+    await failure(hostPlace(NODE, () => Promise.resolve(cutting), cluster).put('restore-0123456789abcdef.1.json', JSON.stringify(restoreRecord({ cluster }))), 'HostUnreachable');
+    await until(async () => readdirSync(folder()).every((name) => !name.startsWith('.')) || undefined, 'what was written aside to go');
+    assert.deepEqual(readdirSync(folder()), []);
   });
 
   it('cannot be read by the login itself', async () => {
