@@ -15,6 +15,7 @@ export interface Finding {
 
 /** A Swarm member as UCP shows it; a rebuilt host stands there twice until its old entry is removed. */
 export interface MemberNode {
+  id?: string;
   hostname: string;
   ready: boolean;
   manager?: boolean;
@@ -137,15 +138,26 @@ function fencesOf({ members, diagnosis, manifest }: PlanInput): string[] {
 function refuseLostManagers(input: PlanInput): Finding[] {
   const fences = new Set(fencesOf(input));
   const managers = input.members.filter(({ manager }) => manager);
-  const lost = managers.filter(({ hostname, ready }) => !ready && fences.has(hostname)).map(({ hostname }) => hostname);
+  const lost = managers.filter(({ hostname, ready }) => !ready && fences.has(hostname));
   if (lost.length === 0) return [];
-  const names = [...new Set(lost)].sort().join(' ');
+  // Beside a rebuilt host of the same name Docker calls the name ambiguous.
+  const isShared = (member: MemberNode): boolean => input.members.some((other) => other !== member && other.hostname === member.hostname);
+  const names = uniqueSorted(lost.map((member) => (isShared(member) ? `the old ${member.hostname}` : member.hostname)));
+  const references = uniqueSorted(lost.map((member) => (isShared(member) ? (member.id ?? member.hostname) : member.hostname)));
+  // What is left behind by a cluster that begins anew is no manager any more: Docker removes it, and would not demote it.
   const isMajorityLost = managers.filter(({ ready }) => ready).length * 2 <= managers.length;
-  const first = isMajorityLost ? 'the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left, then ' : '';
+  const way = isMajorityLost
+    ? 'the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left'
+    : `run docker node demote ${references.join(' ')} on a manager that is left`;
+  const back = lost.every(isShared) ? '' : ` (or bring ${lost.length > 1 ? 'them' : 'it'} back)`;
   return [{
-    what: `${names.replaceAll(' ', ', ')} ${lost.length > 1 ? 'are managers' : 'is a manager'} of the Swarm and lost, and Docker removes none that was not demoted`,
-    remedy: `${first}run docker node demote ${names} on a manager that is left, then start the restore again (or bring ${lost.length > 1 ? 'them' : 'it'} back)`,
+    what: `${names.join(', ')} ${lost.length > 1 ? 'are managers' : 'is a manager'} of the Swarm and lost, and Docker removes none that was not demoted`,
+    remedy: `${way}, then start the restore again${back}`,
   }];
+}
+
+function uniqueSorted(texts: string[]): string[] {
+  return [...new Set(texts)].sort();
 }
 
 function scanningOf({ manifest, vulnerabilityDatabaseFile }: PlanInput): { mode: RestoreDecisions['scanning']; warnings: string[] } {

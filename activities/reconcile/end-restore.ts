@@ -1,12 +1,13 @@
 /** People say that the registry was brought back in another way: an unfinished restore is over. */
 import { cronsInWords, type Change } from '../../domain/changes';
 import { DrydockError } from '../../domain/errors';
+import type { Host } from '../../adapters/host/host';
 import { clearStaging } from '../../adapters/images/restore';
 import { changesOf } from '../changes';
 import type { Cluster } from '../cluster';
 import type { ThawResult } from '../contract';
 import { recordsOfRestores } from '../restore/unfinished';
-import { inspectVolume } from '../restore/volume';
+import { checkMount, inspectVolume, isMount } from '../restore/volume';
 
 /**
  * Ends all records of the restore that is named by its operation (as `reconcile` and `status` print it) or its workflow id. The registry itself is not
@@ -49,11 +50,20 @@ async function clearVolume(cluster: Cluster, { first, targets, volume }: Extract
   try {
     const target = targets.find(({ node }) => node === first.node);
     const host = await cluster.host(first.node, target && { host: target.host, port: target.port, hostKey: target.hostKey });
-    const root = volume.startsWith('/') ? volume : (await inspectVolume(host, volume))?.mountpoint;
-    if (root !== undefined) await clearStaging(host, root, cluster.signal);
+    const root = await rootOf(host, volume);
+    if (root !== null) await clearStaging(host, root, cluster.signal);
     return [];
   } catch (error) {
     if (!(error instanceof DrydockError)) throw error;
     return [`Unfinished files of the restore may lie in the volume ${volume} on ${first.node}, as .drydock-restore-*: ${error.message}.`];
   }
+}
+
+/** Where the content lies; null where there is no such volume. Throws Conflict where it is a mount that is not there now: an empty folder would pass for a clean volume. */
+async function rootOf(host: Host, name: string): Promise<string | null> {
+  if (name.startsWith('/')) return name;
+  const volume = await inspectVolume(host, name);
+  if (volume === null) return null;
+  if (isMount(volume)) await checkMount({ host, volume, root: volume.mountpoint });
+  return volume.mountpoint;
 }

@@ -52,7 +52,7 @@ export async function planRestore(cluster: Cluster, request: PlanRequest, progre
     manifestSha256: sha256,
     diagnosis: request.diagnosis,
     targets: request.targets,
-    members: replicas.nodes.map(({ hostname, state, role }) => ({ hostname, ready: state === 'ready', manager: role === 'manager' })),
+    members: replicas.nodes.map(({ id, hostname, state, role }) => ({ id, hostname, ready: state === 'ready', manager: role === 'manager' })),
     holdings: replicas.found.map(({ id, node }) => ({ id, node })),
     bootstrapperImage: bootstrapperImage(cluster, manifest),
     ucpUrl: ucp.url,

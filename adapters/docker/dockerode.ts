@@ -134,8 +134,8 @@ class DockerodeEngine implements Engine {
       hostname: node.Description?.Hostname ?? '',
       state: node.Status?.State ?? 'unknown',
       availability: node.Spec?.Availability ?? '',
-      role: node.Spec?.Role ?? '',
-      address: node.Status?.Addr ?? '',
+      role: roleOf(node),
+      address: addressOf(node),
     }));
   }
 
@@ -221,7 +221,23 @@ interface RawNode {
   ID: string;
   Description?: { Hostname?: string };
   Status?: { State?: string; Addr?: string };
+  /** Of managers alone. */
+  ManagerStatus?: { Addr?: string } | null;
   Spec?: { Availability?: string; Role?: string };
+}
+
+/** One that `--force-new-cluster` has left behind still calls itself a manager, and has no status as one. */
+function roleOf({ Spec, ManagerStatus }: RawNode): string {
+  return Spec?.Role === 'manager' && (ManagerStatus ?? null) === null ? 'worker' : (Spec?.Role ?? '');
+}
+
+/** Where others reach a member; '' where it is not known. The leader may be listed as it sees itself (moby#35437), and its true address is where managers meet. */
+function addressOf({ Status, ManagerStatus }: RawNode): string {
+  const own = Status?.Addr ?? '';
+  const isOwnView = /^(|0\.0\.0\.0|::|127\..*|::1)$/.test(own);
+  const met = isOwnView ? (ManagerStatus?.Addr ?? '').replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1') : '';
+  if (met !== '') return met;
+  return /^(0\.0\.0\.0|::)$/.test(own) ? '' : own;
 }
 
 type PortMap = Record<string, { HostPort?: string }[] | null>;

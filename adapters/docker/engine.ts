@@ -45,6 +45,7 @@ export interface NodeDetails {
   hostname: string;
   state: string;
   availability: string;
+  /** `manager` as long as Docker counts it among those that hold the Swarm together: only then does it have to be demoted before it can be removed. */
   role: string;
   address: string;
 }

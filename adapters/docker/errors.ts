@@ -35,6 +35,9 @@ export function statusError(status: number, said: string, call: string): Drydock
   if (/must be demoted to worker/i.test(said)) {
     return new DrydockError('Refused', `${call}: ${said}`, { remedy: 'docker node demote that node, then run the step again', details: { status } });
   }
+  if (/swarm does not have a leader/i.test(said)) {
+    return new DrydockError('EngineUnavailable', `${call}: ${said}`, { remedy: 'bring managers of the Swarm back; where most of them are lost for good, run docker swarm init --force-new-cluster on one that is left, then start this again', details: { status } });
+  }
   if (/no space left on device/i.test(said)) return new DrydockError('NoSpace', `${call}: ${said}`, { remedy: 'make room on the node', details: { status } });
   if (/port is already allocated|address already in use/i.test(said)) {
     return new DrydockError('Conflict', `${call}: ${said}`, { remedy: 'free the port, or choose another', details: { status } });

@@ -12,6 +12,8 @@ interface SwarmNode {
   Spec: { Role: string; Availability: string; Labels: Record<string, string> | null };
   Description: { Hostname: string; Resources: { NanoCPUs: number; MemoryBytes: number } };
   Status: { State: string; Addr: string };
+  /** Of managers alone: where the others reach it. */
+  ManagerStatus?: { Addr: string };
 }
 
 export interface Engine {
@@ -65,8 +67,8 @@ export class Engines {
   }
 
   async manager(): Promise<Engine> {
-    const manager = (await this.all()).find((engine) => !engine.worker);
-    if (manager === undefined) throw new HttpError(500, 'the Swarm has no manager');
+    const manager = (await this.all()).find((engine) => engine.address === this.managerAddress);
+    if (manager === undefined) throw new HttpError(500, 'the Swarm has lost the manager that UCP stands on');
     return manager;
   }
 
@@ -158,8 +160,8 @@ export class Engines {
       const engine: Engine = {
         name: node.Description.Hostname,
         nodeId: node.ID,
-        // A manager advertises itself as 0.0.0.0 in its own list.
-        address: worker ? node.Status.Addr : this.managerAddress,
+        // Engines of some ages list their leader as 0.0.0.0.
+        address: node.ManagerStatus?.Addr.replace(/:\d+$/, '') ?? node.Status.Addr,
         worker,
         active: node.Spec.Availability === 'active',
         ready: node.Status.State === 'ready',

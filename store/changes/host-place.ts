@@ -7,8 +7,12 @@ export const HOST_FOLDER = '/var/lib/drydock/changes';
 
 /** Name and content of each record, both in base64, so that one line is one record. */
 const LIST = 'cd "$1" 2>/dev/null || exit 0; for f in *.json; do [ -f "$f" ] || continue; printf "%s " "$f"; base64 -w0 < "$f"; echo; done';
-/** Aside, on the disk, and only then under its name. A `sync` that is too old for names writes out everything, which does as well. */
-const PUT = 'umask 077; mkdir -p "$1" && cat > "$1/.$2" && sync "$1/.$2" && mv -f "$1/.$2" "$1/$3" && sync "$1"';
+/**
+ * Aside, on the disk, and only then under its name. A connection that is lost looks like the end of the input, so its bytes are counted. A `sync` that is
+ * too old for names writes out everything, which does as well.
+ */
+const PUT = `umask 077; mkdir -p "$1" && cat > "$1/.$2" && [ "$(wc -c < "$1/.$2")" -eq "$4" ] && sync "$1/.$2" && mv -f "$1/.$2" "$1/$3" && sync "$1" && exit
+code=$?; rm -f -- "$1/.$2"; exit $code`;
 const TRY = 'umask 077; mkdir -p "$1" && : > "$1/.$2" && rm -f "$1/.$2"';
 
 /** `open` connects when the place is first used. */
@@ -30,7 +34,7 @@ export function hostPlace(node: string, open: () => Promise<Host>, cluster: stri
       });
     },
     async put(name, text) {
-      await shell(PUT, [folder, aside(), name], text);
+      await shell(PUT, [folder, aside(), name, String(Buffer.byteLength(text))], text);
     },
     async remove(name) {
       await shell('rm -f -- "$1"', [`${folder}/${name}`]);

@@ -41,9 +41,18 @@ describe('the plan of a restore', () => {
     const found = refusals({ members: [member('node-1', true), member('node-2', false), member('node-3', true), member('node-4', true, false)], targets });
     assert.deepEqual(found, ['node-2 is a manager of the Swarm and lost, and Docker removes none that was not demoted | run docker node demote node-2 on a manager that is left, then start the restore again (or bring it back)']);
     const majority = refusals({ members: [member('node-1', true), member('node-2', false), member('node-3', true, false), member('node-4', true, false)], targets });
-    assert.match(majority[0]!, /lost the majority of its managers: run docker swarm init --force-new-cluster .*then run docker node demote node-2/);
+    assert.match(majority[0]!, /the Swarm has lost the majority of its managers: run docker swarm init --force-new-cluster on one that is left, then start the restore again \(or bring it back\)$/, 'behind that Docker takes no demotion');
     assert.deepEqual(refusals({ members: [member('node-1', true), member('node-2', false, false), member('node-3', true), member('node-4', true)], targets }), []);
     assert.deepEqual(refusals({ members: [member('node-1', true), member('node-2', true), member('node-3', true), member('node-9', false)] }), [], 'a manager without a replica is not ours');
+  });
+
+  it('names a lost manager by its id where a rebuilt host has the same name, since Docker takes no name that two members have', () => {
+    const members = [{ id: 'old2', hostname: 'node-2', ready: false, manager: true }, { id: 'new2', hostname: 'node-2', ready: true, manager: false }, { id: 'old3', hostname: 'node-3', ready: false, manager: true },
+      { id: 'one', hostname: 'node-1', ready: true, manager: true }, { id: 'four', hostname: 'node-4', ready: true, manager: true }, { id: 'five', hostname: 'ucp', ready: true, manager: true }];
+    const found = refusals({ members, targets: [{ replicaId: IDS[2], node: 'node-4' }] });
+    assert.deepEqual(found, ['node-3, the old node-2 are managers of the Swarm and lost, and Docker removes none that was not demoted | run docker node demote node-3 old2 on a manager that is left, then start the restore again (or bring them back)']);
+    const alone = refusals({ members: members.filter(({ hostname }) => hostname !== 'node-3'), targets: [{ replicaId: IDS[2], node: 'node-4' }] });
+    assert.match(alone[0]!, /^the old node-2 is a manager .* run docker node demote old2 on a manager that is left, then start the restore again$/, 'a host that was replaced is not to be brought back');
   });
 
   it('refuses a lost node without a replacement, by name', () => {

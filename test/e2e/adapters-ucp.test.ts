@@ -12,6 +12,9 @@ import { connectUcp } from '../../adapters/ucp/client';
 import { connectUcpEngine } from '../../adapters/ucp/engine';
 import type { Bundle, Ucp } from '../../adapters/ucp/ucp';
 import { clusterSchema, hostSchema, type ClusterConfig } from '../../domain/config';
+import type { DrydockError } from '../../domain/errors';
+import { openLab } from '../../lab/cli/context';
+import { until } from '../workflows/fixtures/harness';
 import { bareLabUp, labDown, type BareLab } from '../helpers/bare-lab';
 import { failure } from '../helpers/failure';
 import { freePort } from '../helpers/free-port';
@@ -220,5 +223,34 @@ describe('UCP of the lab', function () {
       assert.match((await connected.exec(['docker', 'info', '-f', '{{.Name}}'])).stdout, new RegExp(name));
       await connected.close();
     }
+  });
+
+  describe('a Swarm that has lost the majority of its managers', () => {
+    const hosts = openLab(undefined, LAB).hosts;
+    const onManager = (...command: string[]) => hosts.exec('ucp', ['docker', ...command]);
+
+    it('has no members to show, and what brings them back is said', async () => {
+      await onManager('node', 'promote', 'node-1', 'node-2');
+      const isManager = async (): Promise<number> => (await engine.nodes()).filter(({ role }) => role === 'manager').length;
+      await until(async () => (await isManager()) === 3 || undefined, 'three managers');
+      await Promise.all([hosts.kill('node-1'), hosts.kill('node-2')]);
+      const error = await until(async () => engine.nodes().then(() => undefined, (thrown: unknown) => (/does not have a leader/.test(String(thrown)) ? (thrown as DrydockError) : undefined)), 'the end of the leader', 90);
+      assert.deepEqual([error.kind, error.retryable], ['EngineUnavailable', true]);
+      assert.match(error.remedy ?? '', /^bring managers of the Swarm back; .*docker swarm init --force-new-cluster/);
+    });
+
+    it('begins anew with one of them by that remedy: Docker takes no demotion of the others any more, counts them as managers no longer, and removes them', async () => {
+      await onManager('swarm', 'init', '--force-new-cluster', '--advertise-addr', hosts.names.addresses.ucp);
+      const lost = await until(async () => {
+        const nodes = await engine.nodes().catch(() => []);
+        const found = nodes.filter(({ hostname }) => hostname === 'node-1' || hostname === 'node-2');
+        return nodes.length > 0 && found.every(({ state }) => state !== 'ready') ? found : undefined;
+      }, 'the Swarm', 90);
+      assert.match((await onManager('node', 'inspect', 'node-1', 'node-2', '--format', '{{.Spec.Role}} {{.ManagerStatus}}')).stdout, /^manager <nil>\s+manager <nil>$/);
+      assert.deepEqual(lost.map(({ role }) => role), ['worker', 'worker']);
+      await assert.rejects(onManager('node', 'demote', 'node-1'), /can't find manager in raft memberlist/);
+      for (const { id } of lost) await engine.removeNode(id);
+      assert.deepEqual((await engine.nodes()).map(({ hostname }) => hostname).sort(), ['node-3', 'ucp']);
+    });
   });
 });

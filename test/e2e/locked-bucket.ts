@@ -31,6 +31,11 @@ export class LockedBucket {
     return new LockedBucket(server, settings, openS3Vault(settings));
   }
 
+  /** The same vault with keys that may only list and get. */
+  async readOnlySettings(): Promise<S3Config> {
+    return { ...this.settings, ...(await this.server.addReader(BUCKET)) };
+  }
+
   async names(prefix = ''): Promise<string[]> {
     const found: string[] = [];
     for await (const { name } of this.vault.list(prefix)) found.push(name);

@@ -4,6 +4,8 @@ import type { RestoreDecisions } from '../../domain/plan';
 import { vaultPaths } from '../../domain/vault-format';
 import { pushToLab } from '../../lab/cli/push';
 import type { PushReport } from '../../lab/push/push';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { leaveRecord, restoreRecord } from '../helpers/changes';
 import { TestCa } from '../helpers/pki';
 import { DtrLab } from '../lab/dtr-lab';
 import { CLUSTER, Steps } from './steps';
@@ -242,6 +244,39 @@ describe('the steps of a restore, on a lab with one replica', function () {
       const second = await steps.run('restoreImages', { ...step, decisions });
       assert.deepEqual(second.written, { blobs: 0, bytes: 0 });
       assert.equal(second.kept.blobs, manifest.counts.blobs);
+    });
+
+    describe('and given up: what it was writing aside', () => {
+      const restore = 'restore_dead';
+      const aside = (root: string): string => `${root}/.drydock-restore-${restore}.0`;
+      const bound = 'dtr-registry-nfs-0123456789ab';
+      const leave = (root: string): void => assert.equal(dtr.on(NODE, `mkdir -p ${aside(root)}/docker && echo cut > ${aside(root)}/docker/data`).code, 0);
+      const isThere = (root: string): boolean => dtr.on(NODE, `test -e ${aside(root)}`).code === 0;
+
+      /** By people who brought the registry back in another way. */
+      async function ended(volume: string): Promise<string[]> {
+        await leaveRecord(openDirectoryVault(steps.vaultFile('')), restoreRecord({ operation: restore, volume, first: { id: replica, node: NODE } }));
+        const { putBack, left } = await steps.run('endRestore', { ...step, restore });
+        assert.deepEqual(putBack, [`the record of the unfinished restore ${restore} was removed`]);
+        return left;
+      }
+
+      it('goes with its record from a volume of the engine', async () => {
+        const root = `/var/lib/docker/volumes/dtr-registry-${replica}/_data`;
+        leave(root);
+        assert.deepEqual([await ended(`dtr-registry-${replica}`), isThere(root)], [[], false]);
+      });
+
+      it('goes from a volume that is a mount while that is mounted, and is told of while it is not', async () => {
+        leave('/srv/shared');
+        dtr.on(NODE, `docker volume create --opt type=none --opt o=bind --opt device=/srv/shared ${bound}`);
+        const told = await ended(bound);
+        assert.match(told.join(), /^Unfinished files of the restore may lie in the volume dtr-registry-nfs-0123456789ab on node-1, as \.drydock-restore-\*: .*nothing is mounted at/);
+        assert.ok(isThere('/srv/shared'));
+        dtr.on(NODE, `docker run -d --name uses-it -v ${bound}:/images --entrypoint sleep ${decisions.bootstrapperImage} 600`);
+        assert.deepEqual([await ended(bound), isThere('/srv/shared')], [[], false]);
+        assert.equal(dtr.on(NODE, `docker rm -f uses-it && docker volume rm ${bound} && rm -r /srv/shared`).code, 0);
+      });
     });
 
     it('loads the metadata after an attempt that was cancelled on its way, without touching the images', async () => {

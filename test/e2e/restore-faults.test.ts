@@ -9,6 +9,7 @@ import type { Manifest } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import { breakLab, rebuild } from '../../lab/cli/break';
 import { pushToLab } from '../../lab/cli/push';
+import { NODES, type NodeName } from '../../lab/contract';
 import type { PushReport } from '../../lab/push/push';
 import { DatabaseServer } from '../helpers/database-server';
 import { TestCa } from '../helpers/pki';
@@ -17,8 +18,10 @@ import type { DtrLab } from '../lab/dtr-lab';
 import { until } from '../workflows/fixtures/harness';
 import { Crew, editConfig, resultOf, type Cron } from './crew';
 import { LockedBucket } from './locked-bucket';
+import { demote, demoteAsTold, promote } from './managers';
 import { RestoreRuns } from './restore-runs';
 import { Steps } from './steps';
+import { kindOf, VaultRights } from './vault-rights';
 import { volumeOf } from '../../domain/manifest-images';
 
 const LAB = process.env.DRYDOCK_LAB ?? 'restore-faults';
@@ -44,10 +47,12 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
   let crons: Cron[];
   let backupId: string;
   let fingerprint: string;
+  let rights: VaultRights;
 
   before(async () => {
     [server, bucket] = await Promise.all([DatabaseServer.start(), LockedBucket.start()]);
     crew = await Crew.start(LAB, '2.9.4', 3, 'nfs', { address: server.address, prepare });
+    rights = new VaultRights(crew, bucket, 'bucket');
     runs = await RestoreRuns.open(crew.env.DRYDOCK_CONFIG!, server.address);
     steps = await Steps.of(crew.dtr);
     await furnish(crew.dtr);
@@ -58,7 +63,9 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.deepEqual(backup.copies?.map(({ vault, copied, findingCount }) => ({ vault, copied, findingCount })), [{ vault: 'bucket', copied: [backupId], findingCount: 0 }]);
     fingerprint = (await manifest()).product.settings.certificateFingerprint;
   });
+  afterEach(() => rights.open());
   after(async () => {
+    rights?.unmount();
     await runs?.close();
     if (process.env.DRYDOCK_LAB === undefined) await crew?.stop();
     else await crew?.killWorker('SIGTERM');
@@ -114,16 +121,14 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     }, 'the registry', 180);
   }
 
-  async function manifest(): Promise<Manifest> {
-    return steps.manifest(backupId);
-  }
+  const manifest = (): Promise<Manifest> => steps.manifest(backupId);
 
   function sorted(list: Cron[]): Cron[] {
     return [...list].sort((a, b) => (a.action < b.action ? -1 : 1));
   }
 
   const ucpNodes = (): string => crew.dtr.on('ucp', "docker node ls --format '{{.Hostname}} {{.Status}}'").stdout;
-  const running = (node: 'node-1' | 'node-2' | 'node-3'): string => crew.dtr.on(node, 'docker ps --format {{.Names}} --filter name=dtr- | sort').stdout;
+  const running = (node: NodeName): string => crew.dtr.on(node, 'docker ps --format {{.Names}} --filter name=dtr- | sort').stdout;
 
   it('is refused while all replicas are healthy, by the command too, with what to do instead', async () => {
     const { code, stdout } = await crew.command('restore', 'lab', '--backup', 'latest', '--json');
@@ -166,10 +171,15 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     assert.match(sentence, /has not the image mirantis\/dtr:2\.9\.5 and cannot pull it.*Remedy: docker pull or docker load/);
   });
 
-  it('waits at its gate through a kill of the server, answers each vote in words, and puts everything back when it is cancelled at the point of no return', async () => {
-    const before = running('node-1') + running('node-2') + running('node-3');
+  it('waits at its gate through a kill of the server, answers each vote in words, and puts everything back when it is cancelled at the point of no return, although its vaults can only be read', async () => {
+    rights.closeFolder(crew.vault);
+    await rights.closeBucket();
+    const before = NODES.map(running).join('');
     const id = await runs.start({ force: true });
     const { gate } = await runs.gate(id, 'plan');
+    assert.match(gate.details, /vault lab takes no record of what this restore changes: .*mounted read-only/);
+    assert.match(gate.details, /vault bucket takes no record of what this restore changes: .*AccessDenied/);
+    assert.match(gate.details, /no vault of the cluster takes a record: it is kept on node-1, node-2, node-3 and in this worker's stateDir/);
     await server.kill();
     await server.startAgain();
     await assert.rejects(runs.vote(id, 'destroy'), { kind: 'Refused', message: 'gate "destroy" is not open; the run waits at gate "plan"' });
@@ -180,16 +190,20 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const again = await runs.vote(id, 'plan', { planDigest: gate.planDigest });
     assert.equal(again.accepted, true);
     await runs.gate(id, 'destroy');
-    assert.equal(running('node-1') + running('node-2') + running('node-3'), '');
+    assert.equal(NODES.map(running).join(''), '');
+    // The login of one of the hosts is not root and uses sudo.
+    assert.deepEqual(rights.onHosts(...NODES).map(kindOf), ['stop', 'stop', 'stop']);
     await runs.cancel(id);
     assert.equal((await runs.end(id)).status, 'cancelled');
-    assert.equal(running('node-1') + running('node-2') + running('node-3'), before);
+    assert.equal(NODES.map(running).join(''), before);
+    assert.deepEqual(rights.onHosts(...NODES), []);
     await healthy();
     assert.deepEqual(sorted(await crew.crons()), crons);
   });
 
   it('is refused for a lost minority with the vendor\'s way out, and for a lost majority without a replacement', async () => {
     const ids = crew.dtr.ids;
+    await promote(crew.dtr, 'node-1', 'node-3');
     await breakLab(crew.dtr.lab, 'node', ['node-3']);
     await until(async () => /node-3 Down/.test(ucpNodes()) || undefined, 'node-3 Down');
     assert.match(await runs.refused(), new RegExp(`only a minority of the replicas is lost.*remove --replica-ids ${ids[2]}.*join`));
@@ -199,7 +213,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     for (const [node, id] of [['node-2', ids[1]], ['node-3', ids[2]]]) assert.match(sentence, new RegExp(`the node ${node} of replica ${id} is lost .* has no replacement.*Remedy: bring it back.*targets`));
   });
 
-  it('names all at once what speaks against rebuilt hosts: a missing image, a taken port, a volume that is not the mount', async () => {
+  it('names all at once what speaks against rebuilt hosts: a missing image, a taken port, a volume that is not the mount, and a lost manager of the Swarm, whose remedy can be run as it stands', async () => {
     const [, second, third] = crew.dtr.ids;
     const targets = [];
     for (const [replicaId, node] of [[second!, 'node-2'], [third!, 'node-3']] as const) {
@@ -210,7 +224,10 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     const image = 'mirantis/dtr-garant:2.9.4';
     assert.equal(crew.dtr.on('node-2', `docker tag ${image} kept:1 && docker rmi ${image} && docker volume create dtr-registry-nfs-${second} && /usr/sbin/sshd -p 443 -o PidFile=/run/sshd-443.pid`).code, 0);
     const sentence = await runs.refused({ targets });
-    assert.match(sentence, /3 reasons speak against this restore/);
+    assert.match(sentence, /4 reasons speak against this restore/);
+    assert.match(sentence, /the old node-3 is a manager of the Swarm and lost, and Docker removes none that was not demoted/);
+    demoteAsTold(crew.dtr, 'node-3', sentence);
+    demote(crew.dtr, 'node-1');
     assert.match(sentence, /node-2 has not the image mirantis\/dtr-garant:2\.9\.4 and cannot pull it/);
     assert.match(sentence, /port 443 of node-2 is taken by something that is not this DTR. Remedy: stop what listens there/);
     assert.match(sentence, /the volume dtr-registry-nfs-[0-9a-f]{12} on node-2 is another one than that of the backup: it is not the expected mount: device is ""/);
@@ -228,9 +245,11 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
       volumeOf(images)!.name = `dtr-registry-nfs-${restored}`;
       dtr.replicas = dtr.replicas.map((replica) => (replica.node === 'node-3' ? { ...replica, httpPort: 8080, httpsPort: 8443 } : replica));
     });
-    const archive = steps.vaultFile((await steps.manifest(backup)).artifacts.metadata.name);
+    const { name } = (await steps.manifest(backup)).artifacts.metadata;
+    const archive = path.join(rights.closeFolder(crew.vault).behind, name);
     const first = await runs.start({ backup, targets });
     const plan = await runs.gate(first, 'plan');
+    assert.match(plan.gate.details, /vault lab takes no record of what this restore changes: .*mounted read-only.*; it is kept in the other vaults of the cluster/);
     assert.match(plan.gate.details, /the old \*\*node-2\*\*: its entry in the Swarm is down/);
     assert.match(plan.gate.details, /ports 8080 and 8443/);
     await runs.vote(first, 'plan');
@@ -249,6 +268,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
     await runs.vote(first, 'metadata-failed', { decision: 'reject', reason: 'another night' });
     const failed = await runs.end(first);
     await rename(`${archive}.away`, archive);
+    assert.match((await bucket.names(vaultPaths.operations('lab'))).join(), /\/restore-/, 'what the next attempt goes by');
     assert.equal(failed.status, 'failed');
     assert.match(failed.error ?? '', /operator stopped the restore there: another night\. The images lie on node-1/);
     assert.ok((await runs.attempts(first)).get('restoreImages')! > 1);
@@ -274,6 +294,7 @@ describe('a restore of DTR 2.9.4 with three replicas, when things go wrong', fun
       const history = await runs.history(id);
       assert.ok(history.includes(backup) && !history.includes('proxy-Secret-78'), 'the password of a proxy stands in a history');
     }
+    assert.deepEqual([await bucket.names(vaultPaths.operations('lab')), rights.onHosts(...NODES)], [[], []]);
     await crew.dtr.lab.state.trustHostKeys(crew.dtr.lab.names);
   });
 
