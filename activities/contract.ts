@@ -121,7 +121,7 @@ export interface BackupActivities {
     },
   ): Promise<Pick<BackupResult, 'status' | 'vault' | 'manifestSha256' | 'sealedAt' | 'counts' | 'bytes'>>;
   /** Removes working files of this operation; with `abandoned`, also what it stored under the backup's id (never segments). */
-  cleanUp(step: BackupStep & { abandoned: boolean }): Promise<void>;
+  cleanUp(step: BackupStep & { abandoned: boolean; nothingStored?: boolean }): Promise<void>;
 }
 
 /** What a restored registry is like, compared with its backup. Lists hold the first of what their counts say. */

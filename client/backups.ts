@@ -3,9 +3,9 @@ import { loadDecryptionKeys } from '../adapters/openpgp/keyring';
 import { openVault } from '../adapters/vault/open';
 import { SealedBackup } from '../adapters/vault/sealed-backup';
 import { backupIdSchema } from '../domain/contract';
-import { DrydockError } from '../domain/errors';
+import { DrydockError, noSuch } from '../domain/errors';
 import { clusterOf, requiredConfig, type LoadedConfig } from './session';
-import { clusterOfBackup, inVault, latestComplete, listBackups } from './vaults';
+import { clusterOfBackup, inVault, latestComplete, listBackups, newVaultNote } from './vaults';
 
 export interface BackupChoice {
   config?: string;
@@ -45,6 +45,6 @@ async function findLatest(local: LoadedConfig, cluster: string | undefined): Pro
   const name = cluster ?? (names.length === 1 ? names[0] : undefined);
   if (name === undefined) throw new DrydockError('InvalidInput', 'latest of which cluster?', { remedy: `add --cluster, one of: ${names.join(', ')}` });
   const latest = latestComplete(await listBackups(local, name));
-  if (!latest) throw new DrydockError('NotFound', `there is no complete backup of ${name}`, { remedy: 'see `drydock list`' });
+  if (!latest) throw noSuch(`there is no complete backup of ${name}`, { remedy: (await newVaultNote(local, name)) ?? 'see `drydock list`' });
   return { cluster: name, backupId: latest.id };
 }

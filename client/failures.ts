@@ -4,7 +4,7 @@ import { ApplicationFailure, CancelledFailure, NamespaceNotFoundError, Terminate
 import type { BackupResult, RestoreResult } from '../domain/contract';
 import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
-import { DrydockError, isErrorKind, type ErrorKind } from '../domain/errors';
+import { DrydockError, isErrorKind, noSuch, type ErrorKind } from '../domain/errors';
 import { EXIT, exitCodeOf } from '../domain/exit-codes';
 import { visible } from './format';
 
@@ -36,7 +36,7 @@ function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind)
   const details: unknown = failure.details?.[0];
   const field = (name: string): unknown => (typeof details === 'object' && details !== null ? (details as Record<string, unknown>)[name] : undefined);
   const remedy = field('remedy');
-  return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind, { status: field('status') }) };
+  return { message: failure.message, remedy: typeof remedy === 'string' ? remedy : undefined, kind, exitCode: exitCodeOf(kind, { status: field('status'), sought: field('sought') }) };
 }
 
 /** One sentence of what went wrong and one of what to do about it, on standard error. */
@@ -62,7 +62,7 @@ export function exitCodeOfResult(type: string, result: unknown): number {
 /** Makes what the Temporal client throws into a DrydockError; anything else comes back as it is. */
 export function fromTemporal(error: unknown, address: string, namespace: string): unknown {
   if (error instanceof DrydockError) return error;
-  if (error instanceof WorkflowNotFoundError) return new DrydockError('NotFound', `there is no workflow "${error.workflowId}"`, { remedy: 'see `drydock status` for what runs', cause: error });
+  if (error instanceof WorkflowNotFoundError) return noSuch(`there is no workflow "${error.workflowId}"`, { remedy: 'see `drydock status` for what runs', cause: error });
   if (error instanceof NamespaceNotFoundError) return noNamespace(address, namespace, error);
   const grpc = isGrpcServiceError(error) ? error : error instanceof ServiceError && isGrpcServiceError(error.cause) ? error.cause : undefined;
   if (!grpc) return error;

@@ -9,7 +9,7 @@ import {
   backupInput, lockId, MEMO_KEY, reconcileInput, restoreInput, WORKFLOW,
   type BackupInput, type Gate, type OperationMemo, type OperationType, type ReconcileInput, type RestoreInput,
 } from '../domain/contract';
-import { DrydockError, type ErrorKind } from '../domain/errors';
+import { DrydockError, noSuch, type ErrorKind } from '../domain/errors';
 import { copyInput, type CopyInput } from '../domain/copy';
 import { forgetInput, type ForgetInput } from '../domain/forget';
 import { pruneInput, type PruneInput } from '../domain/prune-result';
@@ -129,7 +129,7 @@ export async function describeOperation(session: Session, workflowId: string): P
     if (!(error instanceof DrydockError) || !(error.cause instanceof WorkflowNotFoundError)) throw error;
     const days = await retentionDays(session).catch(() => undefined);
     if (days === undefined) throw error;
-    throw new DrydockError('NotFound', error.message, { remedy: `see \`drydock status\` for what runs; this server keeps runs that are over for ${count(days, 'day')} (what backups and verdicts say stays in the vault: \`drydock list\`)`, cause: error.cause });
+    throw noSuch(error.message, { remedy: `see \`drydock status\` for what runs; this server keeps runs that are over for ${count(days, 'day')} (what backups and verdicts say stays in the vault: \`drydock list\`)`, cause: error.cause });
   }
 }
 

@@ -3,7 +3,7 @@ import { tellAccepted } from '../domain/accepted-gaps';
 import type { BackupResult, ReconcileResult, RestoreResult } from '../domain/contract';
 import type { CopiedTo, CopyResult } from '../domain/copy';
 import type { ForgetResult } from '../domain/forget';
-import type { PruneResult } from '../domain/prune-result';
+import { backupCountOf, type PruneResult } from '../domain/prune-result';
 import type { VerifyResult } from '../domain/verify';
 import { between, bytes, count, seconds, table, time } from './format';
 
@@ -80,13 +80,14 @@ export function forgetReport({ cluster, backupId, approvedBy, vaults, notes }: F
 
 export function pruneReport({ cluster, vault, copies = [], dryRun, decisions, counts, removed, marked, repacked, lifted, removableFrom, notes }: PruneResult): string[] {
   const would = dryRun ? ' would be' : '';
-  const shown = decisions.length < counts.kept + counts.givenUp ? [`  and ${counts.kept + counts.givenUp - decisions.length} more`] : [];
+  const more = (all: number, keep: boolean): number => all - decisions.filter((decision) => decision.keep === keep).length;
+  const [givenUp, kept] = [more(counts.givenUp, false), more(counts.kept, true)];
   return [
     `Retention of ${cluster}${vault === undefined ? '' : ` in ${vault}`}: ${counts.kept} kept, ${counts.givenUp} given up${dryRun ? ' (nothing was changed)' : ''}.`,
     ...decisions.map(({ id, why }) => `  ${id}  ${why}`),
-    ...shown,
-    `${count(removed.backups.length, 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
-    `${count(marked.backups.length, 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
+    ...(givenUp + kept > 0 ? [`  and ${givenUp} more given up, ${kept} more kept; what is given up stands in \`drydock list ${cluster}\``] : []),
+    `${count(backupCountOf(removed), 'backup')} and ${count(removed.segments, 'segment')} (${bytes(removed.bytes)})${would} removed: marked before, and the hold is over.`,
+    `${count(backupCountOf(marked), 'backup')} and ${count(marked.segments, 'segment')} (${bytes(marked.bytes)})${would} marked: a run after ${time(removableFrom)} removes them.`,
     ...(repacked && repacked.segments > 0 ? [`${bytes(repacked.bytes)} that live in ${count(repacked.segments, 'mostly dead segment')}${would} written anew: ${bytes(repacked.frees)} go with the last backup that names those.`] : []),
     ...(lifted > 0 ? [`${count(lifted, 'mark')}${would} taken away: what they marked is kept or needed again.`] : []),
     ...notes.map((note) => `  ${note}`),

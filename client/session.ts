@@ -2,7 +2,7 @@
 import { Client, Connection } from '@temporalio/client';
 import { whyNoAnswer } from '../adapters/temporal/knock';
 import type { ClusterConfig, Config } from '../domain/config';
-import { DrydockError } from '../domain/errors';
+import { DrydockError, noSuch } from '../domain/errors';
 import { nearest } from '../domain/nearest';
 import { findConfig, loadConfig, lookForConfig } from '../worker/config';
 import { clientConnection, doorOf, proxyInBetween, temporalSettings, type TemporalSettings } from '../worker/temporal-settings';
@@ -97,5 +97,5 @@ export function clusterOf(local: LoadedConfig, name: string): ClusterConfig {
   const names = Object.keys(local.config.clusters);
   const guess = nearest(name, names);
   const expected = guess !== undefined ? `did you mean "${guess}"?` : `expected one of ${names.join(', ') || '(there are none)'}`;
-  throw new DrydockError('NotFound', `there is no cluster "${name}" in ${local.path}, ${expected}`, { remedy: 'name a cluster that the configuration has' });
+  throw noSuch(`there is no cluster "${name}" in ${local.path}, ${expected}`, { remedy: 'name a cluster that the configuration has' });
 }

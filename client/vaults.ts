@@ -11,7 +11,7 @@ import { readVerdicts } from '../adapters/vault/verdicts';
 import type { VaultConfig } from '../domain/config';
 import { backupIdSchema } from '../domain/contract';
 import { after, toDuration } from '../domain/duration';
-import { DrydockError } from '../domain/errors';
+import { DrydockError, noSuch } from '../domain/errors';
 import { vaultPaths } from '../domain/vault-format';
 import { standingOf, type Verdict } from '../domain/verdict';
 import type { LoadedConfig } from './session';
@@ -114,6 +114,8 @@ async function firstWith<T>(local: LoadedConfig, id: string, look: (vault: Vault
     try {
       const found = await withVault(local, cluster, async (vault) => ((await ifThere(vault.stat(vaultPaths.manifest(cluster, id)))) ? [await look(vault, cluster)] : []));
       if (found.length > 0) return found[0]!;
+      const other = await withVault(local, cluster, (vault) => findOther({ vault, name: clusterOf(local, cluster).vault, stateDir: local.config.stateDir }));
+      if (other) errors.push(other);
     } catch (error) {
       if (!(error instanceof DrydockError)) throw error;
       errors.push(error);
@@ -136,7 +138,7 @@ export async function clusterOfForgotten(local: LoadedConfig, id: string, vault:
 }
 
 function noBackup(local: LoadedConfig, id: string): DrydockError {
-  return new DrydockError('NotFound', `there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
+  return noSuch(`there is no backup "${id}" in the vaults of ${local.path}`, { remedy: 'see `drydock list`' });
 }
 
 /** Undefined where the vault itself is not there. */

@@ -71,6 +71,27 @@ export class DrydockError extends Error {
   }
 }
 
+/**
+ * What a `NotFound` is about, where it is no single thing that ought to be there: the name that a person gave (of a cluster, a backup, a run), or a whole vault.
+ * It stands in the details as `sought`, and decides how a command ends.
+ */
+export type Sought = 'name' | 'vault';
+
+/** There is nothing of the name that a person gave. */
+export function noSuch(message: string, options: DrydockErrorOptions = {}): DrydockError {
+  return new DrydockError('NotFound', message, { ...options, details: { ...options.details, sought: 'name' satisfies Sought } });
+}
+
+/** The vault itself is not there: a disk that is not mounted looks like that. */
+export function noVault(message: string, options: DrydockErrorOptions = {}): DrydockError {
+  return new DrydockError('NotFound', message, { ...options, details: { ...options.details, sought: 'vault' satisfies Sought } });
+}
+
+/** Whether it is the vault itself that is not there. */
+export function isNoVault(error: unknown): boolean {
+  return error instanceof DrydockError && error.details?.sought === ('vault' satisfies Sought);
+}
+
 export function isErrorKind(value: unknown): value is ErrorKind {
   return typeof value === 'string' && Object.hasOwn(ERROR_KINDS, value);
 }

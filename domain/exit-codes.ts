@@ -1,11 +1,11 @@
 /** The exit codes of `drydock`: one table for the command, its help and the README. Loads nothing, for the sake of a quick `--help`. */
-import type { ErrorKind } from './errors';
+import type { ErrorKind, Sought } from './errors';
 
 interface ExitCode {
   code: number;
   /** One phrase, as it stands in the help and in the README. */
   meaning: string;
-  /** Errors that end a command, or the run that it watches, with this code. */
+  /** Errors that end a command, or the run that it watches, with this code; of `NotFound` those alone that are about a name. */
   kinds: readonly ErrorKind[];
 }
 
@@ -37,10 +37,12 @@ type Codes = { readonly [Name in keyof typeof EXIT_CODES]: (typeof EXIT_CODES)[N
 export const EXIT = Object.fromEntries(Object.entries(EXIT_CODES).map(([name, { code }]) => [name, code])) as Codes;
 
 /**
- * The code for an error. What a server answered to one of our calls (`status`) is no wrong usage of the command and no name that a person has mistyped, whatever its kind.
+ * The code for an error. What a server answered to one of our calls (`status`) is no wrong usage of the command; and what a run misses (a file of a backup, an image, a command on a host)
+ * is no name that a person has mistyped: that is `sought`.
  */
 export function exitCodeOf(kind: ErrorKind, details: Record<string, unknown> = {}): number {
+  if (kind === 'NotFound') return details.sought === ('name' satisfies Sought) ? EXIT.notFound : details.sought === ('vault' satisfies Sought) ? EXIT.unreachable : EXIT.failed;
   const table: ExitCode[] = Object.values(EXIT_CODES);
   const { code } = table.find(({ kinds }) => kinds.includes(kind)) ?? EXIT_CODES.failed;
-  return typeof details.status === 'number' && (code === EXIT.usage || code === EXIT.notFound) ? EXIT.failed : code;
+  return typeof details.status === 'number' && code === EXIT.usage ? EXIT.failed : code;
 }

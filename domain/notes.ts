@@ -22,3 +22,7 @@ export function parseNote(line: unknown): Note | null | undefined {
   const other = lineSchema.safeParse(line);
   return other.success && !noteSchema.options.some((option) => option.shape.kind.value === other.data.kind) ? null : undefined;
 }
+
+export function warningsIn(notes: readonly Note[]): number {
+  return notes.filter(({ kind }) => kind === 'warning').length;
+}

@@ -57,6 +57,8 @@ export interface MarkPlan {
 }
 
 const MARGIN_MS = 1000;
+/** In one sentence. */
+const SHOWN_UNREADABLE = 20;
 
 /** Phase two. */
 export function planRemoval(picture: VaultPicture, decisions: readonly Decision[], hold: Duration): RemovalPlan {
@@ -109,7 +111,9 @@ function neededSegments({ sealed }: VaultPicture): Set<string> {
 }
 
 function unreadableNote({ unreadable }: VaultPicture): string[] {
-  return unreadable.length === 0 ? [] : [`No segment is marked or removed while the manifest of ${unreadable.join(', ')} cannot be read: nobody knows what it needs.`];
+  const more = unreadable.length - SHOWN_UNREADABLE;
+  const named = [...unreadable.slice(0, SHOWN_UNREADABLE), ...(more > 0 ? [`${more} more`] : [])].join(', ');
+  return unreadable.length === 0 ? [] : [`No segment is marked or removed while the manifest of ${named} cannot be read: nobody knows what it needs.`];
 }
 
 function marksById(marks: Mark[]): Map<string, Mark[]> {

@@ -49,6 +49,9 @@ export interface Decision {
 /** Clocks that differ by less than this are taken for the same. */
 export const CLOCK_TOLERANCE_MS = 5 * 60 * 1000;
 
+/** As the doors take it. */
+const LONGEST_NAME = 200;
+
 interface Rule {
   name: string;
   count: number;
@@ -163,13 +166,18 @@ function holdLastForgotten(newestFirst: BackupFact[], newestVerified: BackupFact
   const open = newestFirst.filter((backup) => backup.forgotten && !backup.forgotten.approved && isVerified(backup));
   // Beside an incomplete one, only a complete one is still the last of its kind.
   const last = open.find(isComplete) ?? (newestVerified ? undefined : open[0]);
-  if (last) hold(last.id, `${last.forgotten!.by} asked to forget it, but it is the last ${isComplete(last) ? 'complete ' : ''}verified one by now, which needs the gate of \`drydock forget\``);
+  if (last) hold(last.id, `${whoOf(last.forgotten!)} asked to forget it, but it is the last ${isComplete(last) ? 'complete ' : ''}verified one by now, which needs the gate of \`drydock forget\``);
 }
 
 function whyNot(backup: BackupFact, newestVerified: BackupFact | undefined): string {
-  if (backup.forgotten) return `${backup.forgotten.by} asked to forget it`;
+  if (backup.forgotten) return `${whoOf(backup.forgotten)} asked to forget it`;
   const state = isVerified(backup) ? 'no rule of `keep` holds it' : `${stateOf(backup)}, and no rule of \`keep\` needs it as a stand-in`;
   return newestVerified ? `${state}; the newest verified one is ${newestVerified.id}` : state;
+}
+
+/** A tombstone may be forged, and its words then be as long as anybody likes. */
+function whoOf({ by }: NonNullable<BackupFact['forgotten']>): string {
+  return by.slice(0, LONGEST_NAME);
 }
 
 function isVerified(backup: BackupFact): boolean {

@@ -45,10 +45,11 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
   const policy = await quick.readPolicy({ cluster: request.cluster });
   const lock = await holdLock(request.cluster);
 
-  let sealed = false;
+  let [isChecked, sealed] = [false, false];
   try {
     // 2. Check: all findings at once, before anything is changed.
     const facts = await operation.step('check', () => few.checkBackup.executeWithOptions({ summary: 'Look at cluster, hosts and vault' }, [step]), (f) => ({ text: `${f.version}, ${count(f.replicas.length, 'replica')}` }));
+    isChecked = true;
     operation.warn(...facts.warnings);
 
     // 3. Everything new, while nothing is frozen.
@@ -98,7 +99,7 @@ export async function backup(input: BackupInput): Promise<BackupResult> {
   } finally {
     await CancellationScope.nonCancellable(async () => {
       try {
-        await quick.cleanUp.executeWithOptions({ summary: 'Remove working files' }, [{ ...step, abandoned: !sealed }]);
+        await quick.cleanUp.executeWithOptions({ summary: 'Remove working files' }, [{ ...step, abandoned: !sealed, ...(isChecked ? {} : { nothingStored: true }) }]);
       } catch (error) {
         operation.warn(`Working files were left behind: ${sentenceOf(error)}`);
       }

@@ -1,11 +1,16 @@
 /** Failures of a run as the three doors show them: a kind, one sentence, a remedy. */
 import { ActivityFailure, ApplicationFailure, CancellationScope, CancelledFailure, isCancellation, TimeoutFailure } from '@temporalio/workflow';
 import type { z } from 'zod';
-import { isErrorKind, type ErrorKind } from '../domain/errors';
+import { isErrorKind, type ErrorKind, type Sought } from '../domain/errors';
 import { mistakesInWords } from '../domain/mistakes';
 
 export function fail(kind: ErrorKind, message: string, remedy?: string): ApplicationFailure {
   return ApplicationFailure.create({ type: kind, message, nonRetryable: true, details: [remedy === undefined ? {} : { remedy }] });
+}
+
+/** Nothing is known under the name that a person gave. */
+export function noSuch(message: string, remedy: string): ApplicationFailure {
+  return ApplicationFailure.create({ type: 'NotFound' satisfies ErrorKind, message, nonRetryable: true, details: [{ remedy, sought: 'name' satisfies Sought }] });
 }
 
 /** Parses what a door sent; a mistake fails the run at once and touches nothing. */

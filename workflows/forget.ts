@@ -2,7 +2,7 @@ import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import { forgetInput, type ForgetInput, type ForgetPlan, type ForgetResult, type ForgottenIn } from '../domain/forget';
 import { operationKey } from '../domain/operation-key';
 import { few, quick } from './activities';
-import { fail, parseInput, sentenceOf } from './failures';
+import { fail, noSuch, parseInput, sentenceOf } from './failures';
 import { holdVaultsLock } from './lock';
 import { Operation } from './operation';
 
@@ -19,7 +19,7 @@ export async function forget(input: ForgetInput): Promise<ForgetResult> {
     // A prune that has begun to remove it must not be told that it stays.
     await holdVaultsLock(cluster);
     const done = await inEach(operation, vaults, (name) => few.rememberBackup.executeWithOptions({ summary: `Lift the mark in ${name}` }, [{ ...step, vault: name }]));
-    if (!done.some(({ state }) => state === 'lifted')) throw fail('NotFound', `The backup ${backup} is not forgotten in any vault that was looked at, or is gone already.`, 'see `drydock list`');
+    if (!done.some(({ state }) => state === 'lifted')) throw noSuch(`The backup ${backup} is not forgotten in any vault that was looked at, or is gone already.`, 'see `drydock list`');
     return { cluster, backupId: backup, undo, approvedBy: null, vaults: done, notes: operation.warnings };
   }
   const planIn = { ...step, vault: vaults[0]!, everywhere: vault === undefined };

@@ -1,6 +1,6 @@
 import { isCancellation, workflowInfo } from '@temporalio/workflow';
 import { count } from '../domain/count';
-import { pruneInput, type PruneInput, type PruneResult } from '../domain/prune-result';
+import { backupCountOf, pruneInput, type PruneInput, type PruneResult } from '../domain/prune-result';
 import { operationKey } from '../domain/operation-key';
 import { few, long, quick } from './activities';
 import { parseInput, sentenceOf } from './failures';
@@ -48,5 +48,5 @@ export async function pruneCopies(operation: Operation, step: { cluster: string;
 
 /** For the line of the step. */
 export function prunedNote({ removed, marked }: PruneResult): { text: string } {
-  return { text: `${count(removed.backups.length, 'backup')}, ${count(removed.segments, 'segment')}, ${mib(removed.bytes)} removed; ${count(marked.backups.length, 'backup')}, ${count(marked.segments, 'segment')} marked` };
+  return { text: `${count(backupCountOf(removed), 'backup')}, ${count(removed.segments, 'segment')}, ${mib(removed.bytes)} removed; ${count(backupCountOf(marked), 'backup')}, ${count(marked.segments, 'segment')} marked` };
 }

@@ -10,6 +10,7 @@ import type { BackupFacts, Step } from '../contract';
 import { helperImage } from '../helper-container';
 import { pullImages } from '../pull-images';
 import { Findings } from './findings';
+import { refuseTooLong } from './manifest-room';
 import { ignoreFlags } from './metadata-flags';
 import { bootstrapperOf, chooseReplica, findReplicas, lostReplicas, registryNow, versionOf, type ReplicaFound } from './replicas';
 import { installSettings } from './settings';
@@ -48,14 +49,17 @@ export async function checkBackup(cluster: Cluster, { operation }: Step): Promis
   if (replicas?.length === 0) findings.add('UCP shows no replica of DTR (no container dtr-rethinkdb-<id>)', 'check that this is the right UCP');
   const replica = registry && replicas && replicas.length > 0 ? chooseReplica(replicas, registry.status, registry.now, findings, warnings) : undefined;
   const place = replica && (await findings.attempt(() => lookAtReplica(cluster, operation, replica, registry!.settings, findings, warnings)));
+  const all = registry && replicas && [...replicas.map(plain), ...lostReplicas(replicas, registry.settings)];
+  const installed = registry && installSettings(registry.settings, registry.fingerprint);
+  if (recipients && all && installed && place) await findings.attempt(async () => refuseTooLong({ recipients: recipients.recipients, replicas: all, settings: installed, volume: place.volume, crons: (await (await cluster.dtr()).crons()).filter(({ action }) => isDeletion(action)) }));
   findings.throwIfAny();
-  if (!registry || !engine || !replicas || !replica || !place) throw new Error('a check gave neither a result nor a finding');
+  if (!installed || !engine || !all || !replica || !place) throw new Error('a check gave neither a result nor a finding');
   return {
     version: place.version,
     bootstrapperImage: place.image,
     replica: plain(replica),
-    replicas: [...replicas.map(plain), ...lostReplicas(replicas, registry.settings)],
-    settings: installSettings(registry.settings, registry.fingerprint),
+    replicas: all,
+    settings: installed,
     storage: place.storage,
     volume: place.volume,
     ucp: { url: ucp.url, clusterId: engine.info.clusterId ?? '', version: engine.info.serverVersion },

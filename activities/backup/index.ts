@@ -29,6 +29,6 @@ export function backupActivities(deps: ActivityDeps): BackupActivities {
     thaw: (step) => onCluster(deps, step, (cluster) => thaw(cluster, step.record)),
     prove: (step) => onCluster(deps, step, (cluster, signal) => prove(cluster, step, signal)),
     seal: (step) => underLock(inKnownVault, step, (cluster, signal) => seal(cluster, step, signal)),
-    cleanUp: (step) => onCluster(deps, step, (cluster) => cleanUp(cluster, step, step.abandoned)),
+    cleanUp: (step) => onCluster(deps, step, (cluster) => cleanUp(cluster, step, step)),
   };
 }

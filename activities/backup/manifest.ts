@@ -3,6 +3,7 @@ import { DrydockError } from '../../domain/errors';
 import { MANIFEST_MAX_BYTES, type ArtifactRef, type Manifest, type SegmentRef } from '../../domain/manifest';
 import type { Artifacts } from '../../domain/manifest-artifacts';
 import { imagesOf } from '../../domain/manifest-images';
+import { warningsIn } from '../../domain/notes';
 import type { SealStep } from './seal';
 
 export interface Segments {
@@ -64,7 +65,7 @@ export function makeManifest(step: SealStep, artifacts: Artifacts, segments: Seg
     },
     images: imagesOf(facts.storage, facts.volume, proof.layouts),
     artifacts,
-    counts: { ...proof.counts, newBlobs: segments.added.blobs, rows: metadata.documents, segments: segments.used.length, warnings: notes.filter(({ kind }) => kind === 'warning').length },
+    counts: { ...proof.counts, newBlobs: segments.added.blobs, rows: metadata.documents, segments: segments.used.length, warnings: warningsIn(notes) },
     bytes: { images: proof.imageBytes, moved: segments.added.bytes, stored, metadata: metadata.artifact.plainBytes },
   };
 }

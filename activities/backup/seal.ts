@@ -7,6 +7,7 @@ import { indexesAhead, type IndexSource } from '../../adapters/vault/indexes-ahe
 import { writeJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
 import { markedSegments } from '../../adapters/vault/marks';
+import type { Vault } from '../../adapters/vault/vault';
 import { listSegments, scanIndex, summarizeIndex } from '../../adapters/vault/segment-index';
 import { DrydockError } from '../../domain/errors';
 import { manifestSchema, type ArtifactRef, type BlobLine, type Manifest, type SegmentRef } from '../../domain/manifest';
@@ -67,9 +68,7 @@ async function sealAnew(cluster: Cluster, step: SealStep, signal: AbortSignal): 
   await lockUsed(cluster, manifest, segments.used, signal);
   const content = formatManifest(manifest);
   await storeSignature(cluster, step, content);
-  // From here on the backup would exist, whatever its run says.
-  signal.throwIfAborted();
-  await cluster.vault.put(vaultPaths.manifest(cluster.name, step.backupId), content);
+  await putManifest(cluster, step, manifest, content, signal);
   try {
     await mendBeside(whateverComes(cluster), { ...step, readOnlyInside: isReadOnlyInside(step) }, manifest, content, texts);
   } catch (error) {
@@ -77,6 +76,25 @@ async function sealAnew(cluster: Cluster, step: SealStep, signal: AbortSignal): 
     if (!signal.aborted) throw error;
   }
   return resultOf(manifest, content, step);
+}
+
+/**
+ * From here on the backup exists, whatever its run says. Renewing locks may have taken long, and a worker that has lost Temporal hears of no cancel: its run may be over, and the
+ * clean-up behind it at work on these very files.
+ */
+async function putManifest(cluster: Cluster, { backupId }: SealStep, manifest: Manifest, content: string, signal: AbortSignal): Promise<void> {
+  await refuseMissing(cluster.vault, manifest);
+  signal.throwIfAborted();
+  const name = vaultPaths.manifest(cluster.name, backupId);
+  await cluster.vault.put(name, content);
+  try {
+    await refuseMissing(forCleanUp(cluster.vault), manifest);
+  } catch (error) {
+    // A vault that does not answer says nothing of what is missing.
+    if (!(error instanceof DrydockError && error.kind === 'IntegrityMismatch')) return;
+    await forCleanUp(cluster.vault).remove(name);
+    throw error;
+  }
 }
 
 /** The backup exists: a run that is cancelled now must be able to say so, with all that belongs to it in its place. */
@@ -198,11 +216,17 @@ async function readGaps(work: WorkFiles): Promise<Manifest['gaps']> {
 
 /** A last look before the manifest says that all of this exists. */
 async function refuseGone({ vault, name }: Cluster, manifest: Manifest): Promise<void> {
-  for (const artifact of artifactsOf(manifest)) if ((await vault.stat(artifact.name))?.size !== artifact.bytes) throw gone(artifact.name);
+  await refuseMissing(vault, manifest);
   for (const record of besideRecords(name, manifest)) {
     if (await hasDigest(vault, record)) continue;
     throw new DrydockError('Busy', `${record.name} is not the one that was just written: another attempt of this backup still lives`, { remedy: 'it is tried again; if that goes on, find out who writes there' });
   }
+}
+
+async function refuseMissing(vault: Vault, manifest: Manifest): Promise<void> {
+  await Promise.all(artifactsOf(manifest).map(async ({ name, bytes }) => {
+    if ((await vault.stat(name))?.size !== bytes) throw gone(name);
+  }));
 }
 
 /** Tombstones are listed again at the last moment: what a prune of another worker marked meanwhile has to be stored again. */

@@ -1,6 +1,6 @@
 /** People say that the registry was brought back in another way: an unfinished restore is over. */
 import { cronsInWords, type Change } from '../../domain/changes';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noSuch } from '../../domain/errors';
 import type { Host } from '../../adapters/host/host';
 import { clearStaging } from '../../adapters/images/restore';
 import { changesOf } from '../changes';
@@ -20,7 +20,7 @@ export async function endRestore(cluster: Cluster, restore: string): Promise<Tha
   const its = records.filter(({ operation, workflowId }) => operation === restore || workflowId === restore);
   if (its.length === 0) {
     const known = [...new Set(records.map(({ operation }) => operation))];
-    throw new DrydockError('NotFound', `no unfinished restore of ${cluster.name} is recorded as ${restore}`, { remedy: known.length === 0 ? 'there is none at all' : `recorded are: ${known.join(', ')}` });
+    throw noSuch(`no unfinished restore of ${cluster.name} is recorded as ${restore}`, { remedy: known.length === 0 ? 'there is none at all' : `recorded are: ${known.join(', ')}` });
   }
   const result: ThawResult = { putBack: [], left: [] };
   for (const change of its) {

@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto';
 import { readJsonLines } from '../../adapters/vault/json-lines';
 import { readManifest } from '../../adapters/vault/manifest-file';
-import { refuseNewer } from '../../adapters/vault/vault-file';
+import { refuseNewer, refuseNone } from '../../adapters/vault/vault-file';
 import { backupIdSchema } from '../../domain/contract';
-import { DrydockError, type ErrorKind } from '../../domain/errors';
+import { DrydockError, noSuch, type ErrorKind } from '../../domain/errors';
 import { parseBlobPath } from '../../domain/layout';
 import { blobLineSchema, tagLineSchema, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
 import { unknownNeeded } from '../../domain/manifest-artifacts';
@@ -72,9 +72,10 @@ export function unreadableBackup(error: unknown): string | null {
 async function notThere(cluster: Cluster, id: string): Promise<DrydockError> {
   const remedy = `choose one of \`drydock list\` (cluster ${cluster.name})`;
   for await (const entry of cluster.vault.list(`${vaultPaths.backup(cluster.name, id)}/`)) {
-    if (entry.size >= 0) return new DrydockError('NotFound', `the backup ${id} has no seal: it was never finished`, { remedy });
+    if (entry.size >= 0) return noSuch(`the backup ${id} has no seal: it was never finished`, { remedy });
   }
-  return new DrydockError('NotFound', `there is no backup ${id} of ${cluster.name} in ${cluster.vault.description}`, { remedy });
+  await refuseNone(cluster.vault);
+  return noSuch(`there is no backup ${id} of ${cluster.name} in ${cluster.vault.description}`, { remedy });
 }
 
 async function readLatest(cluster: Cluster): Promise<SealedBackup> {
@@ -89,7 +90,8 @@ async function readLatest(cluster: Cluster): Promise<SealedBackup> {
     const backup = await readSealed(cluster, id);
     if (backup.manifest.status === 'complete') return backup;
   }
-  throw new DrydockError('NotFound', `there is no complete backup of ${cluster.name} in ${cluster.vault.description}`, { remedy: 'make one, or name an incomplete one by its id' });
+  await refuseNone(cluster.vault);
+  throw noSuch(`there is no complete backup of ${cluster.name} in ${cluster.vault.description}`, { remedy: 'make one, or name an incomplete one by its id' });
 }
 
 /** `tags.jsonl`, row by row. */

@@ -47,7 +47,7 @@ function withOtherVaults(cluster: Cluster, error: DrydockError): DrydockError {
   const others = cluster.otherVaults().map(({ name }) => name);
   if (others.length === 0) return error;
   const elsewhere = `or restore from another vault of this cluster: --vault ${others.join(' or --vault ')}`;
-  return new DrydockError(error.kind, error.message, { remedy: error.remedy === undefined ? elsewhere : `${error.remedy}; ${elsewhere}`, cause: error });
+  return new DrydockError(error.kind, error.message, { remedy: error.remedy === undefined ? elsewhere : `${error.remedy}; ${elsewhere}`, details: error.details ?? {}, cause: error });
 }
 
 async function statusIfAnswered(cluster: Cluster): Promise<ClusterStatus | null> {

@@ -7,7 +7,7 @@ import { segmentsOf } from '../../adapters/vault/segment-list';
 import { SegmentLists } from '../../adapters/vault/segment-lists';
 import { refuseNewer } from '../../adapters/vault/vault-file';
 import { after, toDuration } from '../../domain/duration';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noSuch } from '../../domain/errors';
 import { gateReason, type ForgetPlan, type ForgottenIn } from '../../domain/forget';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { canonicalJson } from '../../domain/plan';
@@ -99,7 +99,7 @@ function unlessDamaged(error: unknown): null {
 
 async function requireSealed({ vault, name }: Cluster, backup: string): Promise<void> {
   if ((await vault.stat(vaultPaths.manifest(name, backup))) !== null) return;
-  throw new DrydockError('NotFound', `there is no backup ${backup} of ${name} in ${vault.description}`, { remedy: `choose one of \`drydock list\` (cluster ${name})` });
+  throw noSuch(`there is no backup ${backup} of ${name} in ${vault.description}`, { remedy: `choose one of \`drydock list\` (cluster ${name})` });
 }
 
 async function forgottenMarks({ vault, name, signal }: Cluster, backup: string): Promise<{ name: string; since: Date; approved: boolean }[]> {

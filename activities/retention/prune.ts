@@ -1,7 +1,7 @@
 import { DrydockError } from '../../domain/errors';
 import { after, toDuration } from '../../domain/duration';
 import { planMarks, type MarkPlan } from '../../domain/prune';
-import type { PruneResult } from '../../domain/prune-result';
+import { shownDecisions, shownNotes, touched, type PruneResult } from '../../domain/prune-result';
 import type { Tombstone } from '../../domain/tombstone';
 import { compactTime, vaultPaths } from '../../domain/vault-format';
 import type { FullPicture } from '../../adapters/vault/picture';
@@ -15,9 +15,6 @@ import { removeDue } from './remove';
 import { NOTHING, repack, type Repacked } from './repack';
 
 type PruneStep = Parameters<RetentionActivities['prune']>[0];
-
-const SHOWN_DECISIONS = 200;
-const SHOWN_NOTES = 50;
 
 /**
  * Step 12. Removes what was marked longer ago than the hold, each thing judged anew right before it goes, then marks what is given up now. Every step
@@ -46,14 +43,14 @@ export async function prune(cluster: Cluster, step: PruneStep, signal: AbortSign
     cluster: cluster.name,
     vault: cluster.vaultName,
     dryRun: step.dryRun,
-    decisions: [...decisions.filter(({ keep }) => !keep), ...decisions.filter(({ keep }) => keep)].slice(0, SHOWN_DECISIONS),
+    decisions: shownDecisions(decisions),
     counts: { kept: decisions.filter(({ keep }) => keep).length, givenUp: decisions.filter(({ keep }) => !keep).length },
-    removed: { backups: removed.backups, segments: removed.segments.length, bytes: sum(removed.segments) },
-    marked: { backups: marks.backups.map(({ id }) => id), segments: marks.segments.length, bytes: sum(marks.segments) },
+    removed: touched(removed.backups, removed.segments),
+    marked: touched(marks.backups.map(({ id }) => id), marks.segments),
     repacked,
     lifted: first.removal.lift.length,
     removableFrom: after(second.picture.now, hold).toISOString(),
-    notes: [...new Set(notes)].slice(0, SHOWN_NOTES),
+    notes: shownNotes(notes),
   };
 }
 
@@ -90,8 +87,4 @@ async function mark({ vault, name }: Cluster, step: PruneStep, now: Date, plan: 
       if (!(error instanceof DrydockError && error.kind === 'Conflict')) throw error;
     });
   }
-}
-
-function sum(segments: { bytes: number }[]): number {
-  return segments.reduce((total, { bytes }) => total + bytes, 0);
 }

@@ -6,7 +6,7 @@ import { digestOf } from '../../adapters/vault/copy-object';
 import { AHEAD_BYTES, bytesAsSource, INDEXES_AHEAD, type IndexSource } from '../../adapters/vault/indexes-ahead';
 import type { SegmentIndex } from '../../adapters/vault/segment-index';
 import type { Vault } from '../../adapters/vault/vault';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, isNoVault } from '../../domain/errors';
 import type { Manifest, SegmentRef } from '../../domain/manifest';
 import { artifactsOf } from '../../domain/manifest-artifacts';
 import { vaultPaths } from '../../domain/vault-format';
@@ -39,7 +39,7 @@ async function checkBeside(cluster: Cluster, manifest: Manifest): Promise<Damage
 }
 
 function goneOr(error: unknown, file: string): Damage {
-  return error instanceof DrydockError && error.kind === 'NotFound' ? { file, what: 'the file is gone' } : asDamage(error, file);
+  return error instanceof DrydockError && error.kind === 'NotFound' && !isNoVault(error) ? { file, what: 'the file is gone' } : asDamage(error, file);
 }
 
 /** Each segment is there with its size, its index is the one that was sealed and describes it, and so are its added session keys. */
@@ -109,5 +109,6 @@ export function asDamage(error: unknown, file: string): Damage {
 
 /** Whether an error tells of the backup itself, and not of the way to it. */
 export function isDamage(error: unknown): error is DrydockError {
+  if (isNoVault(error)) return false;
   return error instanceof DrydockError && (error.kind === 'IntegrityMismatch' || error.kind === 'NotFound' || error.kind === 'Refused');
 }

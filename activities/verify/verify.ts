@@ -4,8 +4,9 @@ import { canDecrypt } from '../../adapters/openpgp/keyring';
 import { isForWantOfKey } from '../../adapters/openpgp/session-key';
 import { writeBadSegments } from '../../adapters/vault/bad-segments';
 import { segmentsOf } from '../../adapters/vault/segment-list';
+import { refuseNone } from '../../adapters/vault/vault-file';
 import { writeVerdict } from '../../adapters/vault/verdicts';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noSuch } from '../../domain/errors';
 import type { SegmentRef } from '../../domain/manifest';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Verdict, VerifyLevel } from '../../domain/verdict';
@@ -221,7 +222,8 @@ async function keepVerdict(cluster: Cluster, request: VerifyRequest, result: Ver
   // A link in its place is among the findings.
   const stands = await vault.stat(vaultPaths.manifest(name, result.backupId)).then((entry) => entry !== null, (error: unknown) => asDamage(error, name) !== null);
   if (!stands) {
-    throw new DrydockError('NotFound', `the backup ${result.backupId} was removed while it was verified`, { remedy: 'verify another one of `drydock list`' });
+    await refuseNone(vault);
+    throw noSuch(`the backup ${result.backupId} was removed while it was verified`, { remedy: 'verify another one of `drydock list`' });
   }
   const { backupId, level, part, startedAt, at, withKeys, checked } = result;
   const verdict: Verdict = {

@@ -1,5 +1,5 @@
 /** Which content the images of one repository consist of, found in the backup's lists and in the manifests themselves. */
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noSuch } from '../../domain/errors';
 import { isDigest, readDigest, showDigest } from '../../domain/digest';
 import { MOST_MANIFEST_BYTES, readImageManifest, type ImageManifest } from '../../domain/image-manifest';
 import type { BlobLine, TagLine } from '../../domain/manifest';
@@ -46,7 +46,7 @@ export async function findTags(backup: SealedBackup, repository: string, tag?: s
   const known = repositories.has(repository) ? names : [...repositories];
   const guess = nearest(repositories.has(repository) ? tag! : repository, known);
   const what = repositories.has(repository) ? `tag "${tag}" in ${repository}` : `repository "${repository}" with tags`;
-  throw new DrydockError('NotFound', `backup ${backup.manifest.backupId} has no ${what}${guess === undefined ? '' : `; did you mean "${guess}"?`}`, { remedy: `see \`drydock ls ${backup.manifest.backupId}\`` });
+  throw noSuch(`backup ${backup.manifest.backupId} has no ${what}${guess === undefined ? '' : `; did you mean "${guess}"?`}`, { remedy: `see \`drydock ls ${backup.manifest.backupId}\`` });
 }
 
 /**

@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noVault } from '../../domain/errors';
 import type { Naming } from './directory-commit';
 import { answered, lookAt, systemFiles, type VaultFiles } from './directory-files';
 import { walk } from './directory-list';
@@ -157,7 +157,7 @@ class DirectoryVault implements Vault {
       return await answered(this.files.realpath(this.configuredPath));
     } catch (error) {
       throw hasCode(error, 'ENOENT')
-        ? new DrydockError('NotFound', `the vault's directory ${this.configuredPath} does not exist`, { remedy: 'mount or create it, or correct vaults.*.directory in drydock.yaml', cause: error })
+        ? noVault(`the vault's directory ${this.configuredPath} does not exist`, { remedy: 'mount or create it, or correct vaults.*.directory in drydock.yaml', cause: error })
         : await this.toError(error, 'open it');
     }
   }
@@ -171,7 +171,7 @@ class DirectoryVault implements Vault {
       if (hasCode(error, 'EEXIST')) throw new DrydockError('InvalidInput', `${this.configuredPath} is not a directory`, { remedy: 'correct vaults.*.directory in drydock.yaml' });
       // What is above is never made: a vault on a disk that is not mounted must not come to stand on the system's own.
       throw hasCode(error, 'ENOENT')
-        ? new DrydockError('NotFound', `the directory above ${this.configuredPath} does not exist`, { remedy: 'mount or create it, or correct vaults.*.directory in drydock.yaml', cause: error })
+        ? noVault(`the directory above ${this.configuredPath} does not exist`, { remedy: 'mount or create it, or correct vaults.*.directory in drydock.yaml', cause: error })
         : await this.toError(error, 'create it');
     }
   }

@@ -1,4 +1,4 @@
-import { DrydockError, type ErrorKind } from '../../domain/errors';
+import { DrydockError, noVault, type ErrorKind } from '../../domain/errors';
 import { classifyNetworkError, type Service } from '../http/errors';
 
 const KEYS_REMEDY = 'check accessKeyId and secretAccessKey under vaults.*.s3 and what they name';
@@ -39,9 +39,9 @@ export function s3Error(error: unknown, vault: string, bucket: string, doing: st
   if (inner) return inner;
   const code = error instanceof Error ? codeOf(error) : '';
   const status = statusOf(error);
-  const say = (kind: ErrorKind, what: string, remedy: string): DrydockError =>
-    new DrydockError(kind, `cannot ${doing} in ${vault}: ${what}`, { remedy, cause: error, details: { ...(code === '' ? {} : { code }), ...(status === undefined ? {} : { status }) } });
-  if (code === 'NoSuchBucket') return say('NotFound', `there is no bucket ${bucket}`, 'create it, or correct vaults.*.s3.bucket in drydock.yaml');
+  const details = { ...(code === '' ? {} : { code }), ...(status === undefined ? {} : { status }) };
+  const say = (kind: ErrorKind, what: string, remedy: string): DrydockError => new DrydockError(kind, `cannot ${doing} in ${vault}: ${what}`, { remedy, cause: error, details });
+  if (code === 'NoSuchBucket') return noVault(`cannot ${doing} in ${vault}: there is no bucket ${bucket}`, { remedy: 'create it, or correct vaults.*.s3.bucket in drydock.yaml', cause: error, details });
   if (code === 'CredentialsProviderError') return say('AuthRejected', 'no keys were found', 'set accessKeyId and secretAccessKey under vaults.*.s3, or give the worker a profile or role');
   if (WRONG_KEYS.includes(code)) return say('AuthRejected', `the server does not accept the keys (${code})`, KEYS_REMEDY);
   if (code === 'RequestTimeTooSkewed' || code === 'RequestExpired') return say('Refused', 'the clocks of this worker and of the server differ too much', 'set both clocks right (NTP)');

@@ -2,6 +2,7 @@
 import type { z } from 'zod';
 import { DrydockError } from '../../domain/errors';
 import { blobLineSchema, tagLineSchema, type ArtifactRef, type BlobLine, type Manifest, type TagLine } from '../../domain/manifest';
+import { parseNote, type Note } from '../../domain/notes';
 import { parseBlobPath } from '../../domain/layout';
 import type { DecryptionKeys } from '../openpgp/keys';
 import { readJsonLines } from './json-lines';
@@ -42,15 +43,28 @@ export class SealedBackup {
     }
   }
 
+  /** Kinds that a later version adds are passed by. */
+  async *notes(): AsyncGenerator<Note> {
+    const record = this.manifest.artifacts.notes;
+    for await (const row of readJsonLines(this.vault, record, this.keys, this.reading)) {
+      const note = parseNote(row);
+      if (note === undefined) throw damaged(record.name);
+      if (note !== null) yield note;
+    }
+  }
+
   /** What was sealed about the segments, by id; read once. Throws as `segmentsOf` does. */
   recorded(): Promise<ReadonlyMap<string, RecordedSegment>> {
     this.segments ??= segmentsOf(this.vault, this.manifest, this.signal).then(recordedSegments);
     return this.segments;
   }
 
+  private get reading(): { signal?: AbortSignal } {
+    return this.signal === undefined ? {} : { signal: this.signal };
+  }
+
   private async *rows<T>(record: ArtifactRef, schema: z.ZodType<T>): AsyncGenerator<T> {
-    const options = this.signal === undefined ? {} : { signal: this.signal };
-    for await (const row of readJsonLines(this.vault, record, this.keys, options)) {
+    for await (const row of readJsonLines(this.vault, record, this.keys, this.reading)) {
       const parsed = schema.safeParse(row);
       if (!parsed.success) throw damaged(record.name);
       yield parsed.data;

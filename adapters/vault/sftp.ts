@@ -4,7 +4,7 @@ import { posix } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Stats } from 'ssh2';
 import type { SftpConfig } from '../../domain/config';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noVault } from '../../domain/errors';
 import { checkVaultName, isVaultName } from './names';
 import { ensureVaultFile, tooLarge, tryProbe } from './probe';
 import { SftpConnection } from './sftp-connection';
@@ -244,7 +244,7 @@ class SftpVault implements Vault {
   }
 
   private rootMissing(cause?: unknown): DrydockError {
-    return new DrydockError('NotFound', `the directory of ${this.description} does not exist`, { remedy: 'mount or create it there, or correct vaults.*.sftp.path in drydock.yaml', cause });
+    return noVault(`the directory of ${this.description} does not exist`, { remedy: 'mount or create it there, or correct vaults.*.sftp.path in drydock.yaml', cause });
   }
 
   private async makeRoot(): Promise<void> {

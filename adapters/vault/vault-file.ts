@@ -1,7 +1,7 @@
 /** `vault.json`: says that a place is a vault, of which format, and which one. */
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noVault } from '../../domain/errors';
 import { FORMAT_VERSION, vaultPaths } from '../../domain/vault-format';
 import type { Vault } from './vault';
 
@@ -33,6 +33,12 @@ export async function refuseNewer(vault: Vault): Promise<void> {
     if (error instanceof DrydockError && !error.retryable && error.kind !== 'VersionMismatch') return;
     throw error;
   }
+}
+
+/** Before something is taken for gone: throws NotFound, about the vault, where no `vault.json` stands. A disk that is not mounted is an empty folder. */
+export async function refuseNone(vault: Vault): Promise<void> {
+  if ((await vault.stat(vaultPaths.vaultFile)) !== null) return;
+  throw noVault(`${vault.description} is no vault: it has no vault.json`, { remedy: 'if it held backups before, look at its mount' });
 }
 
 /** Throws IntegrityMismatch when it is not readable, VersionMismatch when a newer Drydock wrote it. */

@@ -7,7 +7,7 @@ import { writeMetadata, writeVolume } from '../../adapters/extract/volume';
 import type { SealedBackup } from '../../adapters/vault/sealed-backup';
 import { EXIT } from '../../domain/contract';
 import { showDigest } from '../../domain/digest';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noSuch } from '../../domain/errors';
 import { withBackup, type BackupChoice } from '../backups';
 import { createConsole, type Console } from '../console';
 import { bytes, count } from '../format';
@@ -55,7 +55,7 @@ async function extractImages(backup: SealedBackup, options: ExtractCommandOption
   const set = await followImages(backup, await findTags(backup, repository, tag), signal);
   for (const { tag: name, why } of set.leftOut) screen.say(`left out ${repository}:${name}: ${why}`);
   if (set.images.length === 0) {
-    throw new DrydockError('NotFound', `nothing of ${options.repo} is whole in backup ${backup.manifest.backupId}: ${set.leftOut[0]?.why ?? 'it has no tags'}`, { remedy: 'try another backup: `drydock list`' });
+    throw noSuch(`nothing of ${options.repo} is whole in backup ${backup.manifest.backupId}: ${set.leftOut[0]?.why ?? 'it has no tags'}`, { remedy: 'try another backup: `drydock list`' });
   }
   const total = sum(set);
   await refuseTooSmall(options.output, total);

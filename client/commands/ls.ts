@@ -4,6 +4,7 @@ import { readSizes } from '../../adapters/extract/sizes';
 import type { SealedBackup } from '../../adapters/vault/sealed-backup';
 import { showDigest } from '../../domain/digest';
 import { EXIT } from '../../domain/contract';
+import { DrydockError } from '../../domain/errors';
 import type { ImageSizes, RepositorySize } from '../../domain/image-sizes';
 import type { TagLine } from '../../domain/manifest';
 import { withBackup, type BackupChoice } from '../backups';
@@ -19,6 +20,7 @@ export interface LsOptions extends BackupChoice {
 
 /** Up to this many tags, their platforms are looked up unasked: each is a manifest and a configuration to be read. */
 const PLATFORMS_UNASKED = 2_000;
+const WARNINGS_SHOWN = 20;
 
 /** Repositories, tags, digests, sizes and platforms of a backup. Needs no Temporal. */
 export async function run(id: string, options: LsOptions): Promise<number> {
@@ -38,8 +40,35 @@ async function list(backup: SealedBackup, options: LsOptions, screen: Console): 
   const tags = chosen.flatMap((each) => each.tags);
   const platforms = shown !== undefined || options.platforms === true || tags.length <= PLATFORMS_UNASKED ? await platformsOf(backup, tags) : null;
   if (platforms === null) screen.say('Platforms are left out: add --platforms, or name a repository with --repo.');
-  await (options.json ? printJson(backup, chosen, sizes, platforms) : printLines(chosen, sizes, platforms));
+  const warnings = await warningsOf(backup, screen);
+  if (options.json) {
+    await printJson(backup, chosen, sizes, platforms, warnings);
+  } else {
+    await printLines(chosen, sizes, platforms);
+    sayWarnings(warnings ?? [], screen);
+  }
   return EXIT.ok;
+}
+
+/** Of the run that made the backup. Null, and said, where they cannot be read: that keeps nobody from the rest. */
+async function warningsOf(backup: SealedBackup, screen: Console): Promise<string[] | null> {
+  const { warnings } = backup.manifest.counts;
+  if (warnings === 0) return [];
+  const found: string[] = [];
+  try {
+    for await (const note of backup.notes()) if (note.kind === 'warning') found.push(note.text);
+    return found;
+  } catch (error) {
+    if (!(error instanceof DrydockError) || error.retryable) throw error;
+    screen.say(`The run that made this backup had ${count(warnings, 'warning')}, which cannot be read: ${error.message}.`);
+    return null;
+  }
+}
+
+/** Beside the list, which has a line for each repository and tag. */
+function sayWarnings(warnings: readonly string[], screen: Console): void {
+  for (const text of warnings.slice(0, WARNINGS_SHOWN)) screen.say(`warning of the run that made this backup: ${text}`);
+  if (warnings.length > WARNINGS_SHOWN) screen.say(`and ${count(warnings.length - WARNINGS_SHOWN, 'warning')} more: with --json`);
 }
 
 interface Listed {
@@ -79,9 +108,9 @@ async function printLines(listed: Listed[], sizes: ImageSizes, platforms: Map<st
 const NOT_WHOLE = { inFlight: '(in flight)', gap: '(NOT WHOLE)', acceptedGap: '(not whole, as accepted)' } as const;
 
 /** One object, but a line for each repository, so that it can be read and written as it comes. */
-async function printJson(backup: SealedBackup, listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null): Promise<void> {
+async function printJson(backup: SealedBackup, listed: Listed[], sizes: ImageSizes, platforms: Map<string, string[]> | null, warnings: string[] | null): Promise<void> {
   const { backupId, status, sealedAt } = backup.manifest;
-  const head = JSON.stringify({ backupId, cluster: backup.cluster, status, sealedAt });
+  const head = JSON.stringify({ backupId, cluster: backup.cluster, status, sealedAt, warnings });
   await write(`${head.slice(0, -1)},"repositories":[\n`);
   for (const [at, { repository, size, tags }] of listed.entries()) {
     const line = {

@@ -77,7 +77,7 @@ function factsOf({ startedAt, sealedAt, startedBy, tool, product: dtr, images, c
     ['  holds', `${count(counts.repositories, 'repository', 'repositories')}, ${count(counts.tags, 'tag')}, ${count(counts.manifests, 'manifest')}, ${count(counts.blobs, 'blob')}, ${bytes(sizes.images)} of images; ${count(counts.rows, 'row')} of metadata`],
     ['  stored', `${bytes(sizes.stored)} added to the vault, ${count(counts.newBlobs, 'new blob')}; it uses ${count(counts.segments, 'segment')}`],
     ['  opened by', artifacts.metadata.recipients.join(', ')],
-    ...(counts.warnings === 0 && counts.acceptedGaps === 0 ? [] : [['  noted', `${count(counts.warnings, 'warning')}, ${count(counts.acceptedGaps, 'accepted gap')}`]]),
+    ...(counts.warnings === 0 && counts.acceptedGaps === 0 ? [] : [['  noted', `${count(counts.warnings, 'warning')}, ${count(counts.acceptedGaps, 'accepted gap')}${counts.warnings === 0 ? '' : ', in words: `drydock ls`'}`]]),
     ...(gaps.length === 0 && counts.inFlight === 0 ? [] : [['  not in it', `${count(counts.gaps, 'gap')}, ${count(counts.inFlight, 'tag')} in flight`]]),
   ];
 }

@@ -6,7 +6,7 @@ import { vaultStats, type VaultStats } from '../../adapters/vault/stats';
 import { checkVaultFile, refuseNewer, VAULT_FILE_MAX_BYTES } from '../../adapters/vault/vault-file';
 import type { Vault } from '../../adapters/vault/vault';
 import { EXIT } from '../../domain/contract';
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noVault } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { ClusterStats } from '../../domain/vault-stats';
 import { createConsole, type Console } from '../console';
@@ -124,7 +124,7 @@ async function vaultFile(vault: Vault): Promise<{ id: string; created: string; f
 /** A look must not make a vault where a mount is missing. */
 async function refuseNone(vault: Vault, name: string): Promise<void> {
   if ((await vault.stat(vaultPaths.vaultFile).catch(notYet)) !== null) return;
-  throw new DrydockError('NotFound', `${name} (${vault.description}) is no vault: it has no vault.json`, { remedy: `if it held backups before, look at its mount; else make one with \`drydock vault init ${name}\`` });
+  throw noVault(`${name} (${vault.description}) is no vault: it has no vault.json`, { remedy: `if it held backups before, look at its mount; else make one with \`drydock vault init ${name}\`` });
 }
 
 function notYet(error: unknown): null {

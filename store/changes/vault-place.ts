@@ -1,5 +1,5 @@
 /** `<cluster>/operations/` of a vault. */
-import { DrydockError } from '../../domain/errors';
+import { DrydockError, noVault } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
 import type { Vault } from '../../adapters/vault/vault';
 import { findOther, knownId, vaultId, type NamedVault } from '../../adapters/vault/known-vaults';
@@ -20,7 +20,7 @@ export function vaultPlace(named: NamedVault, cluster: string, cleanUp: Vault = 
   };
   const mustBeThere = async (): Promise<void> => {
     if (await isThere()) return;
-    throw new DrydockError('NotFound', `the vault "${name}" (${vault.description}) has no vault.json`, { remedy: `make it with \`drydock vault init ${name}\`` });
+    throw noVault(`the vault "${name}" (${vault.description}) has no vault.json`, { remedy: `make it with \`drydock vault init ${name}\`` });
   };
   return {
     name: `vault ${name}`,

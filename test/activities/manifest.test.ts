@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { formatManifest, withGaps } from '../../activities/backup/manifest';
+import { refuseTooLong } from '../../activities/backup/manifest-room';
 import { refuseUnknown } from '../../activities/restore/backup';
 import { segmentsOf } from '../../adapters/vault/segment-list';
+import type { DrydockError } from '../../domain/errors';
 import { MANIFEST_MAX_BYTES, manifestSchema, type Manifest } from '../../domain/manifest';
 import { parseNote } from '../../domain/notes';
 import { manifest } from '../domain/restore-fixtures';
 import { CountingVault } from '../helpers/counting-vault';
 import { makeMany } from '../helpers/many-segments';
 import { isError, writeKeys } from '../helpers/vault';
+import { FACTS } from '../workflows/fixtures/activities';
 
 describe('a manifest', () => {
   it('names as many gaps as it has room for, and has 64 KiB at most', () => {
@@ -22,6 +25,35 @@ describe('a manifest', () => {
   it('that is too large even without gaps is refused in a sentence that says what stands in it', () => {
     const { settings } = manifest().product;
     assert.throws(() => withGaps(manifest({ settings: { ...settings, noProxy: 'host,'.repeat(20_000) } }), []), isError('Refused', /the manifest would have \d+ bytes, 65536 are the most/));
+  });
+
+  it('that will be too large is refused at the check, by what is known then, with what takes the room', () => {
+    const { replicas, settings, crons } = manifest().product;
+    const lengthy = { replicas, settings, crons, volume: FACTS.volume, recipients: ['A'.repeat(40)] };
+    const many = Array.from({ length: 300 }, (_, at) => at.toString(16).padStart(40, '0'));
+    refuseTooLong(lengthy);
+    assert.throws(() => refuseTooLong({ ...lengthy, recipients: many }), isError('Refused', /would have \d+ bytes at least, 65536 are the most; recipients of encryption \(300, each of which stands in it 5 times\): \d+; .*replicas \(3\)/));
+    const proxied = { ...lengthy, settings: { ...settings, noProxy: 'host,'.repeat(20_000) } };
+    assert.throws(() => refuseTooLong(proxied), (error: DrydockError) => error.remedy === 'shorten the settings of DTR, its proxies among them');
+  });
+
+  it('that the check lets pass by a little is not always too large, and one that it refuses always is', () => {
+    const sealed = manifest();
+    const withRecipients = (length: number): string[] => Array.from({ length }, (_, at) => at.toString(16).padStart(40, '0'));
+    const isRefused = (work: () => unknown): boolean => {
+      try {
+        work();
+        return false;
+      } catch {
+        return true;
+      }
+    };
+    for (let length = 150; length <= 300; length += 10) {
+      const recipients = withRecipients(length);
+      const artifacts = Object.fromEntries(Object.entries(sealed.artifacts).map(([name, artifact]) => [name, 'recipients' in artifact! ? { ...artifact, recipients } : artifact])) as Manifest['artifacts'];
+      const { replicas, settings, crons } = sealed.product;
+      if (isRefused(() => refuseTooLong({ replicas, settings, crons, volume: null, recipients }))) assert.ok(isRefused(() => withGaps({ ...sealed, artifacts }, [])), `${length} recipients`);
+    }
   });
 
   it('says complete only where there is no gap that nobody accepted', () => {

@@ -138,30 +138,48 @@ describe('the seal of a backup', function () {
     assert.deepEqual(await readdir(here.directory), []);
   });
 
-  describe('by two attempts at once, the first of which was taken for dead', () => {
-    /** The first attempt, held where its vault is called with this method and a name that ends so, until the second one has sealed. */
-    async function sealTwice(run: BackupRun, method: 'put' | 'remove', ending: string): Promise<string[]> {
+  /** A seal that is held where its vault is called with this method and a name that ends so, until something else has happened. */
+  async function sealAround(run: BackupRun, method: 'put' | 'remove', ending: string, meanwhile: () => Promise<void>): ReturnType<typeof seal> {
+    const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+    let isHeld = false;
+    const vault = new Proxy(cluster.vault, {
+      get(target, key) {
+        const value: unknown = Reflect.get(target, key);
+        // Listings are no promises.
+        if (typeof value !== 'function' || key === 'list') return typeof value === 'function' ? (value as () => unknown).bind(target) : value;
+        return async (...args: unknown[]): Promise<unknown> => {
+          if (key === method && String(args[0]).endsWith(ending) && !isHeld) {
+            isHeld = true;
+            await meanwhile();
+          }
+          return (value as (...all: unknown[]) => unknown).apply(target, args);
+        };
+      },
+    });
+    const held = Object.create(cluster, { vault: { value: vault } }) as Cluster;
+    const step = { ...run.step, facts: run.facts, record: run.record, metadata: run.metadata, passes: run.passes, proof: run.proof, startedBy: 'a test', startedAt: run.startedAt, notes: run.notes };
+    const ended = await activityEnvironment().run<[], Awaited<ReturnType<typeof seal>>, () => ReturnType<typeof seal>>(() => seal(held, step, new AbortController().signal));
+    assert.ok(isHeld);
+    return ended;
+  }
+
+  for (const [method, ending, what] of [['put', '/manifest.json.asc', 'signs its manifest'], ['put', '/manifest.json', 'writes its manifest']] as const) {
+    it(`leaves nothing, and no manifest least of all, when its run ended without it and was cleaned up in the moment in which it ${what}`, async () => {
+      const signer = await makeKey(here.path, 'signer');
+      Object.assign(config.clusters.lab!.encryption, { signingKey: `file:${signer.privateFile}` });
+      const run = await aboutToSeal();
       const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
+      const cleaned = (): Promise<void> => cleanUp(Object.create(cluster, { engine: { value: () => Promise.resolve({ containers: () => Promise.resolve([]) }) } }) as Cluster, run.step, { abandoned: true });
+      await assert.rejects(sealAround(run, method, ending, cleaned), { kind: 'IntegrityMismatch', message: /went from the vault while the backup was made/ });
+      assert.equal(await isSealed(run), false);
+    });
+  }
+
+  describe('by two attempts at once, the first of which was taken for dead', () => {
+    /** Both their results. */
+    async function sealTwice(run: BackupRun, method: 'put' | 'remove', ending: string): Promise<string[]> {
       const results: string[] = [];
-      let isHeld = false;
-      const vault = new Proxy(cluster.vault, {
-        get(target, key) {
-          const value: unknown = Reflect.get(target, key);
-          if (typeof value !== 'function') return value;
-          return async (...args: unknown[]): Promise<unknown> => {
-            if (key === method && String(args[0]).endsWith(ending) && !isHeld) {
-              isHeld = true;
-              results.push((await run.seal()).manifestSha256);
-            }
-            return (value as (...all: unknown[]) => unknown).apply(target, args);
-          };
-        },
-      });
-      // Listings and streams are no promises.
-      const held = Object.create(cluster, { vault: { value: new Proxy(vault, { get: (target, key) => (key === 'list' ? cluster.vault.list.bind(cluster.vault) : (Reflect.get(target, key) as unknown)) }) } }) as Cluster;
-      const step = { ...run.step, facts: run.facts, record: run.record, metadata: run.metadata, passes: run.passes, proof: run.proof, startedBy: 'a test', startedAt: run.startedAt, notes: run.notes };
-      const ended = await activityEnvironment().run<[], Awaited<ReturnType<typeof seal>>, () => ReturnType<typeof seal>>(() => seal(held, step, new AbortController().signal));
-      results.push(ended.manifestSha256);
+      results.push((await sealAround(run, method, ending, async () => void results.push((await run.seal()).manifestSha256))).manifestSha256);
       return results;
     }
 
@@ -178,7 +196,7 @@ describe('the seal of a backup', function () {
         const signature = (await here.vault.readAll(vaultPaths.signature('lab', run.backupId), 100_000)).toString();
         assert.equal((await verifyDetached(content, signature, [signer.privateKey.toPublic()])).fingerprint, signer.fingerprint);
         const cluster = openCluster({ config, configPath: 'drydock.yaml', namespace: 'default', client: undefined as never }, 'lab');
-        await cleanUp(cluster, run.step, false);
+        await cleanUp(cluster, run.step, { abandoned: false });
         const left: string[] = [];
         for await (const { name } of here.vault.list(vaultPaths.backup('lab', run.backupId))) left.push(name);
         assert.deepEqual(left, [...artifactsOf(manifest).map(({ name }) => name), ...['RESTORE.md', 'SHA256SUMS', 'manifest.json', 'manifest.json.asc'].map((file) => vaultPaths.artifact('lab', run.backupId, file))].sort(), 'what the other attempt left goes with the clean-up');

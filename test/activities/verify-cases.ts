@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { mkdirSync, renameSync } from 'node:fs';
 import { chmod, mkdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MockActivityEnvironment } from '@temporalio/testing';
@@ -58,11 +59,12 @@ export function verifications(layout: 'sha256' | 'id'): void {
       await writeFile(path, content);
     };
 
-    async function verify(level: VerifyLevel, more: { backup?: string; part?: VerifyPart; withoutKeys?: boolean; encryption?: EncryptionConfig; heartbeat?: unknown; copy?: string } = {}): Promise<VerifyResult> {
-      const { heartbeat, encryption: other = encryption, copy, ...request } = more;
+    async function verify(level: VerifyLevel, more: { backup?: string; part?: VerifyPart; withoutKeys?: boolean; encryption?: EncryptionConfig; heartbeat?: unknown; copy?: string; onBeat?: () => void } = {}): Promise<VerifyResult> {
+      const { heartbeat, encryption: other = encryption, copy, onBeat, ...request } = more;
       const config = { stateDir: scratch.path, vaults: { main: { directory: scratch.directory }, ...(copy === undefined ? {} : { offsite: { directory: copy } }) }, clusters: { [CLUSTER]: { vault: 'main', copies: copy === undefined ? [] : ['offsite'], encryption: encryptionSchema.parse(other) } } } as unknown as Config;
       const { verifyBackup } = createActivities({ config, configPath: 'drydock.yaml', namespace: 'default', client: {} as Client });
       const environment = new MockActivityEnvironment({ heartbeatDetails: heartbeat }, { logger: new DefaultLogger('ERROR') });
+      if (onBeat) environment.on('heartbeat', onBeat);
       return environment.run(verifyBackup, { cluster: CLUSTER, operation: 'verify', backup: manifest.backupId, level, withoutKeys: false, by: 'a test', ...request });
     }
 
@@ -150,6 +152,22 @@ export function verifications(layout: 'sha256' | 'id'): void {
       await rename(file(name), file('aside'));
       await symlink(file('aside'), file(name));
       assert.match((await verify('L0')).findings[0]!.what, /symbolic link/);
+    });
+
+    it('calls no backup damaged, or removed, whose vault is not mounted or goes while it is looked at', async () => {
+      const [disk, place] = [`${scratch.directory}-disk`, scratch.directory];
+      const unmount = (): void => {
+        renameSync(place, disk);
+        mkdirSync(place);
+      };
+      const isAway = ({ type, details }: ApplicationFailure): boolean => type === 'NotFound' && (details?.[0] as { sought?: string }).sought === 'vault';
+      let beats = 0;
+      await assert.rejects(verify('L2', { onBeat: () => (beats++ === 0 ? unmount() : undefined) }), isAway);
+      await assert.rejects(verify('L2'), isAway);
+      await rm(place, { recursive: true });
+      await assert.rejects(verify('L2'), isAway);
+      await rename(disk, place);
+      assert.equal((await readVerdicts(scratch.vault, CLUSTER)).size, 0, 'nothing is kept against it');
     });
 
     it('finds segments that are cut, gone or swapped, and names the images that need them', async () => {

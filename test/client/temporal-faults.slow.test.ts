@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import type { Status } from '../../client/status';
 import { openSession } from '../../client/session';
 import { workerPolls } from '../../client/workers';
 import { EXIT } from '../../domain/contract';
@@ -9,9 +11,9 @@ import { connectPatiently } from '../../worker/connect';
 import type { TemporalSettings } from '../../worker/temporal-settings';
 import { freePort } from '../helpers/free-port';
 import { TestCa, type KeyPair } from '../helpers/pki';
-import { temporal } from '../helpers/temporal';
-import { keyDoor, silentDoor, tlsDoor, webDoor, type Door } from '../helpers/temporal-doors';
-import { drydock, place } from './fixtures/drydock';
+import { temporal, unique } from '../helpers/temporal';
+import { cuttingDoor, keyDoor, silentDoor, tlsDoor, webDoor, type Door } from '../helpers/temporal-doors';
+import { drydock, place, start } from './fixtures/drydock';
 
 type Fault = Omit<Partial<TemporalSettings>, 'address'> & { to: () => Promise<Door | string>; kind: string; says: RegExp; remedy: RegExp };
 
@@ -125,5 +127,31 @@ describe('what keeps Temporal from answering', function () {
     assert.equal(half.code, EXIT.usage);
     assert.match(space.stderr, /^drydock: Temporal at \S+ has no namespace "nowhere"\n {2}correct temporal\.namespace or TEMPORAL_NAMESPACE\n$/);
     await here.remove();
+  });
+});
+
+describe('a way to Temporal that is cut again and again', function () {
+  this.timeout(180_000);
+
+  it('keeps neither worker nor command from their work, and the worker is not said to be gone', async () => {
+    const door = await cuttingDoor((await temporal()).address, 2_000);
+    const here = await place({ address: door.address, taskQueue: unique('cut') });
+    await mkdir(here.vault);
+    await openDirectoryVault(here.vault).check();
+    const worker = start(['worker', '--config', here.config]);
+    try {
+      for (let round = 0; round < 5; round++) {
+        const { code, stdout, stderr } = await drydock(['prune', 'lab', '--dry-run', '--json', '--config', here.config]);
+        assert.equal(code, EXIT.ok, stderr);
+        assert.deepEqual((JSON.parse(stdout) as { counts: object }).counts, { kept: 0, givenUp: 0 });
+      }
+      const { temporal: seen } = JSON.parse((await drydock(['status', '--json', '--config', here.config])).stdout) as Status;
+      assert.deepEqual([seen.reachable, seen.workerListens], [true, true]);
+    } finally {
+      worker.child.kill('SIGTERM');
+      assert.equal((await worker.finished).code, EXIT.ok);
+      await door.close();
+      await here.remove();
+    }
   });
 });

@@ -1,11 +1,16 @@
 import assert from 'node:assert/strict';
-import { access } from 'node:fs/promises';
+import { access, mkdir, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { EXIT } from '../../domain/contract';
 import { isAlive } from '../../client/up-record';
+import { openDirectoryVault } from '../../adapters/vault/directory';
+import { vaultPaths } from '../../domain/vault-format';
+import { makeRegistryTree } from '../helpers/registry-tree';
+import { sealBackup } from '../helpers/sealed-backup';
+import { PASSPHRASE, writeKeys } from '../helpers/vault';
 import type { Status } from '../../client/status';
-import { drydock, place, start, type Place, type Running } from './fixtures/drydock';
+import { drydock, place, start, type Finished, type Place, type Running } from './fixtures/drydock';
 
 interface Ready {
   address: string;
@@ -58,9 +63,60 @@ describe('drydock up', function () {
     await running.said('}\n');
     const started = await drydock(['reconcile', 'lab', '--detach', '--json', '--config', here.config], { TEMPORAL_ADDRESS: `127.0.0.1:${port}` });
     assert.match((JSON.parse(started.stdout) as { url: string }).url, new RegExp(`^http://127\\.0\\.0\\.1:${uiPort}/`));
-    running.child.kill('SIGINT');
-    await running.finished;
+    const { serverPid } = JSON.parse(running.output().stdout) as Ready;
+    // As a process manager does it.
+    running.child.kill('SIGTERM');
+    assert.equal((await running.finished).code, EXIT.ok);
+    assert.equal(isAlive(serverPid), false);
   });
+
+  it('finds a run at its gate again after its server was killed, and votes that are sent then count', async () => {
+    await mkdir(here.vault);
+    const backup = await lastVerified();
+    const killed = await up();
+    const run = (...args: string[]): Promise<Finished> => drydock([...args, '--config', here.config]);
+    const { workflowId } = JSON.parse((await run('forget', backup, '--detach', '--json')).stdout) as { workflowId: string };
+    const gate = async (): Promise<{ name: string; planDigest: string; openedAt: string } | null> => {
+      const shown = await run('show', workflowId, '--json');
+      return shown.code === EXIT.ok ? (JSON.parse(shown.stdout) as { gate: { name: string; planDigest: string; openedAt: string } | null }).gate : null;
+    };
+    const before = await until(gate);
+    process.kill(killed.serverPid, 'SIGKILL');
+    const ended = await running!.finished;
+    assert.equal(ended.code, EXIT.unreachable);
+    assert.match(ended.stderr, /the Temporal development server has ended by itself/);
+    await up();
+    assert.deepEqual(await until(gate), before);
+    const vote = await run('approve', workflowId, '--gate', 'forget', '--plan-digest', before.planDigest, '--by', 'second', '--reason', 'INC-4711');
+    assert.equal(vote.code, EXIT.ok, vote.stderr);
+    const end = await run('watch', workflowId, '--json');
+    const { approvedBy, vaults } = (JSON.parse(end.stdout) as { result: { approvedBy: string; vaults: { state: string }[] } }).result;
+    assert.deepEqual([end.code, approvedBy, vaults.map(({ state }) => state)], [EXIT.ok, 'second', ['marked']]);
+    running!.child.kill('SIGINT');
+    await running!.finished;
+  });
+
+  /** The id of the only backup in the vault, which verification found good. */
+  async function lastVerified(): Promise<string> {
+    const vault = openDirectoryVault(here.vault);
+    await vault.check();
+    await writeFile(path.join(here.directory, 'passphrase'), `${PASSPHRASE}\n`, { mode: 0o600 });
+    const { backupId } = await sealBackup({ vault, cluster: 'lab', tree: makeRegistryTree({ layout: 'id', seed: 1, repositories: 1 }), keys: writeKeys });
+    const at = '2026-11-23T02:00:00.000Z';
+    await vault.put(vaultPaths.verdict('lab', backupId, at), JSON.stringify({
+      format: 1, backupId, level: 'L2', startedAt: at, at, by: 'a test', tool: { name: 'drydock', version: '0' }, withKeys: true, result: 'good', checked: { segments: 1, blobs: 1, bytes: 1, tags: 1 }, findings: 0,
+    }));
+    return backupId;
+  }
+
+  /** What comes within a minute. */
+  async function until<T>(ask: () => Promise<T | null>): Promise<T> {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; ) {
+      const answer = await ask();
+      if (answer !== null) return answer;
+    }
+    throw new Error(`nothing within a minute: ${running?.output().stderr ?? ''}`);
+  }
 
   it('takes over from one that was killed', async () => {
     const killed = await up();
@@ -81,7 +137,7 @@ describe('drydock up, where it cannot start', function () {
     const [port, uiPort] = await freePorts();
     const here = await place({ address: `127.0.0.1:${port}`, uiPort });
     const { code, stderr } = await drydock(['up', '--config', here.config], { TEMPORAL_CLI_PATH: path.join(here.directory, 'no-temporal') });
-    assert.equal(code, EXIT.notFound);
+    assert.equal(code, EXIT.failed);
     assert.match(stderr, /^drydock: TEMPORAL_CLI_PATH names .*no-temporal, which is no program/);
     await here.remove();
   });

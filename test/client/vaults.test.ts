@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { openDirectoryVault } from '../../adapters/vault/directory';
+import { refuseOther } from '../../adapters/vault/known-vaults';
+import { EXIT } from '../../domain/exit-codes';
 import { givenUpText, verifiedText } from '../../client/verified';
 import { clusterOfBackup, clusterOfForgotten, latestComplete, listBackups, newVaultNote, readManifest } from '../../client/vaults';
 import type { LoadedConfig } from '../../client/session';
 import type { DrydockError } from '../../domain/errors';
 import { vaultPaths } from '../../domain/vault-format';
-import { mkdir, readdir, readFile, rename, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadConfig } from '../../worker/config';
 import { drydock, place, type Place } from './fixtures/drydock';
@@ -26,6 +28,30 @@ describe('a vault that no backup has made yet', () => {
       await mkdir(here.vault);
       await openDirectoryVault(here.vault).check();
       assert.equal(await newVaultNote(local, 'lab'), null);
+    } finally {
+      await here.remove();
+    }
+  });
+});
+
+describe('a vault whose disk is not mounted', () => {
+  it('is named as that, and no backup of it is said not to exist', async () => {
+    const here = await place({ address: '127.0.0.1:1' });
+    try {
+      const local = { path: here.config, config: await loadConfig(here.config) };
+      await mkdir(here.vault);
+      const vault = openDirectoryVault(here.vault);
+      await vault.check();
+      await refuseOther({ vault, name: 'main', stateDir: here.stateDir });
+      await assert.rejects(readManifest(local, COMPLETE), { kind: 'NotFound', message: /there is no backup/ });
+      for (const seen of [() => mkdir(here.vault), () => Promise.resolve()]) {
+        await rm(here.vault, { recursive: true });
+        await seen();
+        await assert.rejects(readManifest(local, COMPLETE), { kind: 'Refused', message: /is not there: it has no vault\.json/ });
+        const { code, stderr } = await drydock(['ls', 'latest', '--config', here.config]);
+        assert.equal(code, EXIT.notFound);
+        assert.match(stderr, /no complete backup of lab\n {2}the vault "main" .* is not there: .*mount it/);
+      }
     } finally {
       await here.remove();
     }
@@ -66,8 +92,9 @@ describe('a look at all vaults of drydock.yaml', function () {
       assert.match(vaults[0]!.error!, /is no vault/);
       assert.match(vaults[0]!.remedy!, /vault init absent/);
       assert.deepEqual(vaults[1]!.findings!.map(({ name }) => name), ['foreign.txt']);
-      assert.equal(code, 10);
+      assert.equal(code, EXIT.findings, 'the highest of both');
       assert.match(stderr, /is no vault/);
+      assert.equal((await drydock(['vault', 'check', 'absent'], { DRYDOCK_CONFIG: here.config })).code, EXIT.unreachable);
     } finally {
       await here.remove();
     }

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { ERROR_KINDS, type ErrorKind } from '../../domain/errors';
+import { vaultError } from '../../adapters/vault/fs-errors';
+import { DrydockError, ERROR_KINDS, noSuch, noVault, type ErrorKind } from '../../domain/errors';
 import { EXIT, EXIT_CODES, exitCodeOf } from '../../domain/exit-codes';
 
 describe('exit codes', () => {
@@ -22,6 +23,12 @@ describe('exit codes', () => {
 
   it('do not call it wrong usage, or a name that does not exist, when Docker or DTR answer 400 or 404', () => {
     assert.deepEqual([exitCodeOf('InvalidInput', { status: 400 }), exitCodeOf('NotFound', { status: 404 })], [EXIT.failed, EXIT.failed]);
-    assert.deepEqual([exitCodeOf('InvalidInput'), exitCodeOf('NotFound')], [EXIT.usage, EXIT.notFound]);
+    assert.equal(exitCodeOf('InvalidInput'), EXIT.usage);
+  });
+
+  it('say that there is no such cluster, backup or run of a name that a person gave alone, and never of what a backup or a host lacks', () => {
+    const codeOf = ({ kind, details }: DrydockError): number => exitCodeOf(kind, details);
+    assert.deepEqual([noSuch('no such backup'), new DrydockError('NotFound', 'the segment is not there'), noVault('the disk is not mounted')].map(codeOf), [EXIT.notFound, EXIT.failed, EXIT.unreachable]);
+    assert.equal(codeOf(vaultError(Object.assign(new Error('gone'), { code: 'ENOENT' }), 'directory /vault', 'read a segment')), codeOf(new DrydockError('IntegrityMismatch', 'damaged')), 'what is gone ends as what is damaged');
   });
 });

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
 import { drydock, start, type Finished } from '../client/fixtures/drydock';
 import { BACKUP_ID, sealedBackup, type SealedFixture } from '../helpers/sealed-images';
 
@@ -50,6 +52,25 @@ describe('drydock ls', function () {
     const wrong = await run('--repo', 'infra/bse');
     assert.equal(wrong.code, 10);
     assert.match(wrong.stderr, /did you mean "infra\/base"/);
+  });
+
+  it('says the warnings of the run that made the backup, beside the list and in the object; where they cannot be read it says that, and lists all the same', async () => {
+    const warned = await sealedBackup({ layout: 'sha256', notes: [{ kind: 'warning', text: 'Not every replica is healthy:\u001b[2J node-3.' }, { kind: 'owner', id: '1', name: 'acme' }] });
+    try {
+      const ls = (...args: string[]): Promise<Finished> => drydock(['ls', BACKUP_ID, ...args], { DRYDOCK_CONFIG: warned.config });
+      const text = await ls('--repo', 'acme/web');
+      assert.equal(text.stderr, 'warning of the run that made this backup: Not every replica is healthy:\\x1b[2J node-3.\n');
+      assert.match(text.stdout, /^acme\/web: 3 tags.*\n {2}latest .*\n {2}multi .*\n {2}v1 .*\n$/);
+      const object = JSON.parse((await ls('--json')).stdout) as { warnings: string[] };
+      assert.deepEqual(object.warnings, ['Not every replica is healthy:\u001b[2J node-3.']);
+      assert.deepEqual((JSON.parse((await run('--json')).stdout) as { warnings: string[] }).warnings, []);
+      await rm(path.join(warned.directory, warned.manifest.artifacts.notes.name));
+      const { code, stdout, stderr } = await ls('--json');
+      assert.match(stderr, /^The run that made this backup had 1 warning, which cannot be read: cannot read .*notes\.jsonl\.gz\.gpg.*not there\.\n$/);
+      assert.deepEqual([code, (JSON.parse(stdout) as { warnings: null }).warnings], [0, null]);
+    } finally {
+      await warned.remove();
+    }
   });
 
   it('is no failure for a reader who leaves early, as `head` does', async () => {

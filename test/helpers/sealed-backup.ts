@@ -12,7 +12,7 @@ import type { Vault } from '../../adapters/vault/vault';
 import { parseBlobPath } from '../../domain/layout';
 import type { BlobLine, Manifest, SegmentRef, TagLine } from '../../domain/manifest';
 import { artifactsOf, fileOf } from '../../domain/manifest-artifacts';
-import type { Note } from '../../domain/notes';
+import { warningsIn, type Note } from '../../domain/notes';
 import { vaultPaths } from '../../domain/vault-format';
 import { manifest as sampleManifest } from '../domain/restore-fixtures';
 import type { RegistryTree } from './registry-tree';
@@ -62,7 +62,7 @@ export async function sealBackup(options: SealOptions): Promise<SealedManifest> 
       segments: await putSegments(vault, cluster, backupId, refs),
       notes: { ...(await writeJsonLines(vault, name('notes.jsonl.gz.gpg'), keys, options.notes ?? [])), needed: false },
     },
-    counts: { ...sample.counts, segments: refs.length },
+    counts: { ...sample.counts, segments: refs.length, warnings: warningsIn(options.notes ?? []) },
   };
   const sums = checksums(sealed, refs);
   sealed.beside = { 'RESTORE.md': recordOf(GUIDE), SHA256SUMS: recordOf(sums) };

@@ -13,6 +13,7 @@ import { openDirectoryVault } from '../../adapters/vault/directory';
 import type { Vault } from '../../adapters/vault/vault';
 import { idBlobPath, sha256BlobPath, type BlobLayout } from '../../domain/layout';
 import { manifestSchema, type BlobLine, type Manifest, type SegmentRef, type TagLine } from '../../domain/manifest';
+import { warningsIn, type Note } from '../../domain/notes';
 import { vaultPaths } from '../../domain/vault-format';
 import { randomLike } from './registry-tree';
 import { putSegments, withSegments, type SealedManifest } from './segment-list';
@@ -43,6 +44,7 @@ export interface FixtureOptions {
   forge?: (lists: { tags: TagLine[]; blobs: BlobLine[] }) => void;
   /** The link tree instead of a harmless one. */
   tree?: Buffer;
+  notes?: Note[];
 }
 
 /** Images of every kind that a registry holds: single, multi-platform, OCI, with a layer that lies elsewhere, and one that is not whole. */
@@ -114,9 +116,10 @@ export async function sealedBackup(options: FixtureOptions): Promise<SealedFixtu
     tree: { ...(await writeArtifact(vault, file('tree.tar.gz.gpg'), writeKeys, Readable.from([options.tree ?? harmlessTree()]), { gzip: true })), needed: true },
     tags: { ...(await writeJsonLines(vault, file('tags.jsonl.gz.gpg'), writeKeys, lists.tags)), needed: true },
     blobs: { ...(await writeJsonLines(vault, file('blobs.jsonl.gz.gpg'), writeKeys, lists.blobs)), needed: true },
-    notes: { ...(await writeJsonLines(vault, file('notes.jsonl.gz.gpg'), writeKeys, [])), needed: false },
+    notes: { ...(await writeJsonLines(vault, file('notes.jsonl.gz.gpg'), writeKeys, options.notes ?? [])), needed: false },
   };
   const manifest = await makeManifest(vault, options.layout, artifacts, images, blobs);
+  manifest.counts.warnings = warningsIn(options.notes ?? []);
   await vault.put(vaultPaths.manifest('lab', BACKUP_ID), JSON.stringify(manifest));
   const config = path.join(scratch.path, 'drydock.yaml');
   await writeFile(path.join(scratch.path, 'passphrase'), PASSPHRASE, { mode: 0o600 });

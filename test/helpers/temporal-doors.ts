@@ -58,6 +58,17 @@ function plain(headers: http2.IncomingHttpHeaders): http2.OutgoingHttpHeaders {
   return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith(':')));
 }
 
+/** Cuts every connection after so long, as a load balancer does with what it takes for idle. */
+export function cuttingDoor(inside: string, afterMs: number): Promise<Door> {
+  return opened(net.createServer((outside) => {
+    const socket = net.connect(Number(inside.split(':').at(-1)), '127.0.0.1');
+    const cut = setTimeout(() => outside.destroy(), afterMs);
+    outside.on('close', () => (clearTimeout(cut), socket.destroy()));
+    socket.on('error', () => outside.destroy()).on('close', () => outside.destroy());
+    outside.pipe(socket).pipe(outside);
+  }));
+}
+
 /** A web server. */
 export function webDoor(): Promise<Door> {
   return opened(http.createServer((_request, response) => response.writeHead(404).end('no such page')));
