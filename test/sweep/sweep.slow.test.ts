@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { IS_LONG } from '../helpers/long';
 import { scratchDirectory, type Scratch } from '../helpers/vault';
-import { comparable, judgeBackup, judgeRestore, refuseLeftovers, withoutProbes } from '../stand-in/judge';
+import { comparable, judgeBackup, judgeRestore, refuseLeftovers, stateOf, withoutProbes } from '../stand-in/judge';
 import type { Point } from '../stand-in/door';
 import { BACKUP, scenesOf } from '../stand-in/scenes';
 import { HASTY, KILLED } from '../stand-in/schedule';
@@ -10,6 +11,7 @@ import { Stage, type Played, type Scene } from '../stand-in/stage';
 
 const A_STEP = 2;
 const AT_ONCE = 12;
+const STOP_MS = 1_000;
 
 /**
  * Every changing step of every operation, cut after each of its calls: the run is cancelled there, or its worker dies. Steps and calls are those of a
@@ -68,12 +70,16 @@ describe('a run that is cut in the middle', function () {
 
   it('would leave containers stopped if its undo did not wait for the step, so the sweep can fail', async () => {
     const restore = scenes.find((scene) => scene.operation === 'restore')!;
-    const slow: Scene = { ...restore, world: async (...place) => Object.assign(await restore.world(...place), { stopMs: 400 }) };
+    const slow: Scene = { ...restore, world: async (...place) => Object.assign(await restore.world(...place), { stopMs: STOP_MS }) };
     const [step = ''] = clean.get('restore')!.door.changing().filter((name) => name.startsWith('stopReplica'));
-    const call = 1 + clean.get('restore')!.door.calls.get(step)!.findIndex(({ changes }) => changes);
+    // Others are still to be stopped behind the first.
+    const call = 1 + clean.get('restore')!.door.calls.get(step)!.findIndex(({ what }) => what.startsWith('engine.stopContainer'));
     const point: Point = { step, call, act: 'cancelUnheard' };
     const [hasty, patient] = await Promise.all([stage.play(slow, point, HASTY), stage.play(slow, point)]);
-    assert.throws(() => judgeRestore(hasty, clean.get('restore')!), assert.AssertionError);
+    // What the step had begun comes to its end behind that of the run.
+    await sleep(STOP_MS);
+    const after = await stateOf(hasty.world);
+    assert.throws(() => judgeRestore({ ...hasty, after }, clean.get('restore')!), assert.AssertionError);
     judgeRestore(patient, clean.get('restore')!);
   });
 
