@@ -1,6 +1,6 @@
 /** Where the command writes: results on standard output, everything said on the way on standard error. */
 import picocolors from 'picocolors';
-import { fold } from './fold';
+import { fold } from '../domain/fold';
 import { visible } from './format';
 
 export type Colors = ReturnType<typeof picocolors.createColors>;

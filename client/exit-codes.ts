@@ -1,6 +1,6 @@
 /** The exit codes as the help shows them. */
 import { EXIT_CODES } from '../domain/exit-codes';
-import { fold } from './fold';
+import { fold } from '../domain/fold';
 import { COLUMNS } from './help';
 
 export const EXIT_CODES_HELP = `\nExit codes:\n${Object.values(EXIT_CODES)

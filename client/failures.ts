@@ -6,6 +6,7 @@ import type { CopyResult } from '../domain/copy';
 import type { VerifyResult } from '../domain/verify';
 import { DrydockError, isErrorKind, noSuch, type ErrorKind } from '../domain/errors';
 import { EXIT, exitCodeOf } from '../domain/exit-codes';
+import { fitted } from './console';
 import { visible } from './format';
 
 export interface Explanation {
@@ -42,7 +43,7 @@ function explainApplicationFailure(failure: ApplicationFailure, kind: ErrorKind)
 /** One sentence of what went wrong and one of what to do about it, on standard error. */
 export function printFailure(error: unknown): void {
   const { message, remedy } = explain(error);
-  for (const line of [`drydock: ${message}`, ...(remedy ? [`  ${remedy}`] : [])].flatMap((text) => text.split('\n'))) process.stderr.write(`${visible(line)}\n`);
+  for (const line of [`drydock: ${message}`, ...(remedy ? [`  ${remedy}`] : [])].flatMap((text) => text.split('\n'))) process.stderr.write(`${fitted(visible(line), process.stderr)}\n`);
 }
 
 /** Exit code for a run that has completed. */

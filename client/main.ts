@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { CommanderError, type Command } from 'commander';
+import { endThough } from '../worker/end';
 import { createProgram } from './program';
 
 const USAGE = 2;
@@ -17,6 +18,7 @@ async function main(): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     process.exitCode = error instanceof CommanderError ? usageCode(error) : await report(error);
+    endThough();
   }
 }
 

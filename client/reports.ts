@@ -120,10 +120,16 @@ export function reconcileReport(result: ReconcileResult): string[] {
   return [...result.putBack.map((text) => `put right: ${text}`), ...result.left.map((text) => `left as it is: ${text}`)];
 }
 
+/** What waits for people and does nothing else has one time only. */
+function stageTime({ seconds: worked, waitedSeconds: waited = 0 }: { seconds: number; waitedSeconds?: number }): string {
+  if (waited === 0) return seconds(worked);
+  return worked === 0 ? seconds(waited) : `${seconds(worked)} (and ${seconds(waited)} for people)`;
+}
+
 function stages(list: { title: string; seconds: number; waitedSeconds?: number; bytes?: number }[]): string[] {
   const rows = list.map((stage) => [
     `  ${stage.title}`,
-    seconds(stage.seconds) + (stage.waitedSeconds ? ` (and ${seconds(stage.waitedSeconds)} for people)` : ''),
+    stageTime(stage),
     stage.bytes === undefined ? '' : bytes(stage.bytes),
   ]);
   return table(rows).map((line) => line.trimEnd());

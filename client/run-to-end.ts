@@ -35,8 +35,6 @@ export async function runToEnd(session: Session, workflowId: string, screen: Con
     });
     progress.end();
     if (!run) {
-      // The terminal has written `^C` where the cursor stood.
-      if (screen.interactive) screen.say('');
       screen.say(`The run goes on without you. Come back with \`drydock watch ${workflowId}\`, stop it with \`drydock cancel ${workflowId}\`.`);
       return EXIT.interrupted;
     }

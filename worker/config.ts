@@ -34,7 +34,7 @@ export function findConfig(option?: string): string {
 
 /**
  * Reads and checks one configuration file. Every path in it comes back absolute; relative ones count from the file's own directory.
- * Throws InvalidInput with one sentence that names each wrong field, what was expected and the line where it stands.
+ * Throws InvalidInput with a sentence for each wrong field, on a line of its own: what was expected, and the line where it stands.
  */
 export async function loadConfig(file: string): Promise<Config> {
   const text = await readConfig(file);
@@ -67,5 +67,5 @@ function sentence({ field, problem, path: place }: Mistake, file: string, places
 }
 
 function invalid(sentences: string[]): DrydockError {
-  return new DrydockError('InvalidInput', sentences.join('; '), { remedy: 'correct the configuration file and start again' });
+  return new DrydockError('InvalidInput', sentences.length === 1 ? sentences[0]! : [`there are ${sentences.length} mistakes in the configuration:`, ...sentences].join('\n  '), { remedy: 'correct the configuration file and start again' });
 }

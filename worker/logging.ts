@@ -2,9 +2,13 @@
 import { Writable } from 'node:stream';
 import pino, { type Logger } from 'pino';
 import { DefaultLogger, makeTelemetryFilterString, Runtime, type LogEntry, type LogLevel } from '@temporalio/worker';
+import { fold } from '../domain/fold';
 
 /** Fields that are never written, wherever a careless caller puts them. */
 const SECRET_FIELDS = ['password', 'passphrase', 'token', 'secret', 'authorization', 'apiKey', 'privateKey', 'sudoPassword'];
+
+/** A terminal that gives less than this as its width does not know it. */
+const LEAST_COLUMNS = 20;
 
 /** Level from DRYDOCK_LOG_LEVEL (`info` when unset). */
 export function createLogger(options: { readable: boolean }): Logger {
@@ -63,14 +67,15 @@ function plainFields(meta: Record<string, unknown> | undefined): Record<string, 
   return plain;
 }
 
-function readableLines(target: NodeJS.WritableStream): Writable {
+function readableLines(target: NodeJS.WriteStream): Writable {
   const names: Record<number, string> = { 10: 'trace', 20: 'debug', 30: 'info ', 40: 'warn ', 50: 'error', 60: 'fatal' };
   return new Writable({
     write(chunk: Buffer, _encoding, done) {
       const entry = JSON.parse(chunk.toString()) as { level: number; time: number; msg?: string; workflowId?: string; activityType?: string; error?: string };
       const about = [entry.activityType, entry.workflowId].filter((part) => part !== undefined).join(' of ');
       const parts = [new Date(entry.time).toISOString().slice(11, 19), names[entry.level] ?? '', entry.msg ?? '', about && `(${about})`, entry.error && `- ${entry.error}`];
-      target.write(`${parts.filter(Boolean).join(' ')}\n`);
+      const line = parts.filter(Boolean).join(' ');
+      target.write(`${target.columns >= LEAST_COLUMNS ? fold(line, target.columns) : line}\n`);
       done();
     },
   });

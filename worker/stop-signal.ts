@@ -16,6 +16,8 @@ export function stopSignal(onStop: (name: string) => void): { signal: AbortSigna
       return;
     }
     firstAt = Date.now();
+    // The terminal has written ^C by itself, and stays behind it.
+    if (name === 'SIGINT' && process.stderr.isTTY) process.stderr.write('\n');
     onStop(name);
     controller.abort(name);
   };

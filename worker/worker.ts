@@ -20,11 +20,13 @@ export interface WorkerRun {
   /** Which server; the configuration and the environment say when absent. */
   settings?: TemporalSettings;
   /** Called once, when the worker listens. */
-  onReady?: () => void;
+  onReady?: (settings: TemporalSettings) => void;
 }
 
 /** Each running step may hold an SSH connection and a stream; more would only share the same disks. */
 const STEPS_AT_ONCE = 16;
+/** From the signal to stop until what still runs is cancelled. */
+export const STEPS_END_SECONDS = 10;
 
 /** Runs until `signal` aborts. Waits for a server that is not up yet; throws DrydockError when the server refuses us. */
 export async function runWorker(config: Config, run: WorkerRun): Promise<void> {
@@ -36,7 +38,7 @@ export async function runWorker(config: Config, run: WorkerRun): Promise<void> {
     const client = new Client({ connection, namespace: settings.namespace });
     const worker = await createWorker(connection, client, config, settings, run);
     // Beside the runs: what they work on is younger than what goes.
-    await Promise.all([runUntilAborted(worker, run), sweepLeftWork(client, config, run)]);
+    await Promise.all([runUntilAborted(worker, settings, run), sweepLeftWork(client, config, run)]);
   } finally {
     await connection.close();
   }
@@ -75,7 +77,7 @@ async function createWorker(connection: NativeConnection, client: Client, config
       maxConcurrentActivityTaskExecutions: STEPS_AT_ONCE,
       // Cancellation arrives with the answer to a heartbeat, so this is also how long a cancel may take to be noticed.
       maxHeartbeatThrottleInterval: '5s',
-      shutdownGraceTime: '10s',
+      shutdownGraceTime: `${STEPS_END_SECONDS}s`,
       shutdownForceTime: '40s',
     });
   } catch (cause) {
@@ -83,14 +85,14 @@ async function createWorker(connection: NativeConnection, client: Client, config
   }
 }
 
-async function runUntilAborted(worker: Worker, run: WorkerRun): Promise<void> {
+async function runUntilAborted(worker: Worker, settings: TemporalSettings, run: WorkerRun): Promise<void> {
   const stop = (): void => {
     if (worker.getState() === 'RUNNING') worker.shutdown();
   };
   run.signal.addEventListener('abort', stop, { once: true });
   try {
     const running = worker.run();
-    run.onReady?.();
+    run.onReady?.(settings);
     if (run.signal.aborted) stop();
     await running;
   } finally {

@@ -7,6 +7,7 @@ import { fail, parseInput } from './failures';
 import { holdVaultsLock } from './lock';
 import { Operation } from './operation';
 import { mib } from './text';
+import { copyLists } from './told';
 
 /**
  * Fills the copies of a cluster from its vault, or one vault from another. Reads sealed things only and writes what is not there yet, so that
@@ -27,7 +28,11 @@ export async function copy(input: CopyInput): Promise<CopyResult> {
   const step = { cluster, operation: operationKey(workflowInfo().workflowId), from, by: startedBy ?? 'unknown', ...(backup === undefined ? {} : { backup }) };
   const copies: CopiedTo[] = [];
   for (const vault of targets) {
-    copies.push(await operation.step(`copy-${vault}`, () => long.copyBackups.executeWithOptions({ summary: `Copy from ${from} to ${vault}` }, [{ ...step, to: vault }]), copiedNote));
+    copies.push(await operation.step(`copy-${vault}`, async () => {
+      const copied = await long.copyBackups.executeWithOptions({ summary: `Copy from ${from} to ${vault}` }, [{ ...step, to: vault }]);
+      operation.tell(...copyLists(copied));
+      return copied;
+    }, copiedNote));
   }
   return { cluster, from, copies };
 }

@@ -8,6 +8,7 @@ import {
 } from '../domain/contract';
 import { APPROVE_OR_REJECT, examine, otherRun, type Vote } from '../domain/gates';
 import { fail } from './failures';
+import { listLines, type List } from './told';
 
 const decideUpdate = defineUpdate<DecideResult, [DecideInput]>(MESSAGE.decide);
 const decideSignal = defineSignal<[DecideInput]>(MESSAGE.decide);
@@ -46,6 +47,7 @@ export class Operation {
   private readonly votes: Vote[] = [];
   /** What is wrong now and may mend itself, by a key. */
   private readonly troubles = new Map<string, string>();
+  private readonly lists: List[] = [];
   private isCancelling = false;
   private stage = 'starting';
   private gate: Gate | null = null;
@@ -109,6 +111,11 @@ export class Operation {
 
   warn(...sentences: string[]): void {
     for (const sentence of sentences) if (!this.warnings.includes(sentence)) this.warnings.push(sentence);
+  }
+
+  /** Lists to be read below the steps. They are shown when the step ends that has found them: a publication of their own would be a command that earlier histories lack. */
+  tell(...lists: List[]): void {
+    this.lists.push(...lists);
   }
 
   /** Shows among the warnings what is wrong now; null takes it away. */
@@ -214,8 +221,9 @@ export class Operation {
     lines.push('| Step | State | |', '| --- | --- | --- |');
     for (const step of this.steps) lines.push(`| ${cell(step.title)} | ${step.state} | ${cell(step.note ?? '')} |`);
     for (const warning of this.warnings) lines.push('', `Warning: ${warning}`);
-    // The UI cuts off the last lines of what it draws.
-    return [...lines, '', '&nbsp;', '', '&nbsp;'].join('\n');
+    for (const list of this.lists) lines.push(...listLines(list));
+    // The UI cuts off the last lines of what it draws. The letter itself, since the UI shows its name as it is written.
+    return [...lines, '', '\u00a0', '', '\u00a0'].join('\n');
   }
 
   private cancellingText(): string {

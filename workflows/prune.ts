@@ -7,6 +7,7 @@ import { parseInput, sentenceOf } from './failures';
 import { holdLock, holdVaultsLock } from './lock';
 import { Operation } from './operation';
 import { mib } from './text';
+import { pruneLists } from './told';
 
 /**
  * Marks what the cluster's `keep` gives up, and removes what was marked longer ago than the hold: in the cluster's vault, then in each copy by the
@@ -22,7 +23,11 @@ export async function prune(input: PruneInput): Promise<PruneResult> {
     if (policy.vault !== undefined) await holdVaultsLock(cluster);
   }
   const step = { cluster, operation: operationKey(workflowInfo().workflowId), dryRun };
-  const result = await operation.step('prune', () => long.prune.executeWithOptions({ summary: 'Decide, remove what was marked, mark what is given up' }, [step]), prunedNote);
+  const result = await operation.step('prune', async () => {
+    const pruned = await long.prune.executeWithOptions({ summary: 'Decide, remove what was marked, mark what is given up' }, [step]);
+    operation.tell(...pruneLists(pruned));
+    return pruned;
+  }, prunedNote);
   const copies = await pruneCopies(operation, step, policy.copies ?? []);
   return copies.length === 0 ? result : { ...result, copies };
 }
@@ -32,14 +37,23 @@ export async function pruneCopies(operation: Operation, step: { cluster: string;
   const results: PruneResult[] = [];
   for (const vault of copies) {
     operation.expect([[`prune-${vault}`, `Retention in ${vault}`]]);
+    const noteOf = (error: unknown): string => `Retention in the copy ${vault} did not end: ${sentenceOf(error)}`;
     try {
-      results.push(await operation.step(`prune-${vault}`, () => few.prune.executeWithOptions({ summary: `The same in the copy ${vault}` }, [{ ...step, vault }]), prunedNote));
+      results.push(await operation.step(`prune-${vault}`, async () => {
+        try {
+          const pruned = await few.prune.executeWithOptions({ summary: `The same in the copy ${vault}` }, [{ ...step, vault }]);
+          operation.tell(...pruneLists(pruned, vault));
+          return pruned;
+        } catch (error) {
+          // Within the step, whose end shows it: behind the last step nothing would.
+          if (!isCancellation(error)) operation.warn(noteOf(error));
+          throw error;
+        }
+      }, prunedNote));
     } catch (error) {
       if (isCancellation(error)) throw error;
-      const note = `Retention in the copy ${vault} did not end: ${sentenceOf(error)}`;
-      operation.warn(note);
       results.push({
-        cluster: step.cluster, vault, dryRun: step.dryRun, decisions: [], counts: { kept: 0, givenUp: 0 }, removed: { backups: [], segments: 0, bytes: 0 }, marked: { backups: [], segments: 0, bytes: 0 }, lifted: 0, removableFrom: new Date().toISOString(), notes: [note],
+        cluster: step.cluster, vault, dryRun: step.dryRun, decisions: [], counts: { kept: 0, givenUp: 0 }, removed: { backups: [], segments: 0, bytes: 0 }, marked: { backups: [], segments: 0, bytes: 0 }, lifted: 0, removableFrom: new Date().toISOString(), notes: [noteOf(error)],
       });
     }
   }
@@ -47,6 +61,7 @@ export async function pruneCopies(operation: Operation, step: { cluster: string;
 }
 
 /** For the line of the step. */
-export function prunedNote({ removed, marked }: PruneResult): { text: string } {
-  return { text: `${count(backupCountOf(removed), 'backup')}, ${count(removed.segments, 'segment')}, ${mib(removed.bytes)} removed; ${count(backupCountOf(marked), 'backup')}, ${count(marked.segments, 'segment')} marked` };
+export function prunedNote({ dryRun, removed, marked }: PruneResult): { text: string } {
+  const would = dryRun ? 'would be ' : '';
+  return { text: `${count(backupCountOf(removed), 'backup')}, ${count(removed.segments, 'segment')}, ${mib(removed.bytes)} ${would}removed; ${count(backupCountOf(marked), 'backup')}, ${count(marked.segments, 'segment')} ${would}marked` };
 }

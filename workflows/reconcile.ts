@@ -7,6 +7,7 @@ import { quick, round } from './activities';
 import { parseInput } from './failures';
 import { holdLock } from './lock';
 import { Operation } from './operation';
+import { reconcileLists } from './told';
 
 /**
  * Puts back what terminated or forgotten operations had changed, as far as it lies before a point of no return, and says what lies behind one. The records
@@ -42,6 +43,9 @@ export async function reconcile(input: ReconcileInput): Promise<ReconcileResult>
       take(await round.putBack.executeWithOptions({ summary: `Put back what ${change.operation} had changed (${change.kind})` }, [{ ...step, change }]));
     }
   }, () => ({ text: `${putBack.length} put back` }));
-  await operation.step('sweep', async () => take(await quick.sweepContainers.executeWithOptions({ summary: 'Containers of operations that are dead' }, [step])));
+  await operation.step('sweep', async () => {
+    take(await quick.sweepContainers.executeWithOptions({ summary: 'Containers of operations that are dead' }, [step]));
+    operation.tell(...reconcileLists({ putBack, left }));
+  });
   return { cluster, putBack, left };
 }

@@ -6,6 +6,7 @@ import { operationKey } from '../domain/operation-key';
 import { long, quick } from './activities';
 import { parseInput } from './failures';
 import { Operation } from './operation';
+import { verifyLists } from './told';
 
 /** Verifies one backup and keeps the verdict in the vault. It changes nothing else, so it holds no lock and may run beside a backup. */
 export async function verify(input: VerifyInput): Promise<VerifyResult> {
@@ -15,8 +16,11 @@ export async function verify(input: VerifyInput): Promise<VerifyResult> {
   if (backup !== 'latest') operation.backupId = backup;
   await quick.readPolicy({ cluster });
   const step = { cluster, operation: operationKey(workflowInfo().workflowId), ...(vault === undefined ? {} : { vault }) };
-  const result = await operation.step('verify', () =>
-    long.verifyBackup.executeWithOptions({ summary: `Verify ${backup} to ${level}` }, [{ ...step, backup, level, part, withoutKeys, by: startedBy ?? 'unknown' }]), verdictNote);
+  const result = await operation.step('verify', async () => {
+    const verdict = await long.verifyBackup.executeWithOptions({ summary: `Verify ${backup} to ${level}` }, [{ ...step, backup, level, part, withoutKeys, by: startedBy ?? 'unknown' }]);
+    operation.tell(...verifyLists(verdict));
+    return verdict;
+  }, verdictNote);
   operation.backupId = result.backupId;
   return result;
 }

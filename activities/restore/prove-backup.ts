@@ -126,7 +126,8 @@ async function openSegments(cluster: Cluster, manifest: Manifest): Promise<strin
     opened.add(set);
   }
   if (segments.length === 0) return 'The backup has no segments: no image is in it.';
-  return `One segment for each of ${opened.size} set(s) of recipients opens with the key at hand; all ${segments.length} are there with their sizes. Their content was last proven when the backup was made, ${manifest.sealedAt}.`;
+  const tried = opened.size === 1 ? 'A segment opens' : `A segment for each of the ${opened.size} sets of recipients opens`;
+  return `${tried} with the key at hand; ${segments.length === 1 ? 'it is there with its size' : `all ${segments.length} are there with their sizes`}. Their content was last proven when the backup was made, ${manifest.sealedAt}.`;
 }
 
 function signalOf(cluster: Cluster): { signal?: AbortSignal } {

@@ -1,4 +1,3 @@
-import { hostname } from 'node:os';
 import { EXIT } from '../../domain/contract';
 import type { Config } from '../../domain/config';
 import { DrydockError } from '../../domain/errors';
@@ -37,13 +36,14 @@ export async function run(options: UpOptions): Promise<number> {
         const { address, uiUrl, logFile } = server;
         screen.out(`Temporal listens on ${address}, its log is ${logFile}`);
         screen.out(`Temporal UI: ${uiUrl}`);
-        screen.out(`The worker on ${hostname()} is ready for ${Object.keys(config.clusters).join(', ') || 'no cluster'}. Ctrl-C stops all.`);
+        screen.out(`The worker is ready for ${Object.keys(config.clusters).join(', ') || 'no cluster'}. Ctrl-C stops all.`);
         if (address !== config.temporal.address) screen.out(`In other shells: export TEMPORAL_ADDRESS=${address}`);
         if (options.json) screen.json({ address, uiUrl, pid: process.pid, serverPid: server.pid });
       });
     } finally {
       await server.stop();
       await removeUpRecord(config.stateDir);
+      if (signal.aborted) screen.say('Stopped. The database is kept for the next `drydock up`.');
     }
   } finally {
     release();
@@ -77,8 +77,9 @@ function placeOf(config: Config, options: UpOptions): Place {
   const address = process.env.TEMPORAL_ADDRESS || config.temporal.address;
   const { hostname: host, port } = new URL(`tcp://${address}`);
   if (!LOOPBACK.includes(host)) {
-    throw new DrydockError('InvalidInput', `temporal.address is ${address}, which is not this machine, so \`drydock up\` has no server to start`, {
-      remedy: 'use `drydock worker` with that server, or set temporal.address to 127.0.0.1:7233',
+    const isNamedOutside = Boolean(process.env.TEMPORAL_ADDRESS);
+    throw new DrydockError('InvalidInput', `${isNamedOutside ? 'TEMPORAL_ADDRESS' : 'temporal.address'} is ${address}, which is not this machine, so \`drydock up\` has no server to start`, {
+      remedy: `use \`drydock worker\` with that server, or ${isNamedOutside ? 'unset TEMPORAL_ADDRESS' : 'set temporal.address to 127.0.0.1:7233'}`,
     });
   }
   const uiPort = Number(new URL(config.temporal.uiUrl).port || '8233');
@@ -90,10 +91,10 @@ async function refuseWhenRunning(config: Config, place: Place, say: (text: strin
   if (record && record.pid !== process.pid) {
     if (isAlive(record.pid) && (await portAnswers(record.address))) {
       throw new DrydockError('Refused', `\`drydock up\` is running already (process ${record.pid}): Temporal on ${record.address}, UI ${record.uiUrl}`, {
-        remedy: 'use it as it is, or stop it with Ctrl-C in its terminal first',
+        remedy: `use it as it is, or stop it first: by Ctrl-C in its terminal, or by \`kill ${record.pid}\``,
       });
     }
-    if (await stopLeftBehind(config.stateDir, record)) say(`stopped a Temporal server that a killed \`drydock up\` had left (process ${record.serverPid})`);
+    if (await stopLeftBehind(config.stateDir, record)) say(`Stopped a Temporal server that a killed \`drydock up\` had left (process ${record.serverPid})`);
     await removeUpRecord(config.stateDir);
   }
   const address = `${place.ip}:${place.port}`;

@@ -1,4 +1,5 @@
 /** `lab push`: fills a registry with real images that a seed fixes, and reports every one so that a restore can be compared. */
+import { count } from '../../domain/count';
 import { planCatalogue, type CatalogueOptions, type RepositoryPlan, type TagPlan } from './catalogue';
 import { LabHttp, type Endpoint } from './http';
 import { buildTag, LayerCache, type BuiltTag } from './image';
@@ -52,7 +53,7 @@ export async function pushImages(options: PushOptions): Promise<PushReport> {
   try {
     for (const repository of plan) {
       await pushRepository(repository, { options, http, pusher, report, blobs, cache });
-      log(`${repository.namespace}/${repository.name}: ${repository.tags.length} tags pushed`);
+      log(`${repository.namespace}/${repository.name}: ${count(repository.tags.length, 'tag')} pushed`);
     }
   } finally {
     await pusher.close();

@@ -126,7 +126,7 @@ describe('drydock up', function () {
     const ready = await up();
     assert.notEqual(ready.serverPid, killed.serverPid);
     assert.equal(isAlive(killed.serverPid), false);
-    assert.match(running?.output().stderr ?? '', /stopped a Temporal server that a killed `drydock up` had left/);
+    assert.match(running?.output().stderr ?? '', /Stopped a Temporal server that a killed `drydock up` had left/);
   });
 });
 

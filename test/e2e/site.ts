@@ -45,7 +45,7 @@ export async function startSite(name: string): Promise<Site> {
     const address = `127.0.0.1:${port}`;
     const uiUrl = `http://127.0.0.1:${uiPort}`;
     parts.drydock = start(['up', '--config', config, '--port', String(port), '--ui-port', String(uiPort)], { TEMPORAL_CLI_PATH: temporalCli() });
-    await parts.drydock.said('is ready for lab');
+    await parts.drydock.said('The worker is ready for lab');
     const session = await openSession(await requiredConfig(config), { address, namespace: 'default', taskQueue: 'drydock', uiUrl, connection: {} });
     parts.session = session;
     const look = (workflowId: string): Promise<OperationSummary> => describeOperation(session, workflowId);

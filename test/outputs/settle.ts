@@ -16,7 +16,8 @@ export function settler(names: ReadonlyMap<string, string>): (raw: string) => st
       .replace(/\b20[0-9]{2}-[0-9]{2}-[0-9]{2}(T|\s+)[0-9]{2}:[0-9]{2}(:[0-9]{2})?(\.[0-9]{3})?/g, (_all, between: string, seconds = '', milliseconds = '') => `2026-11-30${between}12:00${seconds === '' ? '' : ':00'}${milliseconds === '' ? '' : '.000'}`)
       // Of what is compressed and encrypted.
       .replace(/\b[0-9.]+ KiB/g, (size) => size.replace(/[0-9]/g, '9'))
-      .replace(/\b[0-9]{2}:[0-9]{2}:[0-9]{2} {2}/g, '12:00:00  ')
+      .replace(/(?<![0-9:])[0-9]{2}:[0-9]{2}:[0-9]{2} (?= |info|warn|error)/g, '12:00:00 ')
+      .replace(/(\bprocess |\bkill |[pP]id": )[0-9]+\b/g, (_all, before: string) => `${before}12345`)
       .replace(/127\.0\.0\.1:([0-9]+)/g, (_all, port: string) => `127.0.0.1:${'7'.repeat(port.length)}`)
       .replace(/\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, '01234567-89ab-cdef-0123-456789abcdef')
       .replace(/passphrase:[0-9a-f]{16}/g, 'passphrase:0123456789abcdef')

@@ -6,6 +6,8 @@ const COMMAND = /^ *(?:drydock|docker|skopeo|temporal) /;
 /** `  label   text`: what does not fit stands below the text. */
 const LABELLED = /^ {0,4}[A-Za-z0-9][^ ]*(?: [^ ]+){0,2} {2,}(?=\S)/;
 const WIDEST_LABEL = 26;
+/** Blanks and the word behind them. A command between back quotes is one word: whoever copies it wants it in one piece. */
+const WORD = /( *)((?:`[^`]{1,200}`|[^ ])+)/g;
 
 /** `columns`: of the terminal. A word that is wider than that stays whole. Colours take no room. */
 export function fold(line: string, columns: number): string {
@@ -16,7 +18,7 @@ export function fold(line: string, columns: number): string {
   const rows: string[] = [];
   let row = '';
   // Several blanks are what keeps columns apart: they stay where they are within a row, and go where it ends.
-  for (const [, blanks, word] of line.matchAll(/( *)([^ ]+)/g)) {
+  for (const [, blanks, word] of line.matchAll(WORD)) {
     if (row !== '' && row.trim() !== '' && widthOf(row) + blanks!.length + widthOf(word!) > columns) {
       rows.push(row);
       row = `${indent}${word!}`;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { fold } from '../../client/fold';
+import { fold } from '../../domain/fold';
 
 describe('a line that is wider than the terminal', () => {
   it('is folded between words, and what follows stands two columns further in', () => {
@@ -19,6 +19,11 @@ describe('a line that is wider than the terminal', () => {
     const command = '  drydock approve restore/lab/1 --gate plan --by NAME';
     assert.equal(fold(command, 20), command);
     assert.equal(fold(`sha256:${'a'.repeat(64)} is it`, 20), `sha256:${'a'.repeat(64)}\n  is it`);
+  });
+
+  it('keeps a command between back quotes in one piece, and is none the wiser of a quote that never ends', () => {
+    assert.equal(fold('come back with `drydock watch backup/lab/1`, later', 30), 'come back with\n  `drydock watch backup/lab/1`,\n  later');
+    assert.equal(fold('one `two three four', 12), 'one `two\n  three four');
   });
 
   it('is measured without its colours', () => {
