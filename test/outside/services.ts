@@ -10,7 +10,7 @@ const ENGINE = 'test/adapters/ucp-engine.test.ts';
 const ALONE = 'test/client/command-alone.slow.test.ts';
 
 export const SERVICES: OutsideCall[] = [
-  ...rows(['adapters/host/ssh-connect.ts', 'adapters/host/ssh-thread.ts', 'adapters/host/ssh-link.ts'], [
+  ...rows(['adapters/host/ssh-connect.ts', 'adapters/host/ssh-socket.ts', 'adapters/host/ssh-thread.ts', 'adapters/host/ssh-link.ts'], [
     ['SSH: connection', 'absent', 'nobody listens', 'HostUnreachable', [SSH, 'says that the host cannot be reached when nobody listens']],
     ['SSH: connection', 'slow', 'the host takes the connection and never answers', 'the signal ends it; other hosts are not held up', [SSH, 'gives up a host that never answers when the signal fires']],
     ['SSH: connection', 'cut', 'lost while a command writes', 'an error and no clean end of its output', [SSH, 'shows an error and not a clean end on standard output when the connection is lost']],
