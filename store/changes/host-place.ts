@@ -7,13 +7,15 @@ export const HOST_FOLDER = '/var/lib/drydock/changes';
 
 /** Name and content of each record, both in base64, so that one line is one record. */
 const LIST = 'cd "$1" 2>/dev/null || exit 0; for f in *.json; do [ -f "$f" ] || continue; printf "%s " "$f"; base64 -w0 < "$f"; echo; done';
+/** A host that was switched off while it wrote keeps a part; nothing else sweeps it. */
+const SWEEP = `find "$1" -maxdepth 1 -name '.part-*' -mmin +60 -exec rm -f -- {} +;`;
 /**
  * Aside, on the disk, and only then under its name. A connection that is lost looks like the end of the input, so its bytes are counted. A `sync` that is
  * too old for names writes out everything, which does as well.
  */
 const PUT = `umask 077; mkdir -p "$1" && cat > "$1/.$2" && [ "$(wc -c < "$1/.$2")" -eq "$4" ] && sync "$1/.$2" && mv -f "$1/.$2" "$1/$3" && sync "$1" && exit
 code=$?; rm -f -- "$1/.$2"; exit $code`;
-const TRY = 'umask 077; mkdir -p "$1" && : > "$1/.$2" && rm -f "$1/.$2"';
+const TRY = `umask 077; mkdir -p "$1" || exit; ${SWEEP} : > "$1/.$2" && rm -f "$1/.$2"`;
 
 /** `open` connects when the place is first used. */
 export function hostPlace(node: string, open: () => Promise<Host>, cluster: string, base = HOST_FOLDER): ChangePlace {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { localHost } from '../../adapters/host/local';
@@ -189,6 +189,17 @@ describe('records of changes', () => {
     const { isInVaults, onHosts } = await changes.tryOut(['node-1', 'node-9']);
     assert.deepEqual([isInVaults, onHosts], [false, ['node-1']]);
     assert.deepEqual(execFileSync('find', [here, '-type', 'f', '-newer', join(here, 'main/vault.json'), '-not', '-name', 'vault.json'], { encoding: 'utf8' }), '');
+  });
+
+  it('lose on a host, when it is tried out, what it was writing when it was switched off, and nothing that is still written', async () => {
+    main.mood = 'readOnly';
+    mirror.mood = 'readOnly';
+    const { change } = await changes.write(restoreRecord(), { hosts: ['node-1'] });
+    const hoursAgo = new Date(Date.now() - 2 * 3_600_000);
+    for (const name of ['.part-0123456789abcdef', '.part-fedcba9876543210']) await writeFile(join(here, 'host/lab', name), '{');
+    await utimes(join(here, 'host/lab/.part-0123456789abcdef'), hoursAgo, hoursAgo);
+    await changes.tryOut(['node-1']);
+    assert.deepEqual((await files('host/lab')).sort(), ['.part-fedcba9876543210', `${change.id}.1.json`]);
   });
 
   it('name the installation that wrote them, the same for every step of a worker', async () => {
