@@ -85,7 +85,7 @@ export function fromTemporal(error: unknown, address: string, namespace: string)
 }
 
 function noNamespace(address: string, namespace: string, cause: unknown): DrydockError {
-  return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause });
+  return new DrydockError('InvalidInput', `Temporal at ${address} has no namespace "${namespace}"`, { remedy: 'correct temporal.namespace or TEMPORAL_NAMESPACE', cause });
 }
 
 /** `permission denied` may also mean a namespace: a server does not tell strangers which ones it has. */

@@ -8,13 +8,13 @@ const NAME = process.platform === 'win32' ? 'temporal.exe' : 'temporal';
 
 /**
  * Looks in TEMPORAL_CLI_PATH, on PATH, in `.drydock/bin` of the current directory and beside this program, and in the SDK's own
- * download cache. Throws NotFound saying how to get it.
+ * download cache. Throws NotFound saying how to get it, InvalidInput where TEMPORAL_CLI_PATH is wrong.
  */
 export async function findTemporalCli(): Promise<string> {
   const named = process.env.TEMPORAL_CLI_PATH;
   if (named) {
     if (await isProgram(named)) return path.resolve(named);
-    throw new DrydockError('NotFound', `TEMPORAL_CLI_PATH names ${named}, which is no program that can be run`, { remedy: 'correct or unset TEMPORAL_CLI_PATH' });
+    throw new DrydockError('InvalidInput', `TEMPORAL_CLI_PATH names ${named}, which is no program that can be run`, { remedy: 'correct or unset TEMPORAL_CLI_PATH' });
   }
   for (const candidate of [...onPath(), ...inProject(), ...(await inSdkCache())]) {
     if (await isProgram(candidate)) return candidate;

@@ -57,7 +57,7 @@ export function refusalOf(words: string, { address, namespace }: TemporalSetting
     });
   }
   if (/namespace .*not found/i.test(words)) {
-    return new DrydockError('NotFound', `Temporal at ${address} has no namespace "${namespace}"`, {
+    return new DrydockError('InvalidInput', `Temporal at ${address} has no namespace "${namespace}"`, {
       remedy: `create it (temporal operator namespace create --namespace ${namespace}) or correct temporal.namespace or TEMPORAL_NAMESPACE`, cause,
     });
   }

@@ -1,5 +1,6 @@
 /** A registry volume of a node without SSH: a helper container that mounts it, behind the same interface as a host. */
 import { PassThrough } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DrydockError } from '../../domain/errors';
 import type { ContainerCommand, Engine } from '../docker/engine';
 import { ContainerStart, EndMark, exitOf, HELPER_IMAGE } from './container-start';
@@ -23,6 +24,11 @@ export interface HelperContainer {
 
 /** Something moves on the lifeline at least so often, for proxies that cut silent connections. */
 const SIGN_OF_LIFE_MS = 20_000;
+/** Exit code of a command that was ended by SIGKILL. */
+const KILLED = 137;
+/** How often, and how far apart, a container is looked at that may be going. */
+const GOING_LOOKS = 10;
+const GOING_LOOK_MS = 200;
 
 /**
  * Starts a helper container with the volume mounted read-only at `VOLUME_ROOT`, without network. It lives as long as we hold on to its standard input: when the worker
@@ -153,7 +159,17 @@ class ContainerHost implements Host {
       throw (await this.isGone()) ? this.cut() : error;
     });
     if (code === null || code === 0 || (await this.isGone())) throw this.cut();
+    if (code === KILLED && (await this.goesSoon())) throw this.cut();
     return exitOf(code);
+  }
+
+  /** The engine tells of a command that was killed with its container sooner than of the container. */
+  private async goesSoon(): Promise<boolean> {
+    for (let n = 0; n < GOING_LOOKS; n++) {
+      await sleep(GOING_LOOK_MS);
+      if (await this.isGone()) return true;
+    }
+    return false;
   }
 
   private async isGone(): Promise<boolean> {

@@ -70,7 +70,7 @@ describe('the drydock command without a Temporal server', function () {
   it('makes a vault once, checks it, and tells what it holds', async () => {
     const vault = (...args: string[]) => drydock(['vault', ...args, '--json', '--config', here.config]);
     const early = await vault('check');
-    assert.deepEqual([early.code, /is no vault: it has no vault\.json/.test(early.stderr)], [EXIT.notFound, true]);
+    assert.deepEqual([early.code, /is no vault: it has no vault\.json/.test(early.stderr)], [EXIT.unreachable, true]);
     const init = async () => (JSON.parse((await vault('init', 'main')).stdout) as { vaults: { id: string; isNew: boolean }[] }).vaults[0]!;
     const [made, again] = [await init(), await init()];
     assert.deepEqual([made.isNew, again.isNew, again.id], [true, false, made.id]);

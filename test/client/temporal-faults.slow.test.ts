@@ -126,6 +126,7 @@ describe('what keeps Temporal from answering', function () {
     assert.match(half.stderr, /^drydock: a client certificate for Temporal needs its key: TEMPORAL_TLS_CLIENT_CERT_PATH .* is set, TEMPORAL_TLS_CLIENT_KEY_PATH is not\n {2}set both\n$/);
     assert.equal(half.code, EXIT.usage);
     assert.match(space.stderr, /^drydock: Temporal at \S+ has no namespace "nowhere"\n {2}correct temporal\.namespace or TEMPORAL_NAMESPACE\n$/);
+    assert.equal(space.code, EXIT.usage);
     await here.remove();
   });
 });

@@ -137,7 +137,7 @@ describe('drydock up, where it cannot start', function () {
     const [port, uiPort] = await freePorts();
     const here = await place({ address: `127.0.0.1:${port}`, uiPort });
     const { code, stderr } = await drydock(['up', '--config', here.config], { TEMPORAL_CLI_PATH: path.join(here.directory, 'no-temporal') });
-    assert.equal(code, EXIT.failed);
+    assert.equal(code, EXIT.usage);
     assert.match(stderr, /^drydock: TEMPORAL_CLI_PATH names .*no-temporal, which is no program/);
     await here.remove();
   });

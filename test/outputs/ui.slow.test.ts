@@ -44,8 +44,11 @@ describe('the Temporal UI', function () {
 
   /** The current details of a run, as they are drawn. */
   async function drawn(run: Run, name: string): Promise<Drawn> {
-    await page.goto(`http://127.0.0.1:${port}/namespaces/default/workflows/${encodeURIComponent(run.handle.workflowId)}`);
-    await page.getByText('User Metadata', { exact: true }).filter({ visible: true }).first().click();
+    // A page that was drawn in the moment in which the run began says that there is none, until it is loaded again.
+    await until(async () => {
+      await page.goto(`http://127.0.0.1:${port}/namespaces/default/workflows/${encodeURIComponent(run.handle.workflowId)}`);
+      return page.getByText('User Metadata', { exact: true }).filter({ visible: true }).first().click({ timeout: 15_000 }).then(() => true, () => undefined);
+    }, `the page of ${name}`, 60);
     const frame = await until(async () => {
       for (const each of page.frames()) if (each !== page.mainFrame() && /State/.test(await each.locator('body').innerText().catch(() => ''))) return each;
       return undefined;
