@@ -7,7 +7,7 @@ import { linkSync, mkdirSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { MockActivityEnvironment } from '@temporalio/testing';
+import { MockActivityEnvironment, TestWorkflowEnvironment } from '@temporalio/testing';
 import type { Cluster } from '../activities/cluster';
 import { SegmentTrust } from '../activities/backup/segment-trust';
 import { keptIndexes, segmentAccess, StoredBlobs } from '../activities/backup/stored';
@@ -17,6 +17,7 @@ import { Progress } from '../activities/restore/progress';
 import { proveBackup } from '../activities/restore/prove-backup';
 import { Refusals } from '../activities/restore/refusals';
 import { readBlobList } from '../activities/restore/backup';
+import { findTemporalCli } from '../client/temporal-cli';
 import { ContentCache } from '../adapters/vault/content-cache';
 import { openDirectoryVault } from '../adapters/vault/directory';
 import { readManifest } from '../adapters/vault/manifest-file';
@@ -37,11 +38,13 @@ async function main(segments: number, backups: number): Promise<void> {
   const folder = await mkdtemp(path.join(tmpdir(), 'drydock-distant-'));
   const server = await startVersitygw();
   const proxy = await startS3Proxy(server.port, { delayMs: DELAY_MS });
+  // `status` waits some seconds for a Temporal server that is not there.
+  const temporal = await TestWorkflowEnvironment.createLocal({ server: { executable: { type: 'existing-path', path: await findTemporalCli() } } });
   try {
     await server.makeBucket(BUCKET);
     const newest = await furnish(path.join(server.data, BUCKET), segments, backups);
     const settings = { ...server.settings(BUCKET), endpoint: proxy.url };
-    await configure(folder, settings.endpoint);
+    await configure(folder, settings.endpoint, temporal.address);
     const report: Record<string, string> = {};
     const measured = async (name: string, work: () => Promise<string | void>): Promise<void> => {
       const [start, before] = [performance.now(), proxy.calls.length];
@@ -66,6 +69,7 @@ async function main(segments: number, backups: number): Promise<void> {
     for (const name of ['backup, first time on this worker', 'backup']) await measured(name, () => inActivity(() => unchanged(cluster, newest)));
     await vault.close();
   } finally {
+    await temporal.teardown();
     await proxy.stop();
     await server.stop();
     await rm(folder, { recursive: true, force: true });
@@ -121,10 +125,10 @@ async function unchanged(cluster: Cluster, newest: Manifest): Promise<void> {
   if (sealed.status !== 'complete' || counts.segments !== newest.counts.segments) throw new Error(`sealed as ${JSON.stringify(sealed)}, with ${counts.segments} segments`);
 }
 
-async function configure(folder: string, endpoint: string): Promise<void> {
+async function configure(folder: string, endpoint: string, temporal: string): Promise<void> {
   for (const [name, content] of [['passphrase', PASSPHRASE], ['access', OWNER.access], ['secret', OWNER.secret]] as const) await writeFile(path.join(folder, name), content, { mode: 0o600 });
   await writeFile(path.join(folder, 'drydock.yaml'), `stateDir: state
-temporal: {address: "127.0.0.1:1"}
+temporal: {address: "${temporal}"}
 vaults: {main: {s3: {endpoint: "${endpoint}", region: us-east-1, bucket: ${BUCKET}, accessKeyId: "file:access", secretAccessKey: "file:secret"}}}
 clusters:
   ${CLUSTER}:

@@ -59,12 +59,17 @@ export async function readStatus(local: LoadedConfig): Promise<Status> {
 }
 
 async function askVault(local: LoadedConfig, name: string): Promise<Omit<ClusterStatus, 'running'>> {
-  const unfinished = await unfinishedOf(local, name);
+  // Side by side: a vault may be far away.
+  const [found, unfinished] = await Promise.all([backupsOf(local, name), unfinishedOf(local, name)]);
+  return { name, ...found, unfinished };
+}
+
+async function backupsOf(local: LoadedConfig, name: string): Promise<Pick<ClusterStatus, 'lastBackup' | 'backups' | 'vaultError' | 'vaultNote'>> {
   try {
     const entries = await listBackups(local, name);
-    return { name, lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null, unfinished };
+    return { lastBackup: latestComplete(entries) ?? null, backups: entries.length, vaultError: null, vaultNote: entries.length === 0 ? await newVaultNote(local, name) : null };
   } catch (error) {
-    return { name, lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null, unfinished };
+    return { lastBackup: null, backups: 0, vaultError: explain(error).message, vaultNote: null };
   }
 }
 
