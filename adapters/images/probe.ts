@@ -24,7 +24,8 @@ const SCRIPT = [
   'cd -- "$1" || { echo "open: the folder cannot be entered"; exit 0; }',
   'prefix=$2; name=$2$3; owner=$4; text=$5; step=; said=',
   'clean() { rm -rf -- "./$name" "./$name.link"; }',
-  'trap clean EXIT; trap "exit 1" HUP INT TERM PIPE',
+  // A second signal must not end the removal.
+  `trap clean EXIT; trap 'trap "" HUP INT TERM PIPE; exit 1' HUP INT TERM PIPE`,
   'fail() { clean 2>/dev/null; printf "%s: %s\\n" "$step" "$said"; exit 0; }',
   'try() { said=$("$@" 2>&1) || fail; }',
   'same() { [ "$1" = "$2" ] || { echo "$3"; return 1; }; }',
